@@ -1,0 +1,5 @@
+"""AWS Application Discovery Service (ADS) for Apache Airflow."""
+
+__all__ = ["__version__"]
+
+__version__ = "0.1.0"

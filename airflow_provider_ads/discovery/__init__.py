@@ -1,0 +1,1 @@
+"""AWS Application Discovery Service itself, in plain Python: no Airflow, no boto3."""
