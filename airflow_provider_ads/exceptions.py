@@ -1,0 +1,246 @@
+"""
+What can go wrong::
+
+    AdsError
+    ├── ImportOutcomeError      an import ended, and not as it should: a verdict on the import
+    └── AdsCallError            no verdict could be had: AWS refused, did not answer, or answered nonsense
+        ├── ImportTaskNotFound  AWS does not know the import
+        └── ImportWaitTimeout   the time to wait ran out before the import ended
+
+The errors are plain Python, because Airflow treats its own exceptions differently when a sensor pokes and
+when it was deferred. Where a failure must be final, :func:`fail_without_retry` says so to Airflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+from botocore.exceptions import BotoCoreError, ClientError, SSLError
+from botocore.retries.standard import (
+    OrRetryChecker,
+    RetryContext,
+    ThrottledRetryableChecker,
+    TransientRetryableChecker,
+)
+
+from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.version_compat import AirflowFailException
+
+__all__ = [
+    "EXPIRED_CREDENTIALS_CODES",
+    "AdsCallError",
+    "AdsError",
+    "ImportOutcomeError",
+    "ImportTaskNotFound",
+    "ImportWaitTimeout",
+    "call_error",
+    "fail_without_retry",
+]
+
+
+class AdsError(Exception):
+    """Everything that this provider raises about AWS Application Discovery Service."""
+
+
+class ImportOutcomeError(AdsError):
+    """
+    One or more imports ended, and not as they should.
+
+    :param message: which imports, what happened to each, and what to do next.
+    :param import_tasks: the summaries of all imports that were waited for, failed or not.
+    :param try_again: whether starting the failed imports once more may end better.
+    """
+
+    def __init__(self, message: str, import_tasks: Sequence[dict[str, Any]], try_again: bool) -> None:
+        super().__init__(message)
+        self.import_tasks = list(import_tasks)
+        self.try_again = try_again
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.import_tasks, self.try_again)
+
+
+class AdsCallError(AdsError):
+    """
+    No verdict on an import could be had.
+
+    :param message: which call failed, why, and what to do next.
+    :param code: the error code of AWS (``AuthorizationErrorException``), or the name of the error that kept
+        the call from AWS (``EndpointConnectionError``).
+    :param import_task_id: the import concerned, if it is one.
+    :param transient: whether the same call may succeed a little later.
+    """
+
+    def __init__(self, message: str, code: str, import_task_id: str | None = None, transient: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.import_task_id = import_task_id
+        self.transient = transient
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.code, self.import_task_id, self.transient)
+
+
+class ImportTaskNotFound(AdsCallError):
+    """
+    The account has no such import task in this region: the id is wrong, or somebody deleted its history.
+
+    :param import_task_id: the id that was asked for.
+    :param region_name: the region that was asked.
+    """
+
+    def __init__(self, import_task_id: str, region_name: str | None) -> None:
+        super().__init__(
+            f"{import_task_id} is not known in {region_name}. Check that region_name is the Migration Hub home "
+            "region that the import was started in, that aws_conn_id leads to the same account, and that nobody "
+            "deleted the import with its history.",
+            code="ImportTaskNotFound",
+            import_task_id=import_task_id,
+        )
+        self.region_name = region_name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.import_task_id, self.region_name)
+
+
+class ImportWaitTimeout(AdsCallError):
+    """
+    The time to wait ran out before the imports ended; they go on at AWS, which has no way to cancel them.
+
+    :param import_tasks: the imports as last seen.
+    :param last_error: why the last look at them failed, if it did.
+    """
+
+    def __init__(self, import_tasks: Sequence[ImportTask], last_error: str | None) -> None:
+        seen = "; ".join(str(task) for task in import_tasks) or "nothing"
+        error = f" The last look failed: {last_error}" if last_error else ""
+        super().__init__(
+            f"The time to wait ran out. Last seen: {seen}.{error} The import goes on at AWS, which works off one "
+            "import at a time and cannot cancel any: allow more time, then clear the task to wait again.",
+            code="ImportWaitTimeout",
+        )
+        self.import_tasks = list(import_tasks)
+        self.last_error = last_error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.import_tasks, self.last_error)
+
+
+#: Codes after which new credentials may help where the old ones have run out.
+#: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html lists the spellings.
+EXPIRED_CREDENTIALS_CODES = frozenset(
+    {
+        "CredentialRetrievalError",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "NoCredentialsError",
+        "RequestExpired",
+    }
+)
+
+_NOT_ALLOWED = (
+    "The credentials may not call {action}. Allow the action in the IAM policy of the user or role behind aws_conn_id"
+)
+_WRONG_REGION = (
+    "Set region_name to the account's Migration Hub home region ('aws migrationhub-config get-home-region' "
+    "names it); if the account has none yet, choose one in the Migration Hub console"
+)
+_WRONG_CREDENTIALS = "AWS does not know these credentials. Correct the access key and the secret of aws_conn_id"
+_EXPIRED_CREDENTIALS = "The credentials have expired. Renew those of aws_conn_id"
+_NO_CREDENTIALS = (
+    "No credentials were found. Give aws_conn_id an access key or a role, or check that the machine's own role "
+    "can be read"
+)
+_WRONG_PARAMETER = "AWS did not accept a parameter, which the message names. Correct it and run the task again"
+
+#: What a user can do about an error code.
+#: https://docs.aws.amazon.com/application-discovery/latest/APIReference/CommonErrors.html and the pages of the
+#: operations beside it.
+_ADVICE = {
+    "AccessDenied": _NOT_ALLOWED,
+    "AccessDeniedException": _NOT_ALLOWED,
+    "AuthorizationErrorException": _NOT_ALLOWED,
+    "ConnectTimeoutError": "The endpoint did not answer. Check the network, the proxy and the region",
+    "CredentialRetrievalError": _NO_CREDENTIALS,
+    "EndpointConnectionError": "The endpoint cannot be reached. Check the network, the proxy and the region",
+    "ExpiredToken": _EXPIRED_CREDENTIALS,
+    "ExpiredTokenException": _EXPIRED_CREDENTIALS,
+    "HomeRegionNotSetException": _WRONG_REGION,
+    "IncompleteSignature": _WRONG_CREDENTIALS,
+    "InvalidClientTokenId": _WRONG_CREDENTIALS,
+    "InvalidInputException": _WRONG_REGION,
+    "InvalidParameterException": _WRONG_PARAMETER,
+    "InvalidParameterValueException": _WRONG_PARAMETER,
+    "InvalidSignatureException": _WRONG_CREDENTIALS,
+    "MissingAuthenticationToken": _NO_CREDENTIALS,
+    "NoCredentialsError": _NO_CREDENTIALS,
+    "NoRegionError": "No region is set. " + _WRONG_REGION,
+    "OptInRequired": (
+        "The account is not subscribed to the service, which has taken no new customers since 7 November 2025"
+    ),
+    "ParamValidationError": _WRONG_PARAMETER,
+    "PartialCredentialsError": _WRONG_CREDENTIALS,
+    "RequestExpired": "The request was too old. Check the machine's clock, or renew the credentials of aws_conn_id",
+    "ResourceInUseException": (
+        "The client_request_token was used before, for an import with another name or URL. Use a new token for "
+        "a new import"
+    ),
+    "SSLError": "The endpoint's certificate was not accepted. Check verify and the proxy",
+    "SignatureDoesNotMatch": _WRONG_CREDENTIALS,
+    "UnknownRegionError": (
+        "No such region. Correct region_name, here or in aws_conn_id; the service is offered in us-east-1, us-west-2, "
+        "ap-northeast-1, ap-southeast-2, eu-central-1, eu-west-1 and eu-west-2"
+    ),
+    "UnrecognizedClientException": _WRONG_CREDENTIALS,
+}
+
+_TRANSIENT = OrRetryChecker([TransientRetryableChecker(), ThrottledRetryableChecker()])
+
+
+def call_error(error: ClientError | BotoCoreError, operation: str, region_name: str | None) -> AdsCallError:
+    """
+    Turn what boto3 raised into an error that says what to do.
+
+    :param error: what was raised.
+    :param operation: the operation of the service, ``DescribeImportTasks`` for example.
+    :param region_name: the region that was called.
+    """
+    response: Any = {}
+    if isinstance(error, ClientError):
+        response = error.response
+        # Not always the operation that was asked for: a connection with a role calls AWS STS first.
+        operation = error.operation_name
+    metadata = response.get("ResponseMetadata", {})
+    code = response.get("Error", {}).get("Code") or type(error).__name__
+    context = RetryContext(
+        attempt_number=1,
+        parsed_response=response,
+        http_response=SimpleNamespace(status_code=metadata.get("HTTPStatusCode")),
+        caught_exception=error,
+    )
+    transient = _TRANSIENT.is_retryable(context) and not isinstance(error, SSLError)
+    reason = response.get("Error", {}).get("Message") or str(error)
+    request_id = f" (request id {metadata['RequestId']})" if metadata.get("RequestId") else ""
+    advice = _ADVICE.get(code)
+    if advice is None:
+        advice = "The error may pass: run the task again" if transient else "See the message of AWS"
+    action = f"{'sts' if operation.startswith('AssumeRole') else 'discovery'}:{operation}"
+    return AdsCallError(
+        f"{operation} in {region_name} failed with {code}: {reason}{request_id}. {advice.format(action=action)}.",
+        code=code,
+        transient=transient,
+    )
+
+
+def fail_without_retry(error: Exception) -> NoReturn:
+    """
+    Fail the task at once, whatever its ``retries``.
+
+    Airflow takes this one exception alike in every mode: it is never retried, and skipped under ``soft_fail``.
+
+    :param error: what happened.
+    :raises AirflowFailException: always, with the message of ``error``.
+    """
+    raise AirflowFailException(str(error)) from error

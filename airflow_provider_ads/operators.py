@@ -1,0 +1,152 @@
+"""Start AWS Application Discovery Service imports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+
+from airflow_provider_ads.discovery.import_task import (
+    IMPORT_RUNNING_STATUSES,
+    ImportTask,
+    check_max_failed_records,
+)
+from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError, fail_without_retry
+from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.outcome import conclude
+from airflow_provider_ads.polling import LONGEST_OUTAGE, check_poll_interval
+from airflow_provider_ads.triggers import DEFERRAL_GRACE, AdsImportTaskTrigger, read_event
+from airflow_provider_ads.version_compat import conf
+
+__all__ = ["AdsStartImportTaskOperator"]
+
+
+class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
+    """
+    AWS Application Discovery Service: start the import of a server inventory into AWS Migration Hub.
+
+    The task succeeds as soon as AWS has accepted the import, and
+    :class:`~airflow_provider_ads.sensors.AdsImportTaskSensor` waits for it; or it waits itself with
+    ``wait_for_completion``. Waiting, an import that ends as IMPORT_FAILED or INTERNAL_ERROR follows the task's
+    ``retries``, each of them a new import; any other bad end fails the task at once.
+
+    The result is the import task id. After waiting, the XCom ``import_task`` holds the import's summary, also
+    when the task fails: see :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`.
+
+    https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html
+
+    :param name: what to call the import, 1 to 255 characters; it need not be unique. (templated)
+    :param import_url: the file, as ``s3://bucket/key``, at most 4,000 characters. (templated)
+    :param client_request_token: a token of 1 to 100 characters, sent as it is; for one token the service starts
+        one import. Without it, every try starts an import. (templated) (default: None)
+    :param wait_for_completion: whether to wait until the import has ended. (default: False)
+    :param deferrable: whether to wait in the triggerer, without holding a worker; nothing without
+        ``wait_for_completion``. (default: ``[operators] default_deferrable``)
+    :param poll_interval: seconds, or a ``timedelta``, between two looks at the import; more than 0.
+        (default: 60)
+    :param max_failed_records: server and application records that may fail before the task fails; None for
+        any number. (default: 0)
+    :param aws_conn_id: the Airflow connection with the credentials; None for boto3's own. (templated)
+    :param region_name: the Migration Hub home region; None for that of the connection. (templated)
+    :param verify: whether certificates are verified, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments of :class:`botocore.config.Config`.
+    :raises ValueError: ``poll_interval`` or ``max_failed_records`` is out of range.
+    """
+
+    aws_hook_class = AdsHook
+    template_fields: Sequence[str] = aws_template_fields("name", "import_url", "client_request_token")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        import_url: str,
+        client_request_token: str | None = None,
+        wait_for_completion: bool = False,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float | timedelta = 60,
+        max_failed_records: int | None = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.name = name
+        self.import_url = import_url
+        self.client_request_token = client_request_token
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = check_poll_interval(poll_interval)
+        self.max_failed_records = check_max_failed_records(max_failed_records)
+
+    def execute(self, context: Any) -> str:
+        """
+        Start the import, and wait for it if asked to.
+
+        :return: the import task id.
+        :raises ValueError: a rendered parameter is none that the service takes; nothing was sent.
+        :raises AdsCallError: AWS refused or could not be reached.
+        :raises ImportOutcomeError: the import failed, and a new one may succeed.
+        :raises AirflowFailException: the import failed, and a new one would fail too.
+        """
+        task = self.hook.start_import_task(self.name, self.import_url, self.client_request_token)
+        self.log.info("Import %s. Started in %s from %s", task, self.hook.conn_region_name, self.import_url)
+        if not self.wait_for_completion:
+            if self.deferrable:
+                self.log.info("Not waiting for the import, because wait_for_completion is False")
+            return task.import_task_id
+        if self.deferrable and task.status in IMPORT_RUNNING_STATUSES:
+            self._defer(context, task)
+        return self._conclude(context, self._wait(task))
+
+    def _defer(self, context: Any, task: ImportTask) -> None:
+        deadline = None
+        timeout = None
+        if self.execution_timeout:
+            deadline = context["ti"].start_date.timestamp() + self.execution_timeout.total_seconds()
+            timeout = timedelta(seconds=deadline - time.time() + DEFERRAL_GRACE)
+        self.log.info("Waiting in the triggerer for %s", task.import_task_id)
+        self.defer(
+            trigger=AdsImportTaskTrigger(
+                import_task_ids=[task.import_task_id],
+                poll_interval=self.poll_interval,
+                deadline=deadline,
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+            ),
+            method_name="execute_complete",
+            timeout=timeout,
+        )
+
+    def _wait(self, task: ImportTask) -> ImportTask:
+        last_answer = time.monotonic()
+        while task.status in IMPORT_RUNNING_STATUSES:
+            time.sleep(self.poll_interval)
+            try:
+                task = self.hook.get_import_task(task.import_task_id)
+            except AdsCallError as error:
+                if not error.transient or time.monotonic() - last_answer > LONGEST_OUTAGE:
+                    raise
+                self.log.warning("Looking again after an error that may pass: %s", error)
+            else:
+                last_answer = time.monotonic()
+                self.log.info("Import %s", task)
+        return task
+
+    def execute_complete(self, context: Any, event: Any = None) -> str:
+        """Take up the task after the triggerer's wait; returns and raises what :meth:`execute` does."""
+        (task,) = read_event(event)
+        return self._conclude(context, task)
+
+    def _conclude(self, context: Any, task: ImportTask) -> str:
+        try:
+            conclude(context, [task], self.max_failed_records, as_list=False, log=self.log)
+        except ImportOutcomeError as error:
+            if error.try_again:
+                raise
+            fail_without_retry(error)
+        return task.import_task_id

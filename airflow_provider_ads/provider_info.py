@@ -1,0 +1,31 @@
+"""What Airflow's provider discovery reads; it imports nothing but the version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_ads import __version__
+
+__all__ = ["get_provider_info"]
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, of the form of Airflow's ``provider_info.schema.json``."""
+    integration = "AWS Application Discovery Service"
+    return {
+        "package-name": "airflow-provider-ads",
+        "name": integration,
+        "description": "Import server inventories into AWS Migration Hub.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": integration,
+                "external-doc-url": "https://docs.aws.amazon.com/application-discovery/",
+                "tags": ["aws"],
+            }
+        ],
+        "hooks": [{"integration-name": integration, "python-modules": ["airflow_provider_ads.hooks"]}],
+        "operators": [{"integration-name": integration, "python-modules": ["airflow_provider_ads.operators"]}],
+        "sensors": [{"integration-name": integration, "python-modules": ["airflow_provider_ads.sensors"]}],
+        "triggers": [{"integration-name": integration, "python-modules": ["airflow_provider_ads.triggers"]}],
+    }

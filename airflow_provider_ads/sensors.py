@@ -1,0 +1,202 @@
+"""Wait for AWS Application Discovery Service imports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+
+from airflow_provider_ads.discovery.import_task import (
+    IMPORT_RUNNING_STATUSES,
+    ImportTask,
+    check_import_task_ids,
+    check_max_failed_records,
+)
+from airflow_provider_ads.exceptions import (
+    AdsCallError,
+    ImportOutcomeError,
+    ImportWaitTimeout,
+    fail_without_retry,
+)
+from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.outcome import conclude
+from airflow_provider_ads.polling import check_poll_interval
+from airflow_provider_ads.triggers import DEFERRAL_GRACE, AdsImportTaskTrigger, read_event
+from airflow_provider_ads.version_compat import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    PokeReturnValue,
+    conf,
+)
+
+__all__ = ["AdsImportTaskSensor"]
+
+#: What Airflow passes as the method to resume with when a deferral failed, in every supported version.
+_DEFERRAL_FAILED = "__fail__"
+
+
+class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
+    """
+    AWS Application Discovery Service: wait until imports have ended, and fail unless they ended well.
+
+    An import that failed fails the task at once, whatever its ``retries``: to wait again cannot change it. With
+    ``soft_fail`` the task is skipped instead. When AWS refuses to say how an import stands, the task fails and
+    follows its ``retries``. Both are alike in poke, reschedule and deferrable mode. The service works off one
+    import at a time, so leave time for a queue in ``timeout``.
+
+    The result, and the XCom ``import_task`` also when the task fails, is the summary of the import, or for
+    several a list of them in the order given: see
+    :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`.
+
+    :param import_task_id: the id of an import, or any number of ids; ``.output`` of a mapped task for all that
+        it started. (templated)
+    :param max_failed_records: server and application records that may fail in each import before the task
+        fails; None for any number. (default: 0)
+    :param deferrable: whether to wait in the triggerer, without holding a worker; ``poke_interval`` is then the
+        triggerer's interval, and ``mode``, ``exponential_backoff`` and ``max_wait`` do nothing.
+        (default: ``[operators] default_deferrable``)
+    :param poke_interval: seconds, or a ``timedelta``, between two looks at the imports; more than 0.
+        (default: 60)
+    :param timeout: seconds, or a ``timedelta``, after which the task fails without a retry, or is skipped with
+        ``soft_fail``. (default: ``[sensors] default_timeout``)
+    :param aws_conn_id: the Airflow connection with the credentials; None for boto3's own. (templated)
+    :param region_name: the Migration Hub home region; None for that of the connection. (templated)
+    :param verify: whether certificates are verified, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments of :class:`botocore.config.Config`.
+    :raises ValueError: ``max_failed_records`` or ``poke_interval`` is out of range, or ``never_fail`` or
+        ``silent_fail`` is set.
+    """
+
+    aws_hook_class = AdsHook
+    template_fields: Sequence[str] = aws_template_fields("import_task_id")
+
+    _seen: Sequence[ImportTask] = ()
+    _last_error: str | None = None
+
+    def __init__(
+        self,
+        *,
+        import_task_id: str | Iterable[str],
+        max_failed_records: int | None = 0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.import_task_id = import_task_id
+        self.max_failed_records = check_max_failed_records(max_failed_records)
+        self.deferrable = deferrable
+        check_poll_interval(self.poke_interval)
+        if self.never_fail or self.silent_fail:
+            raise ValueError(
+                "AdsImportTaskSensor refuses never_fail and silent_fail: Airflow applies them while a sensor pokes "
+                "but not, or differently, while it is deferred, and they would hide a refused call or a crashed "
+                "trigger. Use soft_fail to skip when an import fails"
+            )
+
+    def execute(self, context: Any) -> Any:
+        """
+        Wait for the imports; deferrable, look at them once and defer unless they have ended.
+
+        :return: the summary of the import, or a list of them.
+        :raises AirflowFailException: an import failed.
+        :raises AirflowSensorTimeout: the time ran out.
+        :raises AdsCallError: AWS could not be asked, or does not know an import.
+        """
+        try:
+            return super().execute(context)
+        except AirflowSensorTimeout as error:
+            raise AirflowSensorTimeout(self._time_ran_out()) from error
+        except AirflowSkipException as skip:
+            # A failed import is skipped with its error as the cause, a timeout without one.
+            if skip.__cause__ is not None:
+                raise
+            raise AirflowSkipException(self._time_ran_out()) from skip
+
+    def poke(self, context: Any) -> PokeReturnValue:
+        """Look at the imports once."""
+        import_task_ids = check_import_task_ids(self.import_task_id)
+        try:
+            self._seen = self.hook.get_import_tasks(import_task_ids)
+        except AdsCallError as error:
+            if not error.transient:
+                raise
+            self._last_error = str(error)
+            self.log.warning("Looking again after an error that may pass: %s", error)
+        else:
+            self._last_error = None
+            running = [task for task in self._seen if task.status in IMPORT_RUNNING_STATUSES]
+            if not running:
+                return PokeReturnValue(is_done=True, xcom_value=self._conclude(context, self._seen))
+            for task in running:
+                self.log.info("Import %s", task)
+        if self.deferrable:
+            self._defer(import_task_ids)
+        return PokeReturnValue(is_done=False)
+
+    def _defer(self, import_task_ids: list[str]) -> None:
+        self.log.info("Waiting in the triggerer for %s", ", ".join(import_task_ids))
+        self.defer(
+            trigger=AdsImportTaskTrigger(
+                import_task_ids=import_task_ids,
+                poll_interval=self.poke_interval,
+                deadline=time.time() + self.timeout,
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=self.timeout + DEFERRAL_GRACE),
+        )
+
+    def execute_complete(self, context: Any, event: Any = None) -> Any:
+        """Take up the task after the triggerer's wait; returns and raises what :meth:`execute` does."""
+        try:
+            import_tasks = read_event(event)
+        except ImportWaitTimeout as error:
+            self.log.error("%s", error)
+            raise AirflowSensorTimeout(str(error)) from error
+        return self._conclude(context, import_tasks)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """
+        Take up the task after a deferral, as Airflow does, but for a deferral that failed.
+
+        Left alone, ``soft_fail`` would skip the task when the trigger crashed, which says nothing about the
+        import, and Airflow 2 would retry one whose time ran out.
+        """
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except Exception as error:
+            if next_method != _DEFERRAL_FAILED:
+                raise
+            reason = str((next_kwargs or {}).get("error"))
+            if "timeout" not in reason.lower():
+                raise AdsCallError(
+                    f"The trigger that waited for {self.import_task_id} crashed ({reason}); the log above says why. "
+                    "The import goes on at AWS: clear the task to wait for it again.",
+                    code="TriggerFailure",
+                ) from error
+            message = self._time_ran_out()
+            raise (AirflowSkipException if self.soft_fail else AirflowSensorTimeout)(message) from error
+
+    def _conclude(self, context: Any, import_tasks: Sequence[ImportTask]) -> Any:
+        try:
+            return conclude(
+                context,
+                import_tasks,
+                self.max_failed_records,
+                as_list=not isinstance(self.import_task_id, str),
+                log=self.log,
+            )
+        except ImportOutcomeError as error:
+            fail_without_retry(error)
+
+    def _time_ran_out(self) -> str:
+        message = str(ImportWaitTimeout(self._seen, self._last_error))
+        self.log.error("%s", message)
+        return message

@@ -1,0 +1,208 @@
+"""Waiting for AWS Application Discovery Service in the triggerer: data in, one event out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_ads.discovery.import_task import (
+    IMPORT_RUNNING_STATUSES,
+    ImportTask,
+    check_import_task_ids,
+)
+from airflow_provider_ads.exceptions import AdsCallError, ImportWaitTimeout
+from airflow_provider_ads.polling import (
+    LONGEST_OUTAGE,
+    AwsSettings,
+    Poll,
+    check_poll_interval,
+    poll_import_tasks,
+)
+
+__all__ = ["DEFERRAL_GRACE", "EARLIEST_EVENT", "QUIET_LOG_INTERVAL", "AdsImportTaskTrigger", "read_event"]
+
+#: Seconds after its start before which a trigger yields no event. Airflow 3.0 to 3.3 may fail a task whose
+#: trigger fires at once: https://github.com/apache/airflow/issues/71580
+EARLIEST_EVENT = 5.0
+
+#: Seconds that Airflow's own limit on a deferral lies behind the trigger's deadline: long enough for another
+#: triggerer to take the trigger over from one that died, so that the limit is but a net.
+DEFERRAL_GRACE = 120.0
+
+#: Seconds between two log lines of a wait in which nothing changes.
+QUIET_LOG_INTERVAL = 600.0
+
+
+class AdsImportTaskTrigger(BaseTrigger):
+    """
+    Wait until AWS Application Discovery Service (ADS) imports are no longer in progress.
+
+    It yields one event, never more and never none::
+
+        {"status": "finished", "tasks": [summary, ...]}
+        {"status": "timeout", "tasks": [summary, ...], "error": None or {"code", "message", "import_task_id"}}
+        {"status": "error", "error": {"code", "message", "import_task_id"}}
+
+    The summaries are those of :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`, in the
+    order of the ids. Whether an import ended well is decided on the worker. Nothing is checked before
+    :meth:`run`, because a trigger whose constructor raises ends the whole triggerer.
+
+    :param import_task_ids: the imports to wait for.
+    :param poll_interval: seconds between two looks at them.
+    :param deadline: when to give up, in seconds since the epoch; None for never.
+    :param aws_conn_id: the Airflow connection; None for boto3's own credentials.
+    :param region_name: the Migration Hub home region; None for that of the connection.
+    :param verify: whether certificates are verified, or the path of a CA bundle.
+    :param botocore_config: arguments of :class:`botocore.config.Config`.
+    """
+
+    #: What the wait is for: that no task is in one of these statuses any more.
+    running_statuses: Collection[str] = IMPORT_RUNNING_STATUSES
+
+    def __init__(
+        self,
+        import_task_ids: Sequence[str],
+        poll_interval: float,
+        deadline: float | None = None,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.import_task_ids = import_task_ids
+        self.poll_interval = poll_interval
+        self.deadline = deadline
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and every argument, as Airflow stores them."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "import_task_ids": self.import_task_ids,
+                "poll_interval": self.poll_interval,
+                "deadline": self.deadline,
+                "aws_conn_id": self.aws_conn_id,
+                "region_name": self.region_name,
+                "verify": self.verify,
+                "botocore_config": self.botocore_config,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and yield the one event, whatever happens."""
+        started = time.monotonic()
+        try:
+            payload = await self._wait()
+        except Exception as error:
+            if not isinstance(error, AdsCallError):
+                self.log.exception("Waiting for %s failed", self.import_task_ids)
+            payload = {"status": "error", "error": _describe_error(error)}
+        await asyncio.sleep(EARLIEST_EVENT - (time.monotonic() - started))
+        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+
+    async def _wait(self) -> dict[str, Any]:
+        import_task_ids = check_import_task_ids(self.import_task_ids)
+        poll_interval = check_poll_interval(self.poll_interval)
+        settings = AwsSettings(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
+        poll = Poll({})
+        last_answer = time.monotonic()
+        log = _ChangeLog(self.log)
+        limit = asyncio.timeout(None if self.deadline is None else self.deadline - time.time())
+        try:
+            async with (
+                limit,
+                aclosing(poll_import_tasks(settings, import_task_ids, poll_interval, self.running_statuses)) as polls,
+            ):
+                async for poll in polls:
+                    log.write(poll)
+                    if poll.error is None:
+                        last_answer = time.monotonic()
+                    elif self.deadline is None and time.monotonic() - last_answer > LONGEST_OUTAGE:
+                        raise poll.error
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        seen = [poll.import_tasks[id_].summary() for id_ in import_task_ids if id_ in poll.import_tasks]
+        if limit.expired():
+            error = None if poll.error is None else _describe_error(poll.error)
+            return {"status": "timeout", "tasks": seen, "error": error}
+        return {"status": "finished", "tasks": seen}
+
+
+class _ChangeLog:
+    """Log what a wait sees when it changes, and seldom otherwise."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._told: dict[str, str] = {}
+        self._last_line = time.monotonic()
+
+    def write(self, poll: Poll) -> None:
+        news = {import_task_id: str(task) for import_task_id, task in poll.import_tasks.items()}
+        for import_task_id, line in news.items():
+            if self._told.get(import_task_id) != line:
+                self._write(logging.INFO, f"Import {line}")
+        if poll.error is not None:
+            news["error"] = poll.error.code
+            if self._told.get("error") != poll.error.code:
+                self._write(logging.WARNING, f"Looking again after an error that may pass: {poll.error}")
+        if time.monotonic() - self._last_line > QUIET_LOG_INTERVAL:
+            counts = Counter(str(task.status) for task in poll.import_tasks.values())
+            seen = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none seen yet"
+            self._write(logging.INFO, f"Still waiting; imports: {seen}")
+        self._told = news
+
+    def _write(self, level: int, line: str) -> None:
+        self._log.log(level, "%s", line)
+        self._last_line = time.monotonic()
+
+
+def read_event(event: Any) -> list[ImportTask]:
+    """
+    Read on the worker what a trigger yielded.
+
+    :param event: what Airflow handed over; it crossed the metadata database, and another version of this
+        package may have written it.
+    :return: the tasks, all of which have left the running statuses.
+    :raises ImportWaitTimeout: the deadline passed first.
+    :raises AdsCallError: the trigger could not go on, or the event is none of its own.
+    """
+    try:
+        status = event["status"]
+        if status == "error":
+            raise AdsCallError(**event["error"])
+        import_tasks = [ImportTask.from_response(summary) for summary in event["tasks"]]
+        if status == "timeout":
+            raise ImportWaitTimeout(import_tasks, event["error"] and event["error"]["message"])
+        if status != "finished" or not import_tasks:
+            raise ValueError(status)
+    except (KeyError, TypeError, ValueError) as error:
+        raise AdsCallError(
+            f"The task was resumed with an event that no trigger of airflow-provider-ads yields: {event!r}. If the "
+            "triggerer and the worker run different versions of airflow-provider-ads, bring them to the same one; "
+            "then clear the task.",
+            code="UnexpectedEvent",
+        ) from error
+    return import_tasks
+
+
+def _describe_error(error: Exception) -> dict[str, Any]:
+    if isinstance(error, AdsCallError):
+        return {"code": error.code, "message": str(error), "import_task_id": error.import_task_id}
+    return {
+        "code": type(error).__name__,
+        "message": f"{type(error).__name__}: {error}",
+        "import_task_id": None,
+    }
