@@ -167,6 +167,7 @@ _ADVICE = {
     "EndpointConnectionError": "The endpoint cannot be reached. Check the network, the proxy and the region",
     "ExpiredToken": _EXPIRED_CREDENTIALS,
     "ExpiredTokenException": _EXPIRED_CREDENTIALS,
+    "HTTPClientError": "The request could not be sent. Check verify, the proxy and the network",
     "HomeRegionNotSetException": _WRONG_REGION,
     "IncompleteSignature": _WRONG_CREDENTIALS,
     "InvalidClientTokenId": _WRONG_CREDENTIALS,
@@ -220,12 +221,14 @@ def call_error(error: ClientError | BotoCoreError, operation: str, region_name: 
         http_response=SimpleNamespace(status_code=metadata.get("HTTPStatusCode")),
         caught_exception=error,
     )
-    transient = _TRANSIENT.is_retryable(context) and not isinstance(error, SSLError)
+    # botocore would retry these two as well, but a certificate or a CA bundle does not mend itself.
+    lasting = isinstance(error, SSLError) or isinstance(getattr(error, "kwargs", {}).get("error"), FileNotFoundError)
+    transient = _TRANSIENT.is_retryable(context) and not lasting
     reason = response.get("Error", {}).get("Message") or str(error)
     request_id = f" (request id {metadata['RequestId']})" if metadata.get("RequestId") else ""
     advice = _ADVICE.get(code)
     if advice is None:
-        advice = "The error may pass: run the task again" if transient else "See the message of AWS"
+        advice = "This may pass by itself" if transient else "See the message of AWS"
     action = f"{'sts' if operation.startswith('AssumeRole') else 'discovery'}:{operation}"
     return AdsCallError(
         f"{operation} in {region_name} failed with {code}: {reason}{request_id}. {advice.format(action=action)}.",

@@ -131,7 +131,7 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
             except AdsCallError as error:
                 if not error.transient or time.monotonic() - last_answer > LONGEST_OUTAGE:
                     raise
-                self.log.warning("Looking again after an error that may pass: %s", error)
+                self.log.warning("Looking again soon: %s", error)
             else:
                 last_answer = time.monotonic()
                 self.log.info("Import %s", task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -107,7 +108,8 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
         :raises AdsCallError: AWS could not be asked, or does not know an import.
         """
         try:
-            return super().execute(context)
+            # Unwrapped, because Airflow 2 logs a warning when one execute calls another.
+            return inspect.unwrap(AwsBaseSensor.execute)(self, context)
         except AirflowSensorTimeout as error:
             raise AirflowSensorTimeout(self._time_ran_out()) from error
         except AirflowSkipException as skip:
@@ -125,7 +127,7 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
             if not error.transient:
                 raise
             self._last_error = str(error)
-            self.log.warning("Looking again after an error that may pass: %s", error)
+            self.log.warning("Looking again soon: %s", error)
         else:
             self._last_error = None
             running = [task for task in self._seen if task.status in IMPORT_RUNNING_STATUSES]

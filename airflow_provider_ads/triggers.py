@@ -157,7 +157,7 @@ class _ChangeLog:
         if poll.error is not None:
             news["error"] = poll.error.code
             if self._told.get("error") != poll.error.code:
-                self._write(logging.WARNING, f"Looking again after an error that may pass: {poll.error}")
+                self._write(logging.WARNING, f"Looking again soon: {poll.error}")
         if time.monotonic() - self._last_line > QUIET_LOG_INTERVAL:
             counts = Counter(str(task.status) for task in poll.import_tasks.values())
             seen = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none seen yet"

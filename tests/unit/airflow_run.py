@@ -1,0 +1,143 @@
+"""Run one task the way Airflow's workers and triggerer do, without a scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.models.trigger import Trigger
+from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
+
+from airflow_provider_ads.version_compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+
+if AIRFLOW_V_3_0_PLUS:
+    from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
+else:
+    from airflow.exceptions import AirflowRescheduleException, TaskDeferred
+
+TRIGGER_CRASHED = {"error": "Trigger failure", "traceback": ["Traceback (most recent call last):", "boom"]}
+TRIGGER_TIMED_OUT = {"error": "Trigger timeout" if AIRFLOW_V_3_0_PLUS else "Trigger/execution timeout"}
+
+
+@dataclass
+class Run:
+    """
+    How a task ended.
+
+    :param state: the state that Airflow gives the task instance, which has retries left.
+    :param result: what it returned.
+    :param error: what it raised.
+    :param xcoms: what it pushed itself.
+    :param deferrals: the triggers' arguments, one dict for each deferral.
+    :param events: what the triggers yielded.
+    """
+
+    state: str = ""
+    result: Any = None
+    error: BaseException | None = None
+    xcoms: dict[str, Any] = field(default_factory=dict)
+    deferrals: list[dict[str, Any]] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list)
+
+
+def context_of(task: Any, xcoms: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The part of a task's context that the operators and sensors use."""
+
+    def xcom_push(key: str, value: Any) -> None:
+        ({} if xcoms is None else xcoms)[key] = json.loads(json.dumps(value))
+
+    ti = SimpleNamespace(
+        dag_id="dag",
+        task_id=task.task_id,
+        run_id="run",
+        map_index=-1,
+        max_tries=task.retries,
+        start_date=datetime.now(UTC),
+        task=task,
+        xcom_push=xcom_push,
+    )
+    return {"ti": ti, "task": task}
+
+
+def run_task(
+    task: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    deferral_failure: dict[str, Any] | None = None,
+    on_event: Callable[[Any], Any] = lambda event: event,
+) -> Run:
+    """
+    Execute a task, reschedule it, defer it and resume it until it has ended.
+
+    :param task: an operator or sensor.
+    :param deferral_failure: what Airflow passes on instead of an event when a trigger crashed or timed out.
+    :param on_event: replaces an event on its way to the worker.
+    """
+    run = Run()
+    context = context_of(task, run.xcoms)
+    first_reschedule: list[datetime] = []
+    context["ti"].get_first_reschedule_date = lambda _: first_reschedule[0] if first_reschedule else None
+    if not AIRFLOW_V_3_0_PLUS:
+        # Airflow 2 reads this date from its database.
+        monkeypatch.setattr(
+            "airflow.sensors.base._orig_start_date",
+            lambda **_: first_reschedule[0] if first_reschedule else None,
+        )
+    call = partial(task.execute, context)
+    while True:
+        started = datetime.now(UTC)
+        try:
+            run.result = call()
+        except TaskDeferred as deferred:
+            trigger = through_database(deferred.trigger)
+            run.deferrals.append(trigger.serialize()[1])
+            method, kwargs = deferred.method_name, dict(deferred.kwargs or {})
+            if deferral_failure is not None:
+                method, kwargs = "__fail__", deferral_failure
+            else:
+                event = on_event(json.loads(json.dumps(asyncio.run(only_event(trigger)))))
+                run.events.append(event)
+                kwargs["event"] = event
+            call = partial(task.resume_execution, method, kwargs, context)
+        except AirflowRescheduleException as reschedule:
+            first_reschedule[:] = first_reschedule or [started]
+            time.sleep(max(0.0, (reschedule.reschedule_date - datetime.now(UTC)).total_seconds()))
+        except AirflowSkipException as error:
+            run.state, run.error = "skipped", error
+            return run
+        except (AirflowFailException, AirflowSensorTimeout) as error:
+            run.state, run.error = "failed", error
+            return run
+        except Exception as error:
+            run.state, run.error = ("up_for_retry" if task.retries else "failed"), error
+            return run
+        else:
+            run.state = "success"
+            return run
+
+
+async def only_event(trigger: Any) -> Any:
+    """What the trigger yields; it must be one event."""
+    events = [event.payload async for event in trigger.run()]
+    assert len(events) == 1
+    return events[0]
+
+
+def through_database(trigger: Any) -> Any:
+    """The trigger that a triggerer makes of what a worker wrote into Airflow's database."""
+    classpath, kwargs = trigger.serialize()
+    module, _, name = classpath.rpartition(".")
+    if AIRFLOW_V_3_0_PLUS:
+        from airflow.sdk.serde import deserialize, serialize
+
+        # From the worker to the API server, before the API server stores it.
+        kwargs = deserialize(json.loads(json.dumps(serialize(kwargs))))
+    return getattr(import_module(module), name)(**Trigger(classpath, kwargs).kwargs)

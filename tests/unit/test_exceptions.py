@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.exceptions import (
+    AdsCallError,
+    AdsError,
+    ImportOutcomeError,
+    ImportTaskNotFound,
+    ImportWaitTimeout,
+    call_error,
+    fail_without_retry,
+)
+from airflow_provider_ads.version_compat import AirflowFailException
+
+ID = "import-task-" + "0" * 32
+
+
+def client_error(code: str, status: int = 400, operation: str = "DescribeImportTasks") -> ClientError:
+    response: Any = {
+        "Error": {"Code": code, "Message": "what AWS says"},
+        "ResponseMetadata": {"HTTPStatusCode": status, "RequestId": "request-1"},
+    }
+    return ClientError(response, operation)
+
+
+class TestTree:
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ImportOutcomeError("it failed", [{"importTaskId": ID, "status": "IMPORT_FAILED"}], try_again=True),
+            AdsCallError("refused", "AuthorizationErrorException", import_task_id=ID, transient=True),
+            ImportTaskNotFound(ID, "us-west-2"),
+            ImportWaitTimeout([ImportTask(import_task_id=ID, status="IMPORT_IN_PROGRESS")], "throttled"),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_errors_survive_pickling_whole(self, error: AdsError) -> None:
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+    @pytest.mark.parametrize("error", [ImportTaskNotFound(ID, "us-west-2"), ImportWaitTimeout([], None)])
+    def test_no_verdict_is_a_call_error(self, error: AdsError) -> None:
+        assert isinstance(error, AdsCallError)
+
+    def test_none_is_an_error_of_airflow(self) -> None:
+        # Airflow skips its own exceptions under soft_fail when a sensor was deferred.
+        assert AdsError.__mro__ == (AdsError, Exception, BaseException, object)
+
+    def test_fail_without_retry_keeps_message_and_cause(self) -> None:
+        cause = ImportOutcomeError("it failed", [], try_again=False)
+        with pytest.raises(AirflowFailException, match="it failed") as failure:
+            fail_without_retry(cause)
+        assert failure.value.__cause__ is cause
+
+
+class TestCallError:
+    def test_every_error_of_the_operations_has_advice(self) -> None:
+        model: Any = botocore.session.get_session().get_service_model("discovery")
+        codes = {
+            shape.name
+            for operation in ("StartImportTask", "DescribeImportTasks", "BatchDeleteImportData")
+            for shape in model.operation_model(operation).error_shapes
+        }
+        assert len(codes) == 6
+        for code in codes - {"ServerInternalErrorException"}:
+            assert "See the message of AWS" not in str(call_error(client_error(code), "x", "us-west-2"))
+
+    def test_message_says_what_failed_where_why_and_what_next(self) -> None:
+        error = call_error(client_error("AuthorizationErrorException"), "DescribeImportTasks", "us-west-2")
+        assert str(error) == (
+            "DescribeImportTasks in us-west-2 failed with AuthorizationErrorException: what AWS says (request id "
+            "request-1). The credentials may not call discovery:DescribeImportTasks. Allow the action in the IAM "
+            "policy of the user or role behind aws_conn_id."
+        )
+        assert error.code == "AuthorizationErrorException"
+        assert not error.transient
+
+    def test_a_role_that_may_not_be_assumed_is_named_as_such(self) -> None:
+        error = call_error(client_error("AccessDenied", 403, "AssumeRole"), "DescribeImportTasks", "us-west-2")
+        assert "may not call sts:AssumeRole" in str(error)
+
+    @pytest.mark.parametrize("code", ["HomeRegionNotSetException", "InvalidInputException"])
+    def test_both_codes_of_a_wrong_region_lead_to_the_home_region(self, code: str) -> None:
+        assert "home region" in str(call_error(client_error(code), "StartImportTask", "eu-west-1"))
+
+    def test_an_unknown_code_is_quoted_with_region_and_request_id(self) -> None:
+        message = str(call_error(client_error("NewException"), "StartImportTask", "us-west-2"))
+        assert all(part in message for part in ("NewException", "us-west-2", "request-1", "what AWS says"))
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            client_error("ThrottlingException"),
+            client_error("TooManyRequestsException"),
+            client_error("LimitExceededException"),
+            client_error("ServerInternalErrorException", 500),
+            client_error("ServiceUnavailable", 503),
+            client_error("InternalFailure", 500),
+            EndpointConnectionError(endpoint_url="http://x"),
+            ConnectTimeoutError(endpoint_url="http://x"),
+            ReadTimeoutError(endpoint_url="http://x"),
+            ConnectionClosedError(endpoint_url="http://x"),
+        ],
+        ids=str,
+    )
+    def test_what_may_pass_is_transient(self, error: ClientError | BotoCoreError) -> None:
+        assert call_error(error, "DescribeImportTasks", "us-west-2").transient
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            client_error("AuthorizationErrorException"),
+            client_error("HomeRegionNotSetException"),
+            client_error("InvalidParameterValueException"),
+            client_error("ExpiredTokenException"),
+            client_error("SomethingNew"),
+            NoCredentialsError(),
+            SSLError(endpoint_url="http://x", error="certificate"),
+        ],
+        ids=str,
+    )
+    def test_what_will_not_pass_is_not(self, error: ClientError | BotoCoreError) -> None:
+        assert not call_error(error, "DescribeImportTasks", "us-west-2").transient

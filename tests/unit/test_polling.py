@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from airflow_provider_ads import polling
+from airflow_provider_ads.discovery.import_task import IMPORT_RUNNING_STATUSES
+from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.exceptions import AdsCallError, ImportTaskNotFound
+from airflow_provider_ads.hooks import MISSING_TASK_LOOKS
+from airflow_provider_ads.polling import AwsSettings, Poll, check_poll_interval, poll_import_tasks
+
+SETTINGS = AwsSettings("aws_default", None, None, None)
+UNKNOWN_ID = "import-task-" + "f" * 32
+
+
+async def polls_of(
+    ids: list[str], settings: AwsSettings = SETTINGS, then: Callable[[Poll], Any] = lambda poll: None
+) -> list[Poll]:
+    polls = []
+    async with aclosing(poll_import_tasks(settings, ids, 0.02, IMPORT_RUNNING_STATUSES)) as seen:
+        async for poll in seen:
+            polls.append(poll)
+            then(poll)
+    return polls
+
+
+def statuses(poll: Poll) -> list[str | None]:
+    return [task.status for task in poll.import_tasks.values()]
+
+
+class TestPolling:
+    async def test_goes_on_until_the_last_task_has_left_the_running_statuses(self, aws_default: AdsEmulator) -> None:
+        first, second = (aws_default.add_import_task() for _ in range(2))
+        ends = iter([(first, "IMPORT_COMPLETE"), (second, "IMPORT_OF_THE_FUTURE")])
+
+        def then(_: Poll) -> None:
+            for import_task_id, status in islice(ends, 1):
+                aws_default.update_import_task(import_task_id, status=status)
+
+        polls = await polls_of([first, second], then=then)
+        assert [statuses(poll) for poll in polls] == [
+            ["IMPORT_IN_PROGRESS", "IMPORT_IN_PROGRESS"],
+            ["IMPORT_COMPLETE", "IMPORT_IN_PROGRESS"],
+            ["IMPORT_COMPLETE", "IMPORT_OF_THE_FUTURE"],
+        ]
+
+    async def test_asks_for_a_hundred_with_a_call_and_only_for_those_that_run(self, aws_default: AdsEmulator) -> None:
+        ended = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(150)]
+        running = aws_default.add_import_task()
+        calls: list[int] = []
+
+        def then(poll: Poll) -> None:
+            calls.append(aws_default.calls()["DescribeImportTasks"])
+            if len(calls) == 2:
+                aws_default.update_import_task(running, status="IMPORT_COMPLETE")
+
+        await polls_of([*ended, running], then=then)
+        assert calls == [2, 3, 4]
+
+    async def test_a_transient_error_is_told_and_outlived(self, aws_default: AdsEmulator) -> None:
+        import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
+        aws_default.inject("ThrottlingException", calls=2)
+        polls = await polls_of([import_task_id])
+        assert [poll.error and poll.error.code for poll in polls] == ["ThrottlingException"] * 2 + [None]
+
+    async def test_botocore_does_not_retry_inside_a_poll(self, aws_default: AdsEmulator) -> None:
+        aws_default.inject("ServerInternalErrorException", calls=3)
+        polls = await polls_of([aws_default.add_import_task(status="IMPORT_COMPLETE")])
+        assert len(polls) == aws_default.calls()["DescribeImportTasks"] == 4
+
+    async def test_unless_the_user_configured_retries(self, aws_default: AdsEmulator) -> None:
+        aws_default.inject("ServerInternalErrorException", calls=2)
+        retries = {"retries": {"mode": "standard", "total_max_attempts": 3}}
+        polls = await polls_of(
+            [aws_default.add_import_task(status="IMPORT_COMPLETE")], AwsSettings("aws_default", None, None, retries)
+        )
+        assert len(polls) == 1
+
+    @pytest.mark.parametrize("code", ["AuthorizationErrorException", "HomeRegionNotSetException"])
+    async def test_a_refusal_ends_the_polling(self, aws_default: AdsEmulator, code: str) -> None:
+        aws_default.inject(code)
+        with pytest.raises(AdsCallError) as error:
+            await polls_of([aws_default.add_import_task()])
+        assert error.value.code == code
+        assert aws_default.calls()["DescribeImportTasks"] == 1
+
+    async def test_a_missing_task_is_looked_for_again_and_then_reported(self, aws_default: AdsEmulator) -> None:
+        with pytest.raises(ImportTaskNotFound, match=f"{UNKNOWN_ID} is not known in us-west-2"):
+            await polls_of([aws_default.add_import_task(), UNKNOWN_ID])
+        assert aws_default.calls()["DescribeImportTasks"] == MISSING_TASK_LOOKS
+
+    async def test_a_task_that_is_listed_late_is_found(self, aws_default: AdsEmulator) -> None:
+        running = aws_default.add_import_task()
+
+        def then(poll: Poll) -> None:
+            if UNKNOWN_ID not in poll.import_tasks:
+                aws_default.add_import_task(importTaskId=UNKNOWN_ID, status="IMPORT_COMPLETE")
+                aws_default.update_import_task(running, status="IMPORT_COMPLETE")
+
+        polls = await polls_of([running, UNKNOWN_ID], then=then)
+        assert [len(poll.import_tasks) for poll in polls] == [1, 2]
+
+    async def test_expired_credentials_are_read_again_once(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
+        aws_default.inject("ExpiredTokenException", calls=1)
+        assert [poll.error for poll in await polls_of([import_task_id])] == [None]
+        aws_default.inject("ExpiredTokenException")
+        with pytest.raises(AdsCallError, match="The credentials have expired"):
+            await polls_of([import_task_id])
+
+    @pytest.mark.parametrize("step", range(20))
+    async def test_cancelled_at_any_moment_it_leaves_no_task_and_no_socket(
+        self, aws_default: AdsEmulator, step: int
+    ) -> None:
+        sockets = open_sockets()
+        task = asyncio.create_task(polls_of([aws_default.add_import_task()]))
+        await asyncio.sleep(step * 0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await until(lambda: open_sockets() <= sockets)
+
+
+class TestDelay:
+    def test_looks_come_early_by_chance_and_never_late(self) -> None:
+        delays = [polling._delay(60, failures=0) for _ in range(1000)]
+        assert 54 <= min(delays) < 55
+        assert 59 < max(delays) <= 60
+
+    def test_failures_double_the_delay_up_to_the_longest(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(polling, "LONGEST_BACK_OFF", 60.0)
+        monkeypatch.setattr(polling, "JITTER", 0)
+        assert [polling._delay(5, failures) for failures in (0, 1, 2, 3, 4, 10_000)] == [5, 10, 20, 40, 60, 60]
+
+    def test_a_longer_interval_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(polling, "JITTER", 0)
+        assert polling._delay(300, failures=5) == 300
+
+
+class TestCheckPollInterval:
+    @pytest.mark.parametrize("interval", [30, 30.0, timedelta(seconds=30)])
+    def test_seconds_and_timedelta(self, interval: float | timedelta) -> None:
+        assert check_poll_interval(interval) == 30.0
+
+    @pytest.mark.parametrize("interval", [0, -1, timedelta(0), float("nan"), float("inf"), None, "60"])
+    def test_everything_else_is_refused(self, interval: Any) -> None:
+        with pytest.raises(ValueError, match="The poll interval must be more than 0 seconds"):
+            check_poll_interval(interval)
+
+
+def open_sockets() -> int:
+    # A descriptor may be gone when its link is read, that of the directory itself for one.
+    count = 0
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            count += os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:")
+    return count
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import time
+from typing import Any
+
+import pytest
+
+from airflow_provider_ads import polling, triggers
+from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.exceptions import AdsCallError, ImportWaitTimeout
+from airflow_provider_ads.triggers import AdsImportTaskTrigger, read_event
+from tests.unit.airflow_run import only_event, through_database
+
+ID = "import-task-" + "f" * 32
+
+ALL_SET: dict[str, Any] = {
+    "import_task_ids": [ID],
+    "poll_interval": 60.0,
+    "deadline": 1_800_000_000.5,
+    "aws_conn_id": "my_aws",
+    "region_name": "eu-west-1",
+    "verify": "/etc/ssl/my-bundle.pem",
+    "botocore_config": {"read_timeout": 7, "retries": {"mode": "standard"}},
+}
+ALL_NONE: dict[str, Any] = {
+    "import_task_ids": [ID],
+    "poll_interval": 60,
+    "deadline": None,
+    "aws_conn_id": None,
+    "region_name": None,
+    "verify": None,
+    "botocore_config": None,
+}
+
+
+def trigger_for(*import_task_ids: str, **arguments: Any) -> AdsImportTaskTrigger:
+    return AdsImportTaskTrigger(**{"import_task_ids": list(import_task_ids), "poll_interval": 0.02, **arguments})
+
+
+class TestSerialization:
+    @pytest.mark.parametrize("arguments", [ALL_SET, ALL_NONE], ids=["all set", "all None"])
+    def test_arguments_survive_airflows_database(self, arguments: dict[str, Any]) -> None:
+        trigger = through_database(AdsImportTaskTrigger(**arguments))
+        assert trigger.serialize() == ("airflow_provider_ads.triggers.AdsImportTaskTrigger", arguments)
+
+    def test_no_argument_is_missing(self) -> None:
+        parameters = inspect.signature(AdsImportTaskTrigger).parameters.keys()
+        assert AdsImportTaskTrigger(**ALL_SET).serialize()[1].keys() == parameters
+
+    def test_takes_the_queue_of_its_task(self) -> None:
+        assert getattr(AdsImportTaskTrigger, "supports_triggerer_queue", True)
+
+
+class TestRun:
+    async def test_finished_with_the_summaries_in_the_order_of_the_ids(self, aws_default: AdsEmulator) -> None:
+        first, second = (aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(2))
+        event = await only_event(trigger_for(second, first))
+        assert event["status"] == "finished"
+        assert [task["importTaskId"] for task in event["tasks"]] == [second, first]
+        assert json.loads(json.dumps(event)) == event
+
+    async def test_waits_for_all(self, aws_default: AdsEmulator) -> None:
+        ended = aws_default.add_import_task(status="IMPORT_FAILED")
+        running = aws_default.add_import_task()
+        waiting = asyncio.create_task(only_event(trigger_for(ended, running)))
+        while aws_default.calls()["DescribeImportTasks"] < 3:
+            await asyncio.sleep(0.01)
+        assert not waiting.done()
+        aws_default.update_import_task(running, status="IMPORT_COMPLETE")
+        event = await waiting
+        assert [task["status"] for task in event["tasks"]] == ["IMPORT_FAILED", "IMPORT_COMPLETE"]
+
+    async def test_times_out_at_the_deadline_with_what_was_seen_last(self, aws_default: AdsEmulator) -> None:
+        running = aws_default.add_import_task()
+        event = await only_event(trigger_for(running, deadline=time.time() + 1))
+        assert (event["status"], event["error"]) == ("timeout", None)
+        assert [task["status"] for task in event["tasks"]] == ["IMPORT_IN_PROGRESS"]
+
+    async def test_times_out_with_the_last_error_when_the_last_look_failed(self, aws_default: AdsEmulator) -> None:
+        aws_default.inject("ThrottlingException")
+        event = await only_event(trigger_for(aws_default.add_import_task(), deadline=time.time() + 1))
+        assert (event["status"], event["tasks"]) == ("timeout", [])
+        assert event["error"]["code"] == "ThrottlingException"
+
+    async def test_a_deadline_that_has_passed_times_out(self, aws_default: AdsEmulator) -> None:
+        event = await only_event(trigger_for(aws_default.add_import_task(), deadline=time.time() - 100))
+        assert event == {"status": "timeout", "tasks": [], "error": None}
+
+    async def test_without_a_deadline_the_longest_outage_ends_the_wait(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(triggers, "LONGEST_OUTAGE", 0.2)
+        aws_default.inject("ThrottlingException")
+        event = await only_event(trigger_for(aws_default.add_import_task()))
+        assert (event["status"], event["error"]["code"]) == ("error", "ThrottlingException")
+
+    @pytest.mark.parametrize(
+        ("code", "advice"),
+        [
+            ("AuthorizationErrorException", "Allow the action in the IAM policy"),
+            ("HomeRegionNotSetException", "Set region_name to the account's Migration Hub home region"),
+            ("InvalidParameterValueException", "Correct it"),
+        ],
+    )
+    async def test_a_refusal_is_an_error_that_says_what_to_do(
+        self, aws_default: AdsEmulator, code: str, advice: str
+    ) -> None:
+        aws_default.inject(code)
+        event = await only_event(trigger_for(aws_default.add_import_task()))
+        assert event["status"] == "error"
+        assert event["error"]["code"] == code
+        assert advice in event["error"]["message"]
+        assert aws_default.calls()["DescribeImportTasks"] == 1
+
+    async def test_a_missing_task_is_an_error_with_its_id(self, aws_default: AdsEmulator) -> None:
+        event = await only_event(trigger_for(ID))
+        assert event["status"] == "error"
+        assert (event["error"]["code"], event["error"]["import_task_id"]) == ("ImportTaskNotFound", ID)
+
+    @pytest.mark.parametrize(
+        "nonsense",
+        [
+            {"import_task_ids": []},
+            {"import_task_ids": ["import-task-1"]},
+            {"import_task_ids": None},
+            {"poll_interval": -1},
+            {"poll_interval": "soon"},
+            {"deadline": "tomorrow"},
+            {"region_name": "mars-north-1"},
+            {"region_name": "not a region"},
+            {"botocore_config": {"no_such_option": 1}},
+            {"verify": "/no/such/bundle.pem"},
+            {"aws_conn_id": 7},
+        ],
+        ids=str,
+    )
+    async def test_nonsense_is_one_error_event(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, nonsense: dict[str, Any]
+    ) -> None:
+        if "verify" in nonsense:
+            connection = json.loads(aws_default.airflow_connection)
+            connection["extra"]["endpoint_url"] = aws_default.endpoint_url.replace("http:", "https:")
+            monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+        event = await only_event(trigger_for(**{"import_task_ids": [ID], **nonsense}))
+        assert event["status"] == "error"
+        assert event["error"]["code"]
+        assert event["error"]["message"]
+        assert not aws_default.calls()
+
+    async def test_no_event_comes_before_the_scheduler_is_ready_for_it(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(triggers, "EARLIEST_EVENT", 1.0)
+        started = time.monotonic()
+        await only_event(trigger_for())
+        assert time.monotonic() - started >= 1.0
+
+    async def test_two_copies_of_a_trigger_agree(self, aws_default: AdsEmulator) -> None:
+        trigger = trigger_for(aws_default.add_import_task(status="IMPORT_COMPLETE"))
+        events = await asyncio.gather(only_event(trigger), only_event(through_database(trigger)))
+        assert events[0] == events[1]
+
+    async def test_reaches_aws_with_the_four_settings(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW_CONN_MY_AWS", aws_default.airflow_connection)
+        monkeypatch.delenv("AIRFLOW_CONN_AWS_DEFAULT")
+        made: list[Any] = []
+        context_of = polling._Connection._client_context
+        monkeypatch.setattr(
+            polling._Connection,
+            "_client_context",
+            lambda self: made.append(self._settings) or context_of(self),  # type: ignore[func-returns-value]
+        )
+        aws_default.home_region = "eu-west-1"
+        import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
+        arguments = {key: ALL_SET[key] for key in ("aws_conn_id", "region_name", "botocore_config")}
+        event = await only_event(trigger_for(import_task_id, verify=False, **arguments))
+        assert event["status"] == "finished"
+        assert made == [polling.AwsSettings("my_aws", "eu-west-1", False, ALL_SET["botocore_config"])]
+
+
+class TestLog:
+    async def test_has_a_line_for_a_change_and_none_for_another_look(
+        self, aws_default: AdsEmulator, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        import_task_id = aws_default.add_import_task(name="cmdb")
+        waiting = asyncio.create_task(only_event(trigger_for(import_task_id)))
+        await self.looks(aws_default, 5)
+        aws_default.inject("ThrottlingException", calls=3)
+        await self.looks(aws_default, 10)
+        aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
+        await waiting
+        first, second, third = self.lines(capsys)
+        assert f"Import {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS" in first
+        assert "Looking again soon: DescribeImportTasks in us-west-2 failed with ThrottlingException" in second
+        assert f"Import {import_task_id} ('cmdb'): IMPORT_COMPLETE" in third
+
+    async def test_says_seldom_that_nothing_changes(
+        self, aws_default: AdsEmulator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(triggers, "QUIET_LOG_INTERVAL", 0.0)
+        import_task_id = aws_default.add_import_task()
+        waiting = asyncio.create_task(only_event(trigger_for(import_task_id)))
+        await self.looks(aws_default, 3)
+        aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
+        await waiting
+        assert any("Still waiting; imports: 1 IMPORT_IN_PROGRESS" in line for line in self.lines(capsys))
+
+    @staticmethod
+    async def looks(ads: AdsEmulator, count: int) -> None:
+        while ads.calls()["DescribeImportTasks"] < count:
+            await asyncio.sleep(0.01)
+
+    @staticmethod
+    def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+        """What Airflow, in whichever form its version does, printed of the trigger's log."""
+        return [line for line in capsys.readouterr().out.splitlines() if "triggers.py" in line]
+
+
+class TestReadEvent:
+    @pytest.mark.parametrize(
+        "event",
+        [
+            None,
+            "finished",
+            [],
+            {},
+            {"status": "success"},
+            {"status": "success", "tasks": [{"importTaskId": ID}]},
+            {"status": "finished"},
+            {"status": "finished", "tasks": []},
+            {"status": "finished", "tasks": [{}]},
+            {"status": "error"},
+            {"status": "error", "error": {"surprise": 1}},
+            {"status": "timeout"},
+        ],
+        ids=str,
+    )
+    def test_what_no_trigger_yields_is_refused(self, event: Any) -> None:
+        with pytest.raises(AdsCallError, match="bring them to the same one") as error:
+            read_event(event)
+        assert error.value.code == "UnexpectedEvent"
+
+    def test_finished_gives_the_tasks(self) -> None:
+        (task,) = read_event({"status": "finished", "tasks": [{"importTaskId": ID, "status": "NEW", "newField": 1}]})
+        assert (task.import_task_id, task.status) == (ID, "NEW")
+
+    def test_error_gives_the_error_of_the_triggerer(self) -> None:
+        with pytest.raises(AdsCallError, match="refused") as error:
+            read_event({"status": "error", "error": {"code": "C", "message": "refused", "import_task_id": ID}})
+        assert (error.value.code, error.value.import_task_id) == ("C", ID)
+
+    @pytest.mark.parametrize("last_error", [None, {"code": "C", "message": "throttled", "import_task_id": None}])
+    def test_timeout_tells_the_last_status_or_error(self, last_error: Any) -> None:
+        tasks = [{"importTaskId": ID, "status": "IMPORT_IN_PROGRESS"}]
+        with pytest.raises(ImportWaitTimeout, match="goes on at AWS") as error:
+            read_event({"status": "timeout", "tasks": tasks, "error": last_error})
+        assert f"{ID}: IMPORT_IN_PROGRESS" in str(error.value)
+        assert ("throttled" in str(error.value)) is (last_error is not None)
