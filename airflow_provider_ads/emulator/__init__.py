@@ -1,0 +1,17 @@
+"""
+A local emulator of AWS Application Discovery Service, for tests and for trying pipelines without AWS.
+
+It needs ``pip install 'airflow-provider-ads[emulator]'``. Other than on AWS, signatures and permissions are
+not checked, and there is one account.
+"""
+
+from __future__ import annotations
+
+try:
+    from airflow_provider_ads.emulator.server import AdsEmulator
+except ImportError as error:
+    raise ImportError(
+        f"The emulator needs moto and Flask ({error}): pip install 'airflow-provider-ads[emulator]'"
+    ) from error
+
+__all__ = ["AdsEmulator"]

@@ -1,0 +1,69 @@
+"""The command line: ``python -m airflow_provider_ads.emulator``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from threading import Event
+
+from airflow_provider_ads.emulator import AdsEmulator
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """
+    Run an emulator until it is interrupted.
+
+    :param arguments: the command line's arguments; None: those of the process.
+    :return: the exit status, 1 if the port cannot be had.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_ads.emulator",
+        description="A local emulator of AWS Application Discovery Service, with S3 and STS.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=5005, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--public-url", help="the URL that clients reach it by, if it is another one")
+    parser.add_argument(
+        "--import-seconds",
+        type=float,
+        default=5.0,
+        help="seconds that each import takes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--home-region",
+        default="us-west-2",
+        help="the Migration Hub home region; '' means not set (default: %(default)s)",
+    )
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    interrupted = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupted.set())
+    emulator = AdsEmulator(
+        host=options.host,
+        port=options.port,
+        public_url=options.public_url,
+        import_seconds=options.import_seconds,
+        home_region=options.home_region or None,
+    )
+    try:
+        emulator.start()
+    except (OSError, OverflowError) as error:
+        print(f"Cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    try:
+        print(f"The emulator answers at {emulator.endpoint_url}")  # noqa: T201
+        print(f"export AIRFLOW_CONN_AWS_DEFAULT='{emulator.airflow_connection}'", flush=True)  # noqa: T201
+        interrupted.wait()
+    finally:
+        emulator.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

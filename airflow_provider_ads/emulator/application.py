@@ -1,0 +1,149 @@
+"""The WSGI application: the service's operations, the control interface, and moto for everything else."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from threading import Event, Lock
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from airflow_provider_ads.emulator.errors import ServiceError
+from airflow_provider_ads.emulator.faults import Faults
+from airflow_provider_ads.emulator.import_tasks import ImportTasks
+from airflow_provider_ads.emulator.protocol import (
+    SERVICES,
+    error_response,
+    json_response,
+    parse_parameters,
+    region_of,
+)
+
+__all__ = ["Application"]
+
+_log = logging.getLogger(__name__)
+
+Operation = Callable[[Mapping[str, Any], str], dict[str, Any]]
+
+
+class Application:
+    """
+    Answers what the emulator's port is asked.
+
+    :param tasks: the import tasks.
+    :param faults: the faults to show.
+    :param control: answers requests below ``/_ads/``.
+    :param moto: answers requests of all other services.
+    """
+
+    def __init__(
+        self,
+        tasks: ImportTasks,
+        faults: Faults,
+        control: Callable[[Request], Response],
+        moto: Callable[[dict[str, Any], Any], Iterable[bytes]],
+    ) -> None:
+        self.stopping = Event()
+        self._operations: dict[str, Operation] = {
+            "DescribeImportTasks": tasks.describe_import_tasks,
+            "GetHomeRegion": tasks.get_home_region,
+            "StartImportTask": tasks.start_import_task,
+        }
+        self._faults = faults
+        self._control = control
+        self._moto = moto
+        self._calls: Counter[str] = Counter()
+        self._lock = Lock()
+
+    def calls(self) -> Counter[str]:
+        """
+        Count the calls that arrived since the start or the last :meth:`clear_calls`.
+
+        :return: number of calls by operation.
+        """
+        with self._lock:
+            return self._calls.copy()
+
+    def clear_calls(self) -> None:
+        """Begin to count calls anew."""
+        with self._lock:
+            self._calls.clear()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer one request."""
+        request = Request(environ)
+        target_prefix, _, operation = request.headers.get("X-Amz-Target", "").rpartition(".")
+        if target_prefix in SERVICES:
+            return self._answer(request, target_prefix, operation)(environ, start_response)
+        if request.path.startswith("/_ads/"):
+            return self._control(request)(environ, start_response)
+        if (expired := _expired(request)) is not None:
+            return expired(environ, start_response)
+        return self._moto(environ, start_response)
+
+    def _answer(self, request: Request, target_prefix: str, operation: str) -> Response:
+        with self._lock:
+            self._calls[operation] += 1
+        body = request.get_data()
+        try:
+            verdict = self._faults.strike(operation)
+            if verdict.delay:
+                self.stopping.wait(verdict.delay)
+            if verdict.drop:
+                request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+                raise ConnectionAbortedError("injected into the emulator")
+            if verdict.error is not None:
+                raise verdict.error
+            return json_response(self._perform(request, body, target_prefix, operation))
+        except ServiceError as error:
+            _log.info("%s: %s", operation, error)
+            return error_response(error)
+        except ConnectionError:
+            raise
+        except Exception:
+            _log.exception("%s broke down", operation)
+            return error_response(ServiceError("ServerInternalErrorException", "The emulator broke down."))
+
+    def _perform(self, request: Request, body: bytes, target_prefix: str, operation: str) -> dict[str, Any]:
+        if operation not in self._operations or operation not in SERVICES[target_prefix].operation_names:
+            raise ServiceError("UnknownOperationException", f"The emulator has no operation {operation!r}.")
+        region = region_of(request.headers.get("Authorization", ""))
+        parameters = parse_parameters(body, SERVICES[target_prefix].operation_model(operation))
+        answer = self._operations[operation](parameters, region)
+        _log.info("%s in %s", operation, region)
+        return answer
+
+
+def _expired(request: Request) -> Response | None:
+    """
+    Refuse a presigned URL whose time is over, which moto never does.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
+    """
+    if request.method not in ("GET", "HEAD"):
+        return None
+    try:
+        if "X-Amz-Expires" in request.args:
+            signed = datetime.strptime(request.args["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+            expires = signed + timedelta(seconds=int(request.args["X-Amz-Expires"]))
+        elif "Signature" in request.args:
+            expires = datetime.fromtimestamp(int(request.args["Expires"]), UTC)
+        else:
+            return None
+    except (KeyError, ValueError, OverflowError):
+        return None
+    now = datetime.now(UTC)
+    if now < expires:
+        return None
+    return Response(
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        "<Error><Code>AccessDenied</Code><Message>Request has expired</Message>"
+        f"<Expires>{expires:%Y-%m-%dT%H:%M:%SZ}</Expires><ServerTime>{now:%Y-%m-%dT%H:%M:%SZ}</ServerTime>"
+        "</Error>",
+        403,
+        content_type="application/xml",
+    )

@@ -1,0 +1,150 @@
+"""Faults that the emulator was told to show."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from threading import Lock
+
+from airflow_provider_ads.emulator.errors import HTTP_STATUS, ServiceError
+from airflow_provider_ads.emulator.protocol import SERVICES
+
+__all__ = ["Fault", "Faults", "Verdict"]
+
+_OPERATIONS = frozenset(name for service in SERVICES.values() for name in service.operation_names)
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """
+    A fault, with the parameters of :meth:`airflow_provider_ads.emulator.AdsEmulator.inject`.
+
+    :raises ValueError: if the parameters do not go together.
+    """
+
+    kind: str
+    operation: str | None = None
+    calls: int | None = None
+    share: float | None = None
+    seconds: float | None = None
+    delay: float | None = None
+    status: int | None = None
+    message: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "refuse":
+            others = (self.operation, self.calls, self.share, self.delay, self.status, self.message)
+            if self.seconds is None or others != (None,) * 6:
+                raise ValueError("'refuse' concerns the port: it needs seconds and takes nothing else.")
+        if self.operation is not None and self.operation not in _OPERATIONS:
+            raise ValueError(f"operation: neither service has an operation {self.operation!r}.")
+        if self.calls is not None and self.seconds is not None:
+            raise ValueError("A fault lasts for calls or for seconds: give one of them.")
+        if self.calls is not None and self.calls < 1:
+            raise ValueError(f"calls is 1 or more, not {self.calls}.")
+        if self.share is not None and not 0 < self.share <= 1:
+            raise ValueError(f"share is more than 0 and at most 1, not {self.share}.")
+        if self.seconds is not None and self.seconds <= 0:
+            raise ValueError(f"seconds is more than 0, not {self.seconds}.")
+        if (self.delay is not None) != (self.kind == "latency"):
+            raise ValueError("'latency' needs a delay in seconds, and nothing else takes one.")
+        if self.delay is not None and self.delay <= 0:
+            raise ValueError(f"delay is more than 0, not {self.delay}.")
+        self._check_error()
+
+    def _check_error(self) -> None:
+        if self.kind in ("drop", "latency", "refuse"):
+            if self.status is not None or self.message is not None:
+                raise ValueError(f"status and message belong to an error code, not to {self.kind!r}.")
+        elif self.status is None:
+            if self.kind not in HTTP_STATUS:
+                raise ValueError(
+                    f"{self.kind!r} is not 'drop', 'latency' or 'refuse', and an error code needs its HTTP "
+                    f"status, except {', '.join(sorted(HTTP_STATUS))}."
+                )
+        elif not 400 <= self.status <= 599:
+            raise ValueError(f"The status of an error is 400 to 599, not {self.status}.")
+
+
+@dataclass
+class Verdict:
+    """
+    What is to be done to one call.
+
+    :param delay: seconds to wait first.
+    :param drop: whether to close the connection without an answer.
+    :param error: the error to answer with.
+    """
+
+    delay: float = 0.0
+    drop: bool = False
+    error: ServiceError | None = None
+
+
+@dataclass
+class _Injected:
+    """A fault at work: until when, and for how many more calls."""
+
+    fault: Fault
+    ends: float | None
+    calls: int | None
+
+
+class Faults:
+    """
+    The faults of calls to the service.
+
+    :param seed: makes faults with a share strike the same calls each time.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._injected: list[_Injected] = []
+        self._lock = Lock()
+
+    def add(self, fault: Fault) -> None:
+        """
+        Show a fault from now on.
+
+        :param fault: the fault.
+        """
+        ends = None if fault.seconds is None else time.monotonic() + fault.seconds
+        with self._lock:
+            self._injected.append(_Injected(fault, ends, fault.calls))
+
+    def clear(self) -> None:
+        """Remove all faults."""
+        with self._lock:
+            self._injected.clear()
+
+    def strike(self, operation: str) -> Verdict:
+        """
+        Decide about one call: latencies add up, of other faults the first that applies is shown.
+
+        :param operation: the operation that is called.
+        :return: what is to be done to the call.
+        """
+        verdict = Verdict()
+        with self._lock:
+            now = time.monotonic()
+            self._injected = [each for each in self._injected if each.ends is None or now < each.ends]
+            for injected in self._injected:
+                fault = injected.fault
+                if fault.operation not in (None, operation):
+                    continue
+                if fault.share is not None and self._random.random() >= fault.share:
+                    continue
+                if injected.calls is not None:
+                    injected.calls -= 1
+                if fault.kind == "latency":
+                    verdict.delay += fault.delay or 0.0
+                    continue
+                if fault.kind == "drop":
+                    verdict.drop = True
+                else:
+                    message = fault.message or f"{fault.kind}, injected into the emulator."
+                    verdict.error = ServiceError(fault.kind, message, fault.status)
+                break
+            self._injected = [each for each in self._injected if each.calls is None or each.calls > 0]
+        return verdict

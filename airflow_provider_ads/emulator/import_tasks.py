@@ -1,0 +1,319 @@
+"""The import tasks: what the service keeps about them, and its rules for starting and describing them."""
+
+from __future__ import annotations
+
+import binascii
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Condition
+from typing import Any, cast
+from uuid import uuid4
+
+from botocore.model import StructureShape
+
+from airflow_provider_ads.discovery import limits
+from airflow_provider_ads.emulator.errors import ServiceError
+from airflow_provider_ads.emulator.protocol import SERVICES
+
+__all__ = ["ImportTask", "ImportTasks"]
+
+_FIELDS = frozenset(cast(StructureShape, SERVICES["AWSPoseidonService_V2015_11_01"].shape_for("ImportTask")).members)
+
+#: The field that each filter compares.
+_FILTERED_FIELDS = {
+    "IMPORT_TASK_ID": "importTaskId",
+    "STATUS": "status",
+    "NAME": "name",
+    "FILE_CLASSIFICATION": "fileClassification",
+}
+
+
+@dataclass(eq=False)
+class ImportTask:
+    """
+    One import task.
+
+    :param region: the region that holds it.
+    :param fields: its fields that are set, by their names in the API.
+    :param has_archive: whether an error archive was written for it.
+    """
+
+    region: str
+    fields: dict[str, Any]
+    has_archive: bool = False
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return str(self.fields["importTaskId"])
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether its import waits or runs."""
+        return bool(self.fields["status"] == "IMPORT_IN_PROGRESS")
+
+
+class ImportTasks:
+    """
+    Every import task of the account, oldest first (the emulator's own choice), and the queue of its imports.
+
+    Each operation takes the request's parameters, checked already, and the region it was sent to.
+
+    :param home_region: the Migration Hub home region; None: not set.
+    :param import_seconds: seconds that each import takes.
+    :param archive_url: makes a link to the error archive of the task with this id.
+    """
+
+    def __init__(self, *, home_region: str | None, import_seconds: float, archive_url: Callable[[str], str]) -> None:
+        self.home_region = home_region
+        self._import_seconds = import_seconds
+        self._archive_url = archive_url
+        self._tasks: list[ImportTask] = []
+        self._queue: deque[ImportTask] = deque()
+        self._closed = False
+        self._changed = Condition()
+
+    @property
+    def import_seconds(self) -> float:
+        """Seconds that each import takes; a change also concerns the one that is running."""
+        return self._import_seconds
+
+    @import_seconds.setter
+    def import_seconds(self, seconds: float) -> None:
+        with self._changed:
+            self._import_seconds = seconds
+            self._changed.notify_all()
+
+    # -- the operations --------------------------------------------------------------------------------------
+
+    def get_home_region(self, parameters: Mapping[str, Any], region: str) -> dict[str, Any]:
+        """
+        Answer ``GetHomeRegion``, from every region.
+
+        https://docs.aws.amazon.com/migrationhub-home-region/latest/APIReference/API_GetHomeRegion.html
+
+        :return: the answer, without ``HomeRegion`` if none is set.
+        """
+        home_region = self.home_region
+        return {} if home_region is None else {"HomeRegion": home_region}
+
+    def start_import_task(self, parameters: Mapping[str, Any], region: str) -> dict[str, Any]:
+        """
+        Answer ``StartImportTask``.
+
+        A token that is known returns its original task, or is refused if the other parameters differ:
+        https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html
+        Imports belong in the home region:
+        https://docs.aws.amazon.com/migrationhub-home-region/latest/APIReference/Welcome.html
+        The emulator's own choice: a token is known for ever, in its region; the home region is checked first.
+
+        :return: the answer.
+        :raises ServiceError: ``HomeRegionNotSetException`` or ``ResourceInUseException``.
+        """
+        with self._changed:
+            if region != self.home_region:
+                where = "is not set" if self.home_region is None else f"is {self.home_region}"
+                raise ServiceError(
+                    "HomeRegionNotSetException",
+                    f"The home region {where}; StartImportTask was called in {region}.",
+                )
+            token = parameters.get("clientRequestToken")
+            for task in self._tasks:
+                if token is not None and (task.region, task.fields["clientRequestToken"]) == (region, token):
+                    if any(task.fields[field] != parameters[field] for field in ("name", "importUrl")):
+                        raise ServiceError(
+                            "ResourceInUseException",
+                            f"The client request token {token} is in use by {task.id} with other parameters.",
+                        )
+                    return {"task": self._describe(task)}
+            task = self._add(region, dict(parameters))
+            self._queue.append(task)
+            self._changed.notify_all()
+            return {"task": self._describe(task)}
+
+    def describe_import_tasks(self, parameters: Mapping[str, Any], region: str) -> dict[str, Any]:
+        """
+        Answer ``DescribeImportTasks``, which is permitted outside of the home region too.
+
+        https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_DescribeImportTasks.html
+        https://docs.aws.amazon.com/migrationhub-home-region/latest/APIReference/Welcome.html
+        The emulator's own choice: a page holds as many tasks as the API allows if ``maxResults`` is not
+        given, an id that is not known is no error, and a token that this service did not make is one.
+
+        :return: the answer, with ``nextToken`` if there are more tasks.
+        :raises ServiceError: ``InvalidParameterValueException``.
+        """
+        page_size = parameters.get("maxResults", limits.IMPORT_TASK_PAGE_SIZE)
+        first = _parse_page_token(parameters["nextToken"]) if "nextToken" in parameters else 0
+        with self._changed:
+            matching = [
+                index
+                for index, task in enumerate(self._tasks)
+                if index >= first and task.region == region and _matches(task.fields, parameters.get("filters", ()))
+            ]
+            answer: dict[str, Any] = {"tasks": [self._describe(self._tasks[index]) for index in matching[:page_size]]}
+        if len(matching) > page_size:
+            answer["nextToken"] = _page_token(matching[page_size])
+        return answer
+
+    # -- for tests -------------------------------------------------------------------------------------------
+
+    def add_import_task(self, fields: Mapping[str, Any]) -> str:
+        """
+        Put a task into the home region as if it had been there; nothing is imported.
+
+        :param fields: fields by their names in the API.
+        :return: the task's id.
+        :raises ValueError: if a field's name is not known or no home region is set.
+        """
+        _check_names(fields)
+        with self._changed:
+            if self.home_region is None:
+                raise ValueError("An import task needs a home region, and home_region is None.")
+            return self._add(self.home_region, fields).id
+
+    def update_import_task(self, import_task_id: str, fields: Mapping[str, Any]) -> None:
+        """
+        Change fields of a task; with another status, an import that waits or runs is given up.
+
+        :param import_task_id: the task's id.
+        :param fields: fields by their names in the API.
+        :raises ValueError: if a field's name is not known.
+        :raises KeyError: if there is no such task.
+        """
+        _check_names(fields)
+        with self._changed:
+            for task in self._tasks:
+                if task.id == import_task_id:
+                    task.fields.update(fields)
+                    self._changed.notify_all()
+                    return
+        raise KeyError(import_task_id)
+
+    def import_tasks(self) -> list[dict[str, Any]]:
+        """
+        List the tasks of every region.
+
+        :return: what ``DescribeImportTasks`` answers about each; times are aware datetimes.
+        """
+        with self._changed:
+            return [self._describe(task) for task in self._tasks]
+
+    # -- for the import processor ----------------------------------------------------------------------------
+
+    def next_import(self) -> ImportTask | None:
+        """
+        Wait for an import to do.
+
+        :return: the task that was started first, or None once closed.
+        """
+        with self._changed:
+            while True:
+                self._changed.wait_for(lambda: self._queue or self._closed)
+                if self._closed:
+                    return None
+                task = self._queue.popleft()
+                if task.in_progress:
+                    return task
+
+    def wait_import_seconds(self, task: ImportTask) -> bool:
+        """
+        Wait as long as an import takes.
+
+        :param task: the task that is being imported.
+        :return: whether to go on; not if closed or if the task's status was changed meanwhile.
+        """
+        started = time.monotonic()
+        with self._changed:
+            while task.in_progress and not self._closed:
+                remaining = started + self._import_seconds - time.monotonic()
+                if remaining <= 0:
+                    return True
+                self._changed.wait(remaining)
+        return False
+
+    def complete(self, task: ImportTask, outcome: Mapping[str, Any], *, has_archive: bool = False) -> None:
+        """
+        Note how an import ended, unless the task's status was changed meanwhile.
+
+        :param task: the task that was imported.
+        :param outcome: its fields from now on.
+        :param has_archive: whether an error archive was written.
+        """
+        with self._changed:
+            if task.in_progress:
+                task.fields |= {**outcome, "importCompletionTime": _now()}
+                task.has_archive = has_archive
+
+    def close(self) -> None:
+        """Let the import processor end; imports that wait or run stay as they are."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _add(self, region: str, fields: Mapping[str, Any]) -> ImportTask:
+        import_task_id = f"import-task-{uuid4().hex}"
+        defaults = {
+            "importTaskId": import_task_id,
+            "clientRequestToken": str(uuid4()),
+            "name": import_task_id,
+            "importUrl": f"s3://inventory/{import_task_id}.csv",
+            "status": "IMPORT_IN_PROGRESS",
+            "importRequestTime": _now(),
+        }
+        task = ImportTask(region, {**defaults, **fields})
+        self._tasks.append(task)
+        return task
+
+    def _describe(self, task: ImportTask) -> dict[str, Any]:
+        """
+        Copy the fields that are set. The link is made anew each time: the emulator's own choice.
+
+        https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ImportTask.html
+        """
+        link = {"errorsAndFailedEntriesZip": self._archive_url(task.id)} if task.has_archive else {}
+        return link | {name: value for name, value in task.fields.items() if value is not None}
+
+
+def _now() -> datetime:
+    """Tell the time, as exactly as the service's answers do."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def _check_names(fields: Mapping[str, Any]) -> None:
+    if unknown := sorted(fields.keys() - _FIELDS):
+        raise ValueError(f"An import task has no field {', '.join(unknown)}; it has {', '.join(sorted(_FIELDS))}.")
+
+
+def _matches(fields: Mapping[str, Any], filters: Sequence[Mapping[str, Any]]) -> bool:
+    """
+    Tell whether a task passes every filter by one of its values; wildcards are not supported.
+
+    With a ``STATUS`` filter the service ignores all the others:
+    https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ImportTaskFilter.html
+    """
+    status_filters = [each for each in filters if each.get("name") == "STATUS"]
+    return all(
+        fields.get(_FILTERED_FIELDS[each["name"]]) in each["values"]
+        for each in status_filters or filters
+        if "name" in each and "values" in each
+    )
+
+
+def _page_token(index: int) -> str:
+    return urlsafe_b64encode(f"import-task {index}".encode()).decode()
+
+
+def _parse_page_token(token: str) -> int:
+    try:
+        word, index = urlsafe_b64decode(token).decode().split()
+        if word == "import-task":
+            return int(index)
+    except (binascii.Error, ValueError):
+        pass
+    raise ServiceError("InvalidParameterValueException", "input.nextToken: not a token of this service.")

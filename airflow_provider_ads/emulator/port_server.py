@@ -1,0 +1,161 @@
+"""A WSGI application on a port, which can be closed for a while."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Iterable
+from threading import Lock, Thread, Timer, current_thread
+from typing import Any
+
+from werkzeug.serving import (
+    LISTEN_QUEUE,
+    ThreadedWSGIServer,
+    WSGIRequestHandler,
+    select_address_family,
+)
+
+__all__ = ["PortServer"]
+
+_log = logging.getLogger(__name__)
+
+WsgiApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+class _RequestHandler(WSGIRequestHandler):
+    """Logs like the rest of the emulator rather than in werkzeug's way."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name for it
+        _log.debug(message, *args)
+
+
+class _Server(ThreadedWSGIServer):
+    """
+    Notes its connections, so that they can be closed.
+
+    :param bound: the socket to listen on; it is closed, the server has its own copy.
+    :param application: the WSGI application.
+    :param connections: where the connections and their threads are noted.
+    """
+
+    def __init__(
+        self, bound: socket.socket, application: WsgiApplication, connections: dict[socket.socket, Thread]
+    ) -> None:
+        self._connections = connections
+        host, port = bound.getsockname()[:2]
+        with bound:
+            bound.listen(LISTEN_QUEUE)
+            super().__init__(host, port, application, _RequestHandler, fd=bound.fileno())
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        thread = Thread(
+            target=self.process_request_thread,
+            args=(request, client_address),
+            name="ads-emulator-connection",
+            daemon=True,
+        )
+        self._connections[request] = thread
+        thread.start()
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self._connections.pop(request, None)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        _log.exception("A connection broke down")
+
+
+class PortServer:
+    """
+    Serves an application from one port, each connection in a thread of its own.
+
+    :param host: the address to listen on.
+    :param port: the port to listen on; 0: a free one, which the attribute of that name tells once started.
+    :param application: the WSGI application.
+    """
+
+    def __init__(self, host: str, port: int, application: WsgiApplication) -> None:
+        self.host = host
+        self.port = port
+        self._application = application
+        self._connections: dict[socket.socket, Thread] = {}
+        self._server: _Server | None = None
+        self._thread: Thread | None = None
+        self._bound: socket.socket | None = None
+        self._timer: Timer | None = None
+        self._lock = Lock()
+
+    def start(self) -> None:
+        """
+        Begin to listen.
+
+        :raises OSError: if the port cannot be had.
+        :raises OverflowError: if no port has that number.
+        """
+        bound = self._bind()
+        self.port = bound.getsockname()[1]
+        self._listen(bound)
+
+    def refuse(self, seconds: float) -> None:
+        """
+        Close the port and every connection but the caller's own, and listen again later.
+
+        :param seconds: how long connections are refused.
+        :raises ValueError: if the port is not served.
+        """
+        with self._lock:
+            if self._server is None and self._bound is None:
+                raise ValueError("The port of an emulator that does not run cannot be closed.")
+            self._close()
+            # A port that is bound but not listened on refuses connections, and nobody else can take it.
+            self._bound = self._bind()
+            self._timer = Timer(seconds, self._listen_again)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def stop(self) -> None:
+        """Close the port and every connection, and wait for their threads to end."""
+        with self._lock:
+            self._close()
+        for thread in (self._timer, *self._connections.copy().values()):
+            if thread is not None:
+                thread.join()
+
+    def _bind(self) -> socket.socket:
+        family = select_address_family(self.host, self.port)
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((self.host, self.port))
+        except BaseException:
+            bound.close()
+            raise
+        return bound
+
+    def _listen(self, bound: socket.socket) -> None:
+        self._server = _Server(bound, self._application, self._connections)
+        self._thread = Thread(target=self._server.serve_forever, args=(0.1,), name="ads-emulator-port", daemon=True)
+        self._thread.start()
+
+    def _listen_again(self) -> None:
+        with self._lock:
+            if self._bound is not None and self._timer is current_thread():
+                bound, self._bound = self._bound, None
+                self._listen(bound)
+
+    def _close(self) -> None:
+        if self._bound is not None and self._timer is not None:
+            self._timer.cancel()
+            self._bound.close()
+            self._bound = None
+        if self._server is not None and self._thread is not None:
+            with contextlib.suppress(OSError):  # only Linux lets this wake a server that waits for connections
+                self._server.socket.shutdown(socket.SHUT_RDWR)
+            self._server.shutdown()
+            self._thread.join()
+            self._server = self._thread = None
+        for connection, thread in self._connections.copy().items():
+            if thread is not current_thread():
+                with contextlib.suppress(OSError):  # closed meanwhile
+                    connection.shutdown(socket.SHUT_RDWR)

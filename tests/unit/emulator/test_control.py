@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from airflow_provider_ads.emulator import AdsEmulator
+from tests.unit.emulator.conftest import end_refusal
+
+
+def ask(ads: AdsEmulator, method: str, path: str, content: object = None) -> tuple[int, Any]:
+    body = None if content is None else json.dumps(content).encode()
+    request = urllib.request.Request(ads.endpoint_url + path, body, method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=60) as answer:
+            return answer.status, json.loads(answer.read() or "null")
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def test_calls(ads: AdsEmulator, discovery: Any) -> None:
+    discovery.describe_import_tasks()
+    assert ask(ads, "GET", "/_ads/calls") == (200, {"DescribeImportTasks": 1})
+
+
+def test_import_tasks(ads: AdsEmulator) -> None:
+    ads.add_import_task(name="n", status="IMPORT_COMPLETE")
+    status, (task,) = ask(ads, "GET", "/_ads/import-tasks")
+    assert (status, task["name"], task["status"]) == (200, "n", "IMPORT_COMPLETE")
+    assert isinstance(task["importRequestTime"], float)
+
+
+def test_faults(ads: AdsEmulator, discovery: Any) -> None:
+    assert ask(ads, "POST", "/_ads/faults", {"fault": "ThrottlingException"}) == (204, None)
+    with pytest.raises(ClientError, match="ThrottlingException"):
+        discovery.describe_import_tasks()
+    assert ask(ads, "DELETE", "/_ads/faults") == (204, None)
+    discovery.describe_import_tasks()
+
+
+def test_refusal_spares_the_request_that_asks_for_it(ads: AdsEmulator) -> None:
+    assert ask(ads, "POST", "/_ads/faults", {"fault": "refuse", "seconds": 3600}) == (204, None)
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        ask(ads, "GET", "/_ads/calls")
+    end_refusal(ads)
+    assert ask(ads, "GET", "/_ads/calls") == (200, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"fault": "latency"}, "needs a delay"),
+        ({"fault": "drop", "colour": "red"}, "colour"),
+        ({"fault": "drop", "calls": "two"}, "not supported"),
+        ({"fault": ["drop"]}, "list"),
+        (["drop"], "list"),
+        ({}, "fault"),
+    ],
+)
+def test_faults_that_make_no_sense(ads: AdsEmulator, content: object, said: str) -> None:
+    status, answer = ask(ads, "POST", "/_ads/faults", content)
+    assert status == 400
+    assert said in answer["message"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/_ads/colours"), ("DELETE", "/_ads/calls")])
+def test_what_there_is_not(ads: AdsEmulator, method: str, path: str) -> None:
+    assert ask(ads, method, path) == (404, {"message": f"The emulator does not know {method} {path}."})

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
+
+from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.emulator.errors import HTTP_STATUS
+from tests.unit.emulator.conftest import MakeClient, end_refusal, receives, wait_for, wait_for_import
+
+Error = tuple[int, str] | None
+
+
+def error_of(call: Callable[[], Any]) -> Error:
+    """Call, and return HTTP status and code of the error, or None."""
+    try:
+        call()
+    except ClientError as error:
+        return error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
+    return None
+
+
+@pytest.fixture
+def describe(discovery: Any) -> Callable[[], Any]:
+    return lambda: discovery.describe_import_tasks()
+
+
+class TestErrors:
+    @pytest.mark.parametrize(("code", "status"), HTTP_STATUS.items())
+    def test_known_code(self, ads: AdsEmulator, describe: Any, code: str, status: int) -> None:
+        ads.inject(code)
+        assert error_of(describe) == (status, code)
+
+    @pytest.mark.parametrize(
+        ("code", "status"),
+        [
+            ("ThrottlingException", 400),
+            ("ServerInternalErrorException", 500),
+            ("ServiceUnavailable", 503),
+            ("InternalFailure", 500),
+            ("AuthorizationErrorException", 400),
+            ("HomeRegionNotSetException", 400),
+            ("InvalidInputException", 400),
+            ("ExpiredTokenException", 400),
+        ],
+    )
+    def test_documented_status(self, code: str, status: int) -> None:
+        assert HTTP_STATUS[code] == status
+
+    def test_unknown_code_with_its_status(self, ads: AdsEmulator, describe: Any) -> None:
+        ads.inject("TeapotException", status=418, message="short and stout")
+        with pytest.raises(ClientError, match=r"\(TeapotException\).*: short and stout") as caught:
+            describe()
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 418
+        assert caught.value.response["ResponseMetadata"]["RequestId"]
+
+    def test_start_that_fails_imports_nothing(self, ads: AdsEmulator, discovery: Any) -> None:
+        ads.inject("ServerInternalErrorException", calls=1)
+        with pytest.raises(discovery.exceptions.ServerInternalErrorException):
+            discovery.start_import_task(name="n", importUrl="s3://b/k")
+        assert ads.import_tasks() == []
+        assert ads.calls() == {"StartImportTask": 1}
+
+
+class TestDuration:
+    def test_number_of_calls(self, ads: AdsEmulator, describe: Any) -> None:
+        ads.inject("ThrottlingException", calls=2)
+        assert [error_of(describe) for _ in range(4)] == [(400, "ThrottlingException")] * 2 + [None] * 2
+
+    def test_share_of_calls(self, client: MakeClient) -> None:
+        def outcomes(seed: int) -> list[Error]:
+            with AdsEmulator(seed=seed) as ads:
+                discovery = client("discovery", emulator=ads)
+                ads.inject("ThrottlingException", share=0.5)
+                return [error_of(lambda: discovery.describe_import_tasks()) for _ in range(30)]
+
+        first = outcomes(seed=1)
+        assert 5 < first.count(None) < 25
+        assert outcomes(seed=1) == first
+        assert outcomes(seed=2) != first
+
+    def test_share_until_a_number_of_calls(self, ads: AdsEmulator, describe: Any) -> None:
+        ads.inject("ThrottlingException", share=0.5, calls=3)
+        outcomes = [error_of(describe) for _ in range(40)]
+        assert outcomes.count(None) == 37
+        assert None in outcomes[: 40 - outcomes[::-1].index((400, "ThrottlingException"))]
+
+    def test_time(self, ads: AdsEmulator, describe: Any) -> None:
+        ads.inject("ThrottlingException", seconds=3600)
+        assert error_of(describe) == (400, "ThrottlingException")
+        ads.clear_faults()
+        ads.inject("ThrottlingException", seconds=0.1)
+        wait_for(lambda: error_of(describe) is None)
+
+    def test_until_cleared(self, ads: AdsEmulator, describe: Any) -> None:
+        ads.inject("ThrottlingException")
+        assert [error_of(describe) for _ in range(3)] == [(400, "ThrottlingException")] * 3
+        ads.clear_faults()
+        assert error_of(describe) is None
+
+
+class TestScope:
+    def test_one_operation(self, ads: AdsEmulator, discovery: Any, describe: Any) -> None:
+        ads.inject("ThrottlingException", operation="StartImportTask", calls=1)
+        assert error_of(describe) is None
+        start = lambda: discovery.start_import_task(name="n", importUrl="s3://b/k")  # noqa: E731
+        assert [error_of(start) for _ in range(2)] == [(400, "ThrottlingException"), None]
+
+    def test_both_services(self, ads: AdsEmulator, client: MakeClient) -> None:
+        ads.inject("AccessDeniedException")
+        assert error_of(client("migrationhub-config").get_home_region) == (400, "AccessDeniedException")
+
+    def test_neither_s3_nor_sts(self, ads: AdsEmulator, client: MakeClient, s3: Any, discovery: Any) -> None:
+        s3.put_object(Bucket="inventory", Key="k", Body=b"ExternalId\n \n")
+        started = discovery.start_import_task(name="n", importUrl="s3://inventory/k")["task"]
+        ads.inject("ThrottlingException")
+        ads.inject("drop")
+        assert s3.list_objects_v2(Bucket="inventory")["KeyCount"] == 1
+        assert client("sts").get_caller_identity()["Account"]
+        wait_for(lambda: ads.import_tasks()[0]["status"] == "IMPORT_FAILED")
+        assert ads.import_tasks()[0]["importTaskId"] == started["importTaskId"]
+
+    def test_first_of_several_is_shown(self, ads: AdsEmulator, describe: Any) -> None:
+        ads.inject("ThrottlingException", calls=1)
+        ads.inject("ServiceUnavailable", calls=1)
+        assert [error_of(describe) for _ in range(3)] == [
+            (400, "ThrottlingException"),
+            (503, "ServiceUnavailable"),
+            None,
+        ]
+
+
+class TestDrop:
+    def test_closes_the_connection_without_an_answer(self, ads: AdsEmulator, describe: Any) -> None:
+        ads.inject("drop", calls=1)
+        with pytest.raises(ConnectionClosedError):
+            describe()
+        describe()
+        assert ads.calls() == {"DescribeImportTasks": 2}
+
+
+class TestLatency:
+    def test_delays_the_answer(self, ads: AdsEmulator, describe: Any) -> None:
+        ads.inject("latency", delay=0.3, calls=1)
+        ads.inject("latency", delay=0.2, calls=1)
+        started = time.monotonic()
+        describe()
+        assert time.monotonic() - started >= 0.5
+
+    def test_goes_together_with_an_error(self, ads: AdsEmulator, describe: Any) -> None:
+        ads.inject("latency", delay=0.2, calls=1)
+        ads.inject("ThrottlingException", calls=1)
+        started = time.monotonic()
+        assert error_of(describe) == (400, "ThrottlingException")
+        assert time.monotonic() - started >= 0.2
+
+
+class TestRefuse:
+    def test_nothing_listens_until_the_time_is_over(self, ads: AdsEmulator, describe: Any, s3: Any) -> None:
+        port = urlsplit(ads.endpoint_url).port
+        ads.inject("refuse", seconds=3600)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        for call in (describe, s3.list_buckets):
+            with pytest.raises(EndpointConnectionError):
+                call()
+        end_refusal(ads)
+        describe()
+        assert s3.list_buckets()["Buckets"]
+        assert urlsplit(ads.endpoint_url).port == port
+
+    def test_open_connections_are_closed(self, ads: AdsEmulator) -> None:
+        address = ("127.0.0.1", urlsplit(ads.endpoint_url).port)
+        with socket.create_connection(address) as idle, socket.create_connection(address) as waiting:
+            waiting.sendall(b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n{")
+            ads.inject("refuse", seconds=60)
+            for connection in (idle, waiting):
+                assert not receives(connection)
+
+    def test_call_that_is_being_delayed_does_not_hold_it_up(self, ads: AdsEmulator) -> None:
+        ads.inject("latency", delay=3600)
+        address = ("127.0.0.1", urlsplit(ads.endpoint_url).port)
+        request = (
+            b"POST / HTTP/1.1\r\nX-Amz-Target: AWSPoseidonService_V2015_11_01.DescribeImportTasks\r\n"
+            b"Content-Length: 0\r\n\r\n"
+        )
+        with socket.create_connection(address) as connection:
+            connection.sendall(request)
+            wait_for(ads.calls)
+            ads.inject("refuse", seconds=60)
+            assert not receives(connection)
+
+    def test_import_goes_on(self, ads: AdsEmulator, s3: Any, discovery: Any) -> None:
+        s3.put_object(Bucket="inventory", Key="k", Body=b"ExternalId\na\n \n")
+        ads.import_seconds = 3600
+        import_task_id = discovery.start_import_task(name="n", importUrl="s3://inventory/k")["task"]["importTaskId"]
+        ads.inject("refuse", seconds=3600)
+        ads.import_seconds = 0
+        wait_for(lambda: ads.import_tasks()[0]["status"] == "IMPORT_COMPLETE_WITH_ERRORS")
+        end_refusal(ads)
+        assert wait_for_import(discovery, import_task_id)["serverImportSuccess"] == 1
+
+    def test_needs_an_emulator_that_runs(self) -> None:
+        with pytest.raises(ValueError, match="does not run"):
+            AdsEmulator().inject("refuse", seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"fault": "ThrotlingException"}, "needs its HTTP status, except .*ThrottlingException"),
+        ({"fault": "TeapotException", "status": 200}, "400 to 599, not 200"),
+        ({"fault": "ThrottlingException", "operation": "PutObject"}, "operation 'PutObject'"),
+        ({"fault": "ThrottlingException", "calls": 1, "seconds": 1}, "calls or for seconds"),
+        ({"fault": "ThrottlingException", "calls": 0}, "calls is 1 or more, not 0"),
+        ({"fault": "ThrottlingException", "share": 0}, "share is more than 0 and at most 1, not 0"),
+        ({"fault": "ThrottlingException", "share": 50}, "share is more than 0 and at most 1, not 50"),
+        ({"fault": "ThrottlingException", "seconds": 0}, "seconds is more than 0, not 0"),
+        ({"fault": "ThrottlingException", "delay": 1}, "'latency' needs a delay"),
+        ({"fault": "latency"}, "'latency' needs a delay"),
+        ({"fault": "latency", "seconds": 1}, "'latency' needs a delay"),
+        ({"fault": "latency", "delay": 0}, "delay is more than 0, not 0"),
+        ({"fault": "latency", "delay": 1, "status": 500}, "belong to an error code, not to 'latency'"),
+        ({"fault": "drop", "message": "gone"}, "belong to an error code, not to 'drop'"),
+        ({"fault": "refuse"}, "needs seconds and takes nothing else"),
+        ({"fault": "refuse", "seconds": -1}, "seconds is more than 0, not -1"),
+        ({"fault": "refuse", "seconds": 1, "calls": 1}, "needs seconds and takes nothing else"),
+        ({"fault": "refuse", "seconds": 1, "share": 0.5}, "needs seconds and takes nothing else"),
+        ({"fault": "refuse", "seconds": 1, "operation": "GetHomeRegion"}, "takes nothing else"),
+    ],
+)
+def test_nonsense(ads: AdsEmulator, describe: Any, arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        ads.inject(**arguments)
+    describe()
+
+
+def test_operation_to_come_may_be_named(ads: AdsEmulator) -> None:
+    ads.inject("ThrottlingException", operation="BatchDeleteImportData")

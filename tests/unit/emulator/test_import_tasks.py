@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from airflow_provider_ads.emulator import AdsEmulator
+from tests.unit.emulator.conftest import HOME_REGION, MakeClient, describe
+
+
+@pytest.fixture
+def ads() -> Any:
+    with AdsEmulator(import_seconds=3600) as emulator:
+        yield emulator
+
+
+class TestStart:
+    def test_answers_with_the_task(self, discovery: Any) -> None:
+        task = discovery.start_import_task(
+            name="servers", importUrl="s3://inventory/servers.csv", clientRequestToken="token"
+        )["task"]
+        assert re.fullmatch("import-task-[0-9a-f]{32}", task.pop("importTaskId"))
+        assert task.pop("importRequestTime").tzinfo is not None
+        assert task == {
+            "clientRequestToken": "token",
+            "importUrl": "s3://inventory/servers.csv",
+            "name": "servers",
+            "status": "IMPORT_IN_PROGRESS",
+        }
+
+    def test_names_need_not_be_unique(self, discovery: Any) -> None:
+        for _ in range(2):
+            discovery.start_import_task(name="servers", importUrl="s3://inventory/servers.csv")
+        assert len(discovery.describe_import_tasks()["tasks"]) == 2
+
+
+class TestToken:
+    def test_known_token_returns_its_task_as_it_is_now(self, ads: AdsEmulator, discovery: Any) -> None:
+        parameters = {"name": "n", "importUrl": "s3://b/k", "clientRequestToken": "token"}
+        first = discovery.start_import_task(**parameters)["task"]
+        ads.update_import_task(first["importTaskId"], status="IMPORT_FAILED")
+        second = discovery.start_import_task(**parameters)["task"]
+        assert second == first | {"status": "IMPORT_FAILED"}
+        assert len(ads.import_tasks()) == 1
+
+    @pytest.mark.parametrize("changed", [{"name": "other"}, {"importUrl": "s3://b/other"}])
+    def test_known_token_with_other_parameters_is_refused(
+        self, ads: AdsEmulator, discovery: Any, changed: dict[str, str]
+    ) -> None:
+        parameters = {"name": "n", "importUrl": "s3://b/k", "clientRequestToken": "token"}
+        task = discovery.start_import_task(**parameters)["task"]
+        with pytest.raises(discovery.exceptions.ResourceInUseException) as caught:
+            discovery.start_import_task(**parameters | changed)
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+        assert "token" in str(caught.value)
+        assert task["importTaskId"] in str(caught.value)
+        assert len(ads.import_tasks()) == 1
+
+    def test_without_a_token_each_start_is_an_import(self, ads: AdsEmulator, client: MakeClient) -> None:
+        discovery = client("discovery")
+        # botocore makes up tokens where the model says so; without them the service does.
+        discovery.meta.events.unregister(
+            "before-parameter-build.discovery.StartImportTask",
+            unique_id="inject-idempotency-token",
+        )
+        ids = {discovery.start_import_task(name="n", importUrl="s3://b/k")["task"]["importTaskId"] for _ in range(2)}
+        assert len(ids) == 2
+        assert all(task["clientRequestToken"] for task in ads.import_tasks())
+
+    def test_task_that_was_put_there_is_found_by_its_token(self, ads: AdsEmulator, discovery: Any) -> None:
+        import_task_id = ads.add_import_task(name="n", importUrl="s3://b/k", clientRequestToken="token")
+        task = discovery.start_import_task(name="n", importUrl="s3://b/k", clientRequestToken="token")["task"]
+        assert task["importTaskId"] == import_task_id
+
+
+class TestHomeRegion:
+    def test_is_told_in_every_region(self, ads: AdsEmulator, client: MakeClient) -> None:
+        for region in ("us-west-2", "eu-central-1"):
+            answer = client("migrationhub-config", region=region).get_home_region()
+            assert answer["HomeRegion"] == HOME_REGION
+
+    def test_that_is_not_set_is_absent(self, ads: AdsEmulator, client: MakeClient) -> None:
+        ads.home_region = None
+        assert "HomeRegion" not in client("migrationhub-config").get_home_region()
+
+    @pytest.mark.parametrize(("home_region", "said"), [(None, "not set"), ("eu-central-1", "eu-central-1")])
+    def test_imports_are_refused_elsewhere(
+        self, ads: AdsEmulator, discovery: Any, home_region: str | None, said: str
+    ) -> None:
+        ads.home_region = home_region
+        with pytest.raises(discovery.exceptions.HomeRegionNotSetException, match=said) as caught:
+            discovery.start_import_task(name="n", importUrl="s3://b/k")
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+        assert ads.import_tasks() == []
+
+    def test_change_moves_no_tasks(self, ads: AdsEmulator, client: MakeClient, discovery: Any) -> None:
+        old = discovery.start_import_task(name="old", importUrl="s3://b/k")["task"]["importTaskId"]
+        ads.home_region = "eu-central-1"
+        new_home = client("discovery", region="eu-central-1")
+        assert new_home.describe_import_tasks()["tasks"] == []
+        new_home.start_import_task(name="new", importUrl="s3://b/k")
+        assert [task["importTaskId"] for task in discovery.describe_import_tasks()["tasks"]] == [old]
+        assert [task["name"] for task in ads.import_tasks()] == ["old", "new"]
+
+    def test_token_of_another_region_is_not_known(self, ads: AdsEmulator, client: MakeClient) -> None:
+        for region in ("us-west-2", "eu-central-1"):
+            ads.home_region = region
+            client("discovery", region=region).start_import_task(
+                name=region, importUrl="s3://b/k", clientRequestToken="token"
+            )
+        assert len(ads.import_tasks()) == 2
+
+
+class TestDescribe:
+    def test_lists_oldest_first(self, ads: AdsEmulator, discovery: Any) -> None:
+        ids = [ads.add_import_task() for _ in range(3)]
+        assert [task["importTaskId"] for task in discovery.describe_import_tasks()["tasks"]] == ids
+
+    def test_unknown_id_is_an_empty_list(self, ads: AdsEmulator, discovery: Any) -> None:
+        ads.add_import_task()
+        filters = [{"name": "IMPORT_TASK_ID", "values": [f"import-task-{'0' * 32}"]}]
+        assert discovery.describe_import_tasks(filters=filters)["tasks"] == []
+
+    def test_pages(self, ads: AdsEmulator, discovery: Any) -> None:
+        ids = [ads.add_import_task(name="even" if number % 2 == 0 else "odd") for number in range(9)]
+        pages = discovery.get_paginator("describe_import_tasks").paginate(
+            filters=[{"name": "NAME", "values": ["even"]}], PaginationConfig={"PageSize": 2}
+        )
+        assert [[task["importTaskId"] for task in page["tasks"]] for page in pages] == [
+            [ids[0], ids[2]],
+            [ids[4], ids[6]],
+            [ids[8]],
+        ]
+
+    def test_page_holds_100_tasks(self, ads: AdsEmulator, discovery: Any) -> None:
+        ids = [ads.add_import_task() for _ in range(101)]
+        first = discovery.describe_import_tasks()
+        assert len(first["tasks"]) == 100
+        second = discovery.describe_import_tasks(nextToken=first["nextToken"], maxResults=1)
+        assert [task["importTaskId"] for task in second["tasks"]] == ids[100:]
+        assert "nextToken" not in second
+
+    def test_no_next_page_of_an_exact_fit(self, ads: AdsEmulator, discovery: Any) -> None:
+        ads.add_import_task()
+        assert "nextToken" not in discovery.describe_import_tasks(maxResults=1)
+
+
+class TestFilters:
+    @pytest.fixture
+    def names(self, ads: AdsEmulator, discovery: Any) -> Any:
+        ads.add_import_task(name="a", status="IMPORT_COMPLETE", fileClassification="IMPORT_TEMPLATE")
+        ads.add_import_task(name="b", status="IMPORT_COMPLETE", fileClassification="RVTOOLS_EXPORT")
+        ads.add_import_task(name="c", status="IMPORT_FAILED")
+
+        def names(*filters: tuple[str, list[str]]) -> str:
+            answer = discovery.describe_import_tasks(
+                filters=[{"name": name, "values": values} for name, values in filters]
+            )
+            return "".join(task["name"] for task in answer["tasks"])
+
+        return names
+
+    def test_no_filter(self, names: Any) -> None:
+        assert names() == "abc"
+
+    def test_one_of_the_values_must_match(self, names: Any) -> None:
+        assert names(("NAME", ["a", "c", "x"])) == "ac"
+
+    def test_every_filter_must_match(self, names: Any) -> None:
+        assert names(("NAME", ["a", "b"]), ("FILE_CLASSIFICATION", ["RVTOOLS_EXPORT"])) == "b"
+
+    def test_status_filter_makes_all_others_ignored(self, names: Any) -> None:
+        assert names(("NAME", ["c"]), ("STATUS", ["IMPORT_COMPLETE"])) == "ab"
+
+    @pytest.mark.parametrize("value", ["*", "?", "A", "a "])
+    def test_no_wildcards(self, names: Any, value: str) -> None:
+        assert names(("NAME", [value])) == ""
+
+
+class TestTasksThatArePutThere:
+    def test_have_defaults(self, ads: AdsEmulator, discovery: Any) -> None:
+        task = describe(discovery, ads.add_import_task())
+        assert task["status"] == "IMPORT_IN_PROGRESS"
+        assert task.keys() >= {"name", "importUrl", "importRequestTime", "clientRequestToken"}
+
+    def test_show_their_fields(self, ads: AdsEmulator, discovery: Any) -> None:
+        task = describe(discovery, ads.add_import_task(status="INTERNAL_ERROR", serverImportFailure=3))
+        assert (task["status"], task["serverImportFailure"]) == ("INTERNAL_ERROR", 3)
+
+    def test_may_have_a_status_of_the_future(self, ads: AdsEmulator, discovery: Any) -> None:
+        assert describe(discovery, ads.add_import_task(status="IMPORT_ODD"))["status"] == "IMPORT_ODD"
+
+    def test_can_be_changed(self, ads: AdsEmulator, discovery: Any) -> None:
+        import_task_id = ads.add_import_task(serverImportFailure=1)
+        ads.update_import_task(import_task_id, status="IMPORT_COMPLETE", serverImportFailure=None)
+        task = describe(discovery, import_task_id)
+        assert task["status"] == "IMPORT_COMPLETE"
+        assert "serverImportFailure" not in task
+
+    def test_are_described_alike_to_clients_and_in_process(self, ads: AdsEmulator, discovery: Any) -> None:
+        ads.add_import_task(status="IMPORT_COMPLETE", serverImportSuccess=1)
+        assert discovery.describe_import_tasks()["tasks"] == ads.import_tasks()
+
+    def test_have_no_other_fields(self, ads: AdsEmulator) -> None:
+        with pytest.raises(ValueError, match="no field colour; it has application"):
+            ads.add_import_task(colour="red")
+        with pytest.raises(ValueError, match="no field colour"):
+            ads.update_import_task(ads.add_import_task(), colour="red")
+
+    def test_need_a_home_region(self, ads: AdsEmulator) -> None:
+        ads.home_region = None
+        with pytest.raises(ValueError, match="home region"):
+            ads.add_import_task()
+
+    def test_that_do_not_exist_cannot_be_changed(self, ads: AdsEmulator) -> None:
+        with pytest.raises(KeyError, match="import-task-0"):
+            ads.update_import_task("import-task-0", status="IMPORT_FAILED")
+
+
+def test_describing_is_permitted_without_a_home_region(ads: AdsEmulator, discovery: Any) -> None:
+    ads.home_region = None
+    try:
+        assert discovery.describe_import_tasks()["tasks"] == []
+    except ClientError as error:  # pragma: no cover
+        pytest.fail(str(error))

@@ -1,0 +1,107 @@
+"""The command line, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import botocore.session
+import pytest
+from botocore.config import Config
+
+ROOT = Path(__file__).parents[3]
+
+Run = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Start processes, and end those that are left."""
+    with ExitStack() as processes:
+
+        def run(*arguments: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "airflow_provider_ads.emulator", *arguments],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONWARNINGS": "error::ResourceWarning", "PYTHONDONTWRITEBYTECODE": "1"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            processes.enter_context(process)
+            processes.callback(process.kill)
+            return process
+
+        yield run
+
+
+def started(process: subprocess.Popen[str]) -> tuple[str, dict[str, Any]]:
+    """Wait for the endpoint and the Airflow connection that it prints."""
+    assert process.stdout is not None
+    endpoint = process.stdout.readline()
+    connection = re.fullmatch("export AIRFLOW_CONN_AWS_DEFAULT='(.*)'\n", process.stdout.readline())
+    assert connection is not None
+    return endpoint.split()[-1], json.loads(connection[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_answers_until_it_is_interrupted(run: Run, number: signal.Signals) -> None:
+    process = run("--port", "0", "--import-seconds", "0", "--home-region", "eu-central-1")
+    endpoint_url, connection = started(process)
+    assert urlsplit(endpoint_url).hostname == "127.0.0.1"
+    assert connection["extra"]["endpoint_url"] == endpoint_url
+    config: Any = botocore.session.Session().create_client(
+        "migrationhub-config",
+        region_name=connection["extra"]["region_name"],
+        endpoint_url=endpoint_url,
+        aws_access_key_id=connection["login"],
+        aws_secret_access_key=connection["password"],
+        config=Config(proxies={}),
+    )
+    assert config.get_home_region()["HomeRegion"] == "eu-central-1"
+    config.close()
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (0, "")
+    assert "GetHomeRegion in eu-central-1" in errors
+    assert "Traceback" not in errors
+
+
+def test_port_in_use(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        process = run("--port", str(port))
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (1, "")
+    assert re.fullmatch(rf"Cannot listen on 127\.0\.0\.1:{port}: .*Address already in use\n", errors)
+
+
+def test_port_that_cannot_be(run: Run) -> None:
+    process = run("--port", "70000")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.fullmatch("Cannot listen on 127.0.0.1:70000: .*port must be 0-65535.*\n", errors)
+
+
+def test_without_its_libraries(tmp_path: Path) -> None:
+    (tmp_path / "moto.py").write_text("raise ModuleNotFoundError(\"No module named 'moto'\", name='moto')")
+    done = subprocess.run(
+        [sys.executable, "-c", "import airflow_provider_ads.emulator"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "pip install 'airflow-provider-ads[emulator]'" in done.stderr.splitlines()[-1]

@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from threading import Thread
+from typing import Any
+
+import botocore.session
+import pytest
+
+from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.exceptions import AdsCallError
+from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.sensors import AdsImportTaskSensor
+from airflow_provider_ads.version_compat import AirflowFailException, AirflowSensorTimeout
+from tests.unit.airflow_run import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, Run, context_of, run_task
+
+MODES: dict[str, dict[str, Any]] = {
+    "poke": {"mode": "poke"},
+    "reschedule": {"mode": "reschedule"},
+    "deferrable": {"deferrable": True},
+}
+STATUSES: list[str] = botocore.session.get_session().get_service_model("discovery").shape_for("ImportStatus").enum
+UNKNOWN_ID = "import-task-" + "f" * 32
+
+
+def sensor(import_task_id: Any, **arguments: Any) -> AdsImportTaskSensor:
+    return AdsImportTaskSensor(
+        **{"task_id": "wait", "import_task_id": import_task_id, "poke_interval": 0.02, "retries": 2, **arguments}
+    )
+
+
+def after_first_look(ads: AdsEmulator, change: Callable[[], Any]) -> Thread:
+    """Change something once the service has been asked, so that a deferrable sensor has deferred."""
+    asked = ads.calls()["DescribeImportTasks"]
+
+    def wait_and_change() -> None:
+        while ads.calls()["DescribeImportTasks"] == asked:
+            time.sleep(0.005)
+        change()
+
+    thread = Thread(target=wait_and_change, daemon=True)
+    thread.start()
+    return thread
+
+
+class TestModes:
+    """The sensor ends alike whether it pokes, is rescheduled or is deferred."""
+
+    def test_every_end_is_the_same_in_every_mode(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        ends = [*STATUSES, "IMPORT_OF_THE_FUTURE", "time runs out in an outage", "authorization error", "crash"]
+        table: dict[tuple[str, bool], dict[str, str]] = {}
+        for end in ends:
+            for soft_fail in (False, True):
+                row = table[end, soft_fail] = {}
+                results = []
+                for mode, arguments in MODES.items():
+                    run = self.run_to(end, aws_default, monkeypatch, soft_fail=soft_fail, **arguments)
+                    results.append((run.result, run.xcoms))
+                    row[mode] = run.state
+                for result, xcoms in results:
+                    assert without_identity(result) == without_identity(results[0][0])
+                    assert without_identity(xcoms) == without_identity(results[0][1])
+        with capsys.disabled():
+            print(f"\n{'end of the wait, retries=2':<38}{'soft_fail':<11}" + "".join(f"{m:<14}" for m in MODES))
+            for (end, soft_fail), row in table.items():
+                print(f"{end:<38}{soft_fail!s:<11}" + "".join(f"{row[mode]:<14}" for mode in MODES))
+        assert all(len(set(row.values())) == 1 for row in table.values())
+        assert {key: row["poke"] for key, row in table.items()} == {
+            (end, soft_fail): self.expected(end, soft_fail) for end in ends for soft_fail in (False, True)
+        }
+
+    @staticmethod
+    def expected(end: str, soft_fail: bool) -> str:
+        if end in {"IMPORT_COMPLETE"}:
+            return "success"
+        if end in {"IMPORT_OF_THE_FUTURE", "authorization error", "crash"}:
+            return "up_for_retry"
+        return "skipped" if soft_fail else "failed"
+
+    @staticmethod
+    def run_to(end: str, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> Run:
+        ads.clear_faults()
+        import_task_id = ads.add_import_task(name="cmdb", importUrl="s3://inventory/cmdb.csv")
+        changes: dict[str, Callable[[], Any]] = {
+            "time runs out in an outage": lambda: ads.inject("ThrottlingException"),
+            "authorization error": lambda: ads.inject("AuthorizationErrorException"),
+            "crash": lambda: None,
+        }
+        change = changes.get(end, lambda: ads.update_import_task(import_task_id, status=end))
+        runs_out = end in {"IMPORT_IN_PROGRESS", "time runs out in an outage"}
+        task = sensor(
+            import_task_id,
+            timeout=0.4 if runs_out else 60,
+            # botocore's own retries in poke mode would take longer than this test wants to wait.
+            botocore_config={"retries": {"total_max_attempts": 1}},
+            **arguments,
+        )
+        with monkeypatch.context() as patch:
+            if end == "crash":
+                get_import_tasks = AdsHook.get_import_tasks
+                looks: list[Any] = []
+
+                def crash(self: AdsHook, ids: Any) -> Any:
+                    looks.append(ids)
+                    if len(looks) > 1:
+                        raise RuntimeError("boom")
+                    return get_import_tasks(self, ids)
+
+                patch.setattr(AdsHook, "get_import_tasks", crash)
+            thread = after_first_look(ads, change)
+            run = run_task(task, patch, deferral_failure=TRIGGER_CRASHED if end == "crash" else None)
+        thread.join()
+        assert len(run.deferrals) == (1 if arguments.get("deferrable") else 0)
+        return run
+
+
+def without_identity(value: Any) -> Any:
+    """A result without what differs from import to import."""
+    if isinstance(value, dict):
+        return {
+            key: without_identity(item)
+            for key, item in value.items()
+            if key not in {"importTaskId", "importRequestTime", "importCompletionTime"}
+        }
+    return value
+
+
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+class TestResult:
+    def test_is_the_summary_of_one_import(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        import_task_id = aws_default.add_import_task(name="cmdb", serverImportSuccess=3)
+        after_first_look(aws_default, lambda: aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE"))
+        run = run_task(sensor(import_task_id, **mode), monkeypatch)
+        assert run.result["importTaskId"] == import_task_id
+        assert run.result["serverImportSuccess"] == 3
+        assert run.xcoms == {"import_task": run.result}
+
+    def test_is_a_list_in_the_order_given_for_a_sequence(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(2)]
+        running = aws_default.add_import_task()
+        after_first_look(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_COMPLETE"))
+        run = run_task(sensor([ids[1], running, ids[0]], **mode), monkeypatch)
+        assert [summary["importTaskId"] for summary in run.result] == [ids[1], running, ids[0]]
+        assert run.xcoms == {"import_task": run.result}
+
+    def test_of_a_sequence_of_one_is_a_list_of_one(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
+        run = run_task(sensor((import_task_id,), **mode), monkeypatch)
+        assert [summary["importTaskId"] for summary in run.result] == [import_task_id]
+
+    def test_one_error_lists_every_import_that_failed(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        good = aws_default.add_import_task(status="IMPORT_COMPLETE")
+        bad = aws_default.add_import_task(status="IMPORT_COMPLETE_WITH_ERRORS", serverImportFailure=2, name="part 2")
+        running = aws_default.add_import_task()
+        after_first_look(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_FAILED"))
+        run = run_task(sensor([good, bad, running], **mode), monkeypatch)
+        assert run.state == "failed"
+        message = str(run.error)
+        assert all(part in message for part in (bad, "part 2", "servers failed 2", running, "IMPORT_FAILED"))
+        assert good not in message
+        assert [summary["importTaskId"] for summary in run.xcoms["import_task"]] == [good, bad, running]
+
+    def test_the_limit_is_for_each_import(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        ids = [aws_default.add_import_task(status="IMPORT_COMPLETE", serverImportFailure=2) for _ in range(2)]
+        assert run_task(sensor(ids, max_failed_records=2, **mode), monkeypatch).state == "success"
+        assert run_task(sensor(ids, max_failed_records=1, **mode), monkeypatch).state == "failed"
+        assert run_task(sensor(ids, max_failed_records=None, **mode), monkeypatch).state == "success"
+
+    def test_pushes_nothing_when_the_user_wants_no_xcom(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
+        assert run_task(sensor(import_task_id, do_xcom_push=False, **mode), monkeypatch).xcoms == {}
+
+    @pytest.mark.parametrize("soft_fail", [False, True])
+    def test_a_time_out_gives_the_last_status(
+        self,
+        aws_default: AdsEmulator,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        mode: dict[str, Any],
+        soft_fail: bool,
+    ) -> None:
+        import_task_id = aws_default.add_import_task(name="cmdb")
+        run = run_task(sensor(import_task_id, timeout=0.4, soft_fail=soft_fail, **mode), monkeypatch)
+        assert isinstance(run.error, AirflowSensorTimeout) is not soft_fail
+        words = f"Last seen: {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS"
+        assert words in capsys.readouterr().out
+        if not soft_fail:
+            assert words in str(run.error)
+
+    def test_an_unknown_import_is_an_error_that_follows_the_retries(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        run = run_task(sensor(UNKNOWN_ID, soft_fail=True, **mode), monkeypatch)
+        assert run.state == "up_for_retry"
+        assert f"{UNKNOWN_ID} is not known in us-west-2" in str(run.error)
+
+    @pytest.mark.parametrize(
+        ("import_task_id", "rule"),
+        [([], "empty list"), ("import-task-1", "32 hexadecimal digits"), (f"['{UNKNOWN_ID}']", r"\.output")],
+    )
+    def test_bad_ids_are_refused_before_any_call(
+        self,
+        aws_default: AdsEmulator,
+        monkeypatch: pytest.MonkeyPatch,
+        mode: dict[str, Any],
+        import_task_id: Any,
+        rule: str,
+    ) -> None:
+        with pytest.raises(ValueError, match=rule):
+            raise run_task(sensor(import_task_id, **mode), monkeypatch).error or AssertionError
+        assert not aws_default.calls()
+
+
+class TestDeferral:
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {
+                "aws_conn_id": "my_aws",
+                "region_name": "eu-west-1",
+                "verify": "/etc/ssl/my-bundle.pem",
+                "botocore_config": {"read_timeout": 7},
+            },
+            {"aws_conn_id": None, "region_name": None, "verify": None, "botocore_config": None},
+        ],
+        ids=["all set", "all None"],
+    )
+    def test_all_settings_reach_hook_and_trigger(
+        self, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+    ) -> None:
+        task = sensor(UNKNOWN_ID, deferrable=True, poke_interval=30, timeout=3600, **settings)
+        assert (task.hook.aws_conn_id, task.hook._region_name, task.hook._verify) == tuple(settings.values())[:3]
+        assert (task.hook._config and task.hook._config.read_timeout) == (
+            settings["botocore_config"] and settings["botocore_config"]["read_timeout"]
+        )
+        monkeypatch.setattr(AdsHook, "get_import_tasks", lambda *_: [running_task()])
+        monkeypatch.setattr(time, "time", lambda: 1_000_000.0)
+        run = run_task(task, monkeypatch, deferral_failure=TRIGGER_CRASHED)
+        assert run.deferrals == [
+            {"import_task_ids": [UNKNOWN_ID], "poll_interval": 30.0, "deadline": 1_003_600.0, **settings}
+        ]
+
+    def test_what_has_ended_is_not_deferred(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
+        run = run_task(sensor(import_task_id, deferrable=True), monkeypatch)
+        assert (run.state, run.deferrals) == ("success", [])
+
+    def test_a_look_that_fails_for_the_moment_is_left_to_the_triggerer(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        aws_default.inject("ThrottlingException", calls=1)
+        import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
+        once = {"retries": {"total_max_attempts": 1}}
+        run = run_task(sensor(import_task_id, deferrable=True, botocore_config=once), monkeypatch)
+        assert (run.state, len(run.deferrals)) == ("success", 1)
+
+    def test_an_event_of_somebody_else_is_refused(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        task = sensor(aws_default.add_import_task(), deferrable=True, timeout=0.2, soft_fail=True)
+        run = run_task(task, monkeypatch, on_event=lambda event: {"status": "success"})
+        assert run.state == "up_for_retry"
+        assert isinstance(run.error, AdsCallError)
+
+    @pytest.mark.parametrize(("soft_fail", "state"), [(False, "failed"), (True, "skipped")])
+    def test_airflows_own_limit_on_the_deferral_is_a_time_out(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, soft_fail: bool, state: str
+    ) -> None:
+        task = sensor(aws_default.add_import_task(), deferrable=True, soft_fail=soft_fail)
+        assert run_task(task, monkeypatch, deferral_failure=TRIGGER_TIMED_OUT).state == state
+
+    def test_the_result_is_made_of_the_event_alone(self, aws_default: AdsEmulator) -> None:
+        import_task_id = aws_default.add_import_task()
+        task = sensor(import_task_id, deferrable=True)
+        event = {"status": "finished", "tasks": [{"importTaskId": import_task_id, "status": "IMPORT_COMPLETE"}]}
+        assert task.execute_complete(context_of(task), event)["status"] == "IMPORT_COMPLETE"
+        assert not aws_default.calls()
+
+
+def running_task() -> Any:
+    from airflow_provider_ads.discovery.import_task import ImportTask
+
+    return ImportTask(import_task_id=UNKNOWN_ID, status="IMPORT_IN_PROGRESS")
+
+
+class TestConstructor:
+    def test_touches_neither_network_nor_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(AdsHook, "__init__", lambda *_, **__: pytest.fail("a hook was built"))
+        sensor("{{ ti.xcom_pull('start') }}", aws_conn_id="no_such_connection")
+
+    def test_templates_the_id_and_the_connection(self) -> None:
+        assert set(AdsImportTaskSensor.template_fields) == {"import_task_id", "aws_conn_id", "region_name", "verify"}
+
+    @pytest.mark.parametrize("argument", ["never_fail", "silent_fail"])
+    def test_refuses_what_airflow_treats_differently_in_each_mode(self, argument: str) -> None:
+        with pytest.raises(ValueError, match="Use soft_fail"):
+            sensor(UNKNOWN_ID, **{argument: True})
+
+    @pytest.mark.parametrize("limit", [-1, 0.5, "1"])
+    def test_refuses_a_bad_limit(self, limit: Any) -> None:
+        with pytest.raises(ValueError, match="max_failed_records"):
+            sensor(UNKNOWN_ID, max_failed_records=limit)
+
+    @pytest.mark.parametrize("interval", [0, timedelta(0)])
+    def test_refuses_an_interval_of_zero(self, interval: Any) -> None:
+        with pytest.raises(ValueError, match="more than 0 seconds"):
+            sensor(UNKNOWN_ID, poke_interval=interval)
+
+    def test_refuses_a_negative_interval_as_airflow_does(self) -> None:
+        with pytest.raises(Exception, match="non-negative"):
+            sensor(UNKNOWN_ID, poke_interval=-1)
+
+    def test_times_may_be_timedeltas(self) -> None:
+        task = sensor(UNKNOWN_ID, poke_interval=timedelta(minutes=1), timeout=timedelta(hours=1))
+        assert (task.poke_interval, task.timeout) == (60.0, 3600.0)
+
+    def test_takes_every_argument_mapped(self) -> None:
+        mapped: Any = AdsImportTaskSensor.partial(
+            task_id="wait", max_failed_records=1, deferrable=True, region_name="us-west-2", poke_interval=5
+        ).expand(import_task_id=[UNKNOWN_ID])
+        assert mapped.partial_kwargs["max_failed_records"] == 1
+
+
+class TestFailure:
+    def test_is_final_and_has_the_outcome_as_cause(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = run_task(sensor(aws_default.add_import_task(status="INTERNAL_ERROR")), monkeypatch)
+        assert isinstance(run.error, AirflowFailException)
+        assert json.dumps(run.error.__cause__.import_tasks)  # type: ignore[union-attr]
+
+    def test_is_logged_under_soft_fail(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        import_task_id = aws_default.add_import_task(status="IMPORT_FAILED_SERVER_LIMIT_EXCEEDED")
+        assert run_task(sensor(import_task_id, soft_fail=True), monkeypatch).state == "skipped"
+        assert "quota of imported servers is used up" in capsys.readouterr().out
