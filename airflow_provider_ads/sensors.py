@@ -6,7 +6,7 @@ import inspect
 import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
@@ -33,6 +33,9 @@ from airflow_provider_ads.version_compat import (
     PokeReturnValue,
     conf,
 )
+
+if TYPE_CHECKING:
+    from airflow.sdk import XComArg
 
 __all__ = ["AdsImportTaskSensor"]
 
@@ -81,7 +84,7 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
     def __init__(
         self,
         *,
-        import_task_id: str | Iterable[str],
+        import_task_id: str | Iterable[str] | XComArg,
         max_failed_records: int | None = 0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,

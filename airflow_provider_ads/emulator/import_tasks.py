@@ -127,7 +127,7 @@ class ImportTasks:
                     if any(task.fields[field] != parameters[field] for field in ("name", "importUrl")):
                         raise ServiceError(
                             "ResourceInUseException",
-                            f"The client request token {token} is in use by {task.id} with other parameters.",
+                            f"The client request token is in use by {task.id} with other parameters.",
                         )
                     return {"task": self._describe(task)}
             task = self._add(region, dict(parameters))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.models.trigger import Trigger
@@ -19,7 +19,7 @@ from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.version_compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
-if AIRFLOW_V_3_0_PLUS:
+if TYPE_CHECKING or AIRFLOW_V_3_0_PLUS:
     from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 else:
     from airflow.exceptions import AirflowRescheduleException, TaskDeferred

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
-from typing import Any
 
-import boto3
 import pytest
 
 from airflow_provider_ads import hooks, polling, triggers
 from airflow_provider_ads.emulator import AdsEmulator
+from tests.s3 import upload
+
+# What Airflow and botocore have loaded by now stays; to look through it for garbage takes longer than the tests.
+gc.freeze()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run asynchronous tests on asyncio, as the triggerer does."""
+    return "asyncio"
 
 
 @pytest.fixture
@@ -36,23 +45,6 @@ def inventory(ads: AdsEmulator) -> str:
 def half_bad_inventory(ads: AdsEmulator) -> str:
     """The URL of an inventory of two servers, one of which has no identity."""
     return upload(ads, "ExternalId,HostName,OS.Name\n1,a.example,Linux\n,,Linux\n")
-
-
-def upload(ads: AdsEmulator, content: str, key: str = "inventory.csv") -> str:
-    """Put a file into the emulator's S3 and return its URL."""
-    client: Any = boto3.client(
-        "s3",
-        region_name="us-west-2",
-        endpoint_url=ads.endpoint_url,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    try:
-        client.create_bucket(Bucket="inventory", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
-        client.put_object(Bucket="inventory", Key=key, Body=content.encode())
-    finally:
-        client.close()
-    return f"s3://inventory/{key}"
 
 
 @pytest.fixture(autouse=True)

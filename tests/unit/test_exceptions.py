@@ -131,7 +131,7 @@ class TestCallError:
             client_error("ExpiredTokenException"),
             client_error("SomethingNew"),
             NoCredentialsError(),
-            SSLError(endpoint_url="http://x", error="certificate"),
+            SSLError(endpoint_url="http://x", error=OSError("certificate")),
         ],
         ids=str,
     )

@@ -15,9 +15,7 @@ UNKNOWN_ID = "import-task-" + "f" * 32
 
 class TestSettings:
     def test_all_four_reach_the_client(self, aws_default: AdsEmulator) -> None:
-        hook = AdsHook(
-            aws_conn_id="aws_default", region_name="eu-west-1", verify=False, config={"read_timeout": 7}
-        )
+        hook = AdsHook(aws_conn_id="aws_default", region_name="eu-west-1", verify=False, config={"read_timeout": 7})
         assert hook.conn_region_name == "eu-west-1"
         assert hook.conn.meta.endpoint_url == aws_default.endpoint_url
         assert hook.conn.meta.config.read_timeout == 7
@@ -131,9 +129,7 @@ class TestListImportTasks:
 
 
 class TestCredentialsThatExpire:
-    def test_the_connection_is_read_again_once(
-        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_connection_is_read_again_once(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
         hook = AdsHook()
         import_task_id = aws_default.add_import_task()
         hook.get_import_task(import_task_id)

@@ -18,6 +18,8 @@ from airflow_provider_ads.exceptions import AdsCallError, ImportTaskNotFound
 from airflow_provider_ads.hooks import MISSING_TASK_LOOKS
 from airflow_provider_ads.polling import AwsSettings, Poll, check_poll_interval, poll_import_tasks
 
+pytestmark = pytest.mark.anyio
+
 SETTINGS = AwsSettings("aws_default", None, None, None)
 UNKNOWN_ID = "import-task-" + "f" * 32
 
@@ -123,13 +125,13 @@ class TestPolling:
     async def test_cancelled_at_any_moment_it_leaves_no_task_and_no_socket(
         self, aws_default: AdsEmulator, step: int
     ) -> None:
-        sockets = open_sockets()
+        sockets, tasks = open_sockets(), asyncio.all_tasks()
         task = asyncio.create_task(polls_of([aws_default.add_import_task()]))
         await asyncio.sleep(step * 0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert asyncio.all_tasks() == tasks
         await until(lambda: open_sockets() <= sockets)
 
 

@@ -22,7 +22,7 @@ MODES: dict[str, dict[str, Any]] = {
     "reschedule": {"mode": "reschedule"},
     "deferrable": {"deferrable": True},
 }
-STATUSES: list[str] = botocore.session.get_session().get_service_model("discovery").shape_for("ImportStatus").enum
+IMPORT_STATUS: Any = botocore.session.get_session().get_service_model("discovery").shape_for("ImportStatus")
 UNKNOWN_ID = "import-task-" + "f" * 32
 
 
@@ -52,7 +52,13 @@ class TestModes:
     def test_every_end_is_the_same_in_every_mode(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        ends = [*STATUSES, "IMPORT_OF_THE_FUTURE", "time runs out in an outage", "authorization error", "crash"]
+        ends = [
+            *IMPORT_STATUS.enum,
+            "IMPORT_OF_THE_FUTURE",
+            "time runs out in an outage",
+            "authorization error",
+            "crash",
+        ]
         table: dict[tuple[str, bool], dict[str, str]] = {}
         for end in ends:
             for soft_fail in (False, True):
@@ -247,9 +253,8 @@ class TestDeferral:
     ) -> None:
         task = sensor(UNKNOWN_ID, deferrable=True, poke_interval=30, timeout=3600, **settings)
         assert (task.hook.aws_conn_id, task.hook._region_name, task.hook._verify) == tuple(settings.values())[:3]
-        assert (task.hook._config and task.hook._config.read_timeout) == (
-            settings["botocore_config"] and settings["botocore_config"]["read_timeout"]
-        )
+        config: Any = task.hook._config
+        assert (config and config.read_timeout) == (settings["botocore_config"] and 7)
         monkeypatch.setattr(AdsHook, "get_import_tasks", lambda *_: [running_task()])
         monkeypatch.setattr(time, "time", lambda: 1_000_000.0)
         run = run_task(task, monkeypatch, deferral_failure=TRIGGER_CRASHED)

@@ -14,6 +14,8 @@ from airflow_provider_ads.exceptions import AdsCallError, ImportWaitTimeout
 from airflow_provider_ads.triggers import AdsImportTaskTrigger, read_event
 from tests.unit.airflow_run import only_event, through_database
 
+pytestmark = pytest.mark.anyio
+
 ID = "import-task-" + "f" * 32
 
 ALL_SET: dict[str, Any] = {

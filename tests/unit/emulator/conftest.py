@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import io
 import socket
 import time
@@ -20,10 +19,6 @@ HOME_REGION = "us-west-2"
 
 #: One session for all clients: it keeps the service models, which take longest to load.
 _session = botocore.session.Session()
-
-
-# Spares the garbage collector all that Airflow and botocore have loaded: these tests make a lot of garbage.
-gc.freeze()
 
 
 class MakeClient(Protocol):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # aiobotocore has no types
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # aiobotocore has no types
 
@@ -30,6 +31,7 @@ def test_boto3(ads: AdsEmulator, s3: Any) -> None:
     discovery.close()
 
 
+@pytest.mark.anyio
 async def test_aiobotocore(ads: AdsEmulator) -> None:
     ids = [ads.add_import_task() for _ in range(3)]
     async with AioSession().create_client(

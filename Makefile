@@ -1,0 +1,71 @@
+# The interpreter that the environments are made with. Airflow 2.11, the lowest that is supported, runs on Python
+# 3.11 and 3.12: name one of them in LOWEST_PYTHON if PYTHON is newer.
+PYTHON ?= python3
+LOWEST_PYTHON ?= $(PYTHON)
+
+NEWEST := .venv
+LOWEST := .venv-lowest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit unit-lowest e2e e2e-lowest install format constraints clean
+
+help: ## Show this help
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+demo: $(NEWEST)/installed ## Run the example Dag on a real Airflow against the emulator
+	$(NEWEST)/bin/python scripts/demo.py
+
+test: lint unit e2e unit-lowest e2e-lowest ## Run everything that must pass: lint, types and all tests on both sets
+
+lint: $(NEWEST)/installed ## Check style and types
+	$(NEWEST)/bin/ruff check
+	$(NEWEST)/bin/ruff format --check
+	$(NEWEST)/bin/mypy
+
+unit: $(NEWEST)/installed ## Run the unit tests on the newest supported versions
+	$(NEWEST)/bin/python -m pytest tests/unit
+
+unit-lowest: $(LOWEST)/installed ## Run the unit tests on the lowest supported versions
+	$(LOWEST)/bin/python -m pytest tests/unit
+
+e2e: $(NEWEST)/installed ## Run the end-to-end tests on the newest supported versions
+	$(NEWEST)/bin/python -m pytest tests/e2e
+
+e2e-lowest: $(LOWEST)/installed ## Run the end-to-end tests on the lowest supported versions
+	$(LOWEST)/bin/python -m pytest tests/e2e
+
+install: $(NEWEST)/installed ## Set up the development environment in .venv
+
+format: $(NEWEST)/installed ## Rewrite the code in the project's style
+	$(NEWEST)/bin/ruff check --fix
+	$(NEWEST)/bin/ruff format
+
+constraints: $(NEWEST)/installed ## Resolve both sets of pinned versions anew
+	$(call resolve,newest,--group dev)
+	$(call resolve,lowest,--group test --exclude-newer 2025-05-30)
+
+clean: ## Remove everything that make has made
+	rm -rf $(NEWEST) $(LOWEST) .airflow-demo build dist
+
+$(NEWEST)/installed: pyproject.toml constraints/newest.txt
+	$(call install,$(PYTHON),$(NEWEST),newest,dev)
+
+$(LOWEST)/installed: pyproject.toml constraints/lowest.txt
+	@$(LOWEST_PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13) and "Airflow 2.11 needs Python 3.11 or 3.12: make LOWEST_PYTHON=python3.12 ...")'
+	$(call install,$(LOWEST_PYTHON),$(LOWEST),lowest,test)
+
+# $(call install,interpreter,folder,set of constraints,dependency group)
+define install
+	$(1) -m venv --clear $(2)
+	$(2)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints/newest.txt uv
+	VIRTUAL_ENV=$(2) $(2)/bin/uv pip install --quiet --constraint constraints/$(3).txt \
+		--build-constraint constraints/newest.txt --editable '.[emulator]' --group $(4)
+	touch $@
+endef
+
+# $(call resolve,set of constraints,options)
+define resolve
+	$(NEWEST)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra emulator --no-header \
+		--no-annotate --no-emit-index-url --no-emit-find-links $(2) --constraint constraints/$(1).in pyproject.toml \
+		--output-file constraints/$(1).txt
+endef

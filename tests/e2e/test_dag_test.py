@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow_provider_ads.emulator import AdsEmulator
+from tests.e2e.conftest import RunInAirflow
+from tests.s3 import upload
+
+#: What asyncio and aiohttp say when something is left behind.
+LEFTOVERS = (
+    "Task was destroyed",
+    "never awaited",
+    "never retrieved",
+    "Unclosed",
+    "ResourceWarning",
+    "Event loop is closed",
+)
+
+
+def test_two_deferrals_in_a_row_leave_nothing_behind(ads: AdsEmulator, run_in_airflow: RunInAirflow) -> None:
+    url = upload(ads, "ExternalId,HostName\n1,a.example\n2,b.example\n")
+    run = run_in_airflow(
+        Path(__file__).parent / "dags" / "two_deferrals.py", IMPORT_URL=url, PYTHONWARNINGS="always::ResourceWarning"
+    )
+    assert run.returncode == 0, run.stdout
+    assert [(task["name"], task["status"]) for task in ads.import_tasks()] == [
+        ("first", "IMPORT_COMPLETE"),
+        ("second", "IMPORT_COMPLETE"),
+    ]
+    assert run.stdout.count("Waiting in the triggerer for import-task-") == 2
+    for words in LEFTOVERS:
+        lines = [line for line in run.stdout.splitlines() if words in line]
+        if words == "ResourceWarning":
+            # Airflow 2 leaves files and database connections of its own open.
+            lines = [line for line in lines if "socket" in line or "client" in line]
+        assert not lines

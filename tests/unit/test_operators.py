@@ -1,0 +1,358 @@
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError
+from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.operators import AdsStartImportTaskOperator
+from airflow_provider_ads.version_compat import AirflowFailException
+from tests.unit.airflow_run import TRIGGER_CRASHED, Run, context_of, run_task
+
+ID = "import-task-" + "f" * 32
+WAITS: dict[str, dict[str, Any]] = {
+    "sync": {"wait_for_completion": True, "deferrable": False},
+    "deferrable": {"wait_for_completion": True, "deferrable": True},
+}
+
+
+def operator(import_url: str, **arguments: Any) -> AdsStartImportTaskOperator:
+    return AdsStartImportTaskOperator(
+        **{
+            "task_id": "start",
+            "name": "cmdb",
+            "import_url": import_url,
+            "poll_interval": 0.02,
+            "retries": 2,
+            **arguments,
+        }
+    )
+
+
+def end_import(ads: AdsEmulator, status: str, **fields: Any) -> None:
+    """Give the only import another end than its file would."""
+
+    def wait_and_end() -> None:
+        while not ads.import_tasks():
+            time.sleep(0.005)
+        ads.update_import_task(ads.import_tasks()[0]["importTaskId"], status=status, **fields)
+
+    ads.import_seconds = 60
+    Thread(target=wait_and_end, daemon=True).start()
+
+
+class TestWithoutWaiting:
+    def test_returns_the_id_of_the_import(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = run_task(operator(inventory), monkeypatch)
+        (task,) = aws_default.import_tasks()
+        assert (run.state, run.result, run.xcoms) == ("success", task["importTaskId"], {})
+        assert (task["name"], task["importUrl"]) == ("cmdb", inventory)
+
+    def test_never_waits_only_because_deferral_is_the_default(
+        self,
+        aws_default: AdsEmulator,
+        inventory: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        run = run_task(operator(inventory, deferrable=True), monkeypatch)
+        assert (run.state, run.deferrals) == ("success", [])
+        assert "Not waiting for the import, because wait_for_completion is False" in capsys.readouterr().out
+
+    def test_logs_id_name_region_and_status(
+        self,
+        aws_default: AdsEmulator,
+        inventory: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        run = run_task(operator(inventory), monkeypatch)
+        assert (
+            f"Import {run.result} ('cmdb'): IMPORT_IN_PROGRESS. Started in us-west-2 from {inventory}"
+            in capsys.readouterr().out
+        )
+
+    def test_sends_the_users_token_as_it_is(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        runs = [run_task(operator(inventory, client_request_token="my token"), monkeypatch) for _ in range(2)]
+        assert runs[0].result == runs[1].result
+        assert len(aws_default.import_tasks()) == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "rule"),
+        [
+            ({"name": " "}, "1 to 255 characters"),
+            ({"name": "x" * 256}, "1 to 255 characters"),
+            ({"import_url": "inventory.csv"}, "a scheme, a bucket and an object"),
+            ({"import_url": "s3://bucket"}, "a scheme, a bucket and an object"),
+            ({"import_url": "s3://bucket/" + "k" * 4000}, "at most 4,000 characters"),
+            ({"client_request_token": "t" * 101}, "1 to 100 characters"),
+        ],
+    )
+    def test_bad_input_is_refused_before_any_call(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], rule: str
+    ) -> None:
+        run = run_task(operator(**{"import_url": "s3://bucket/key", **arguments}), monkeypatch)
+        assert isinstance(run.error, ValueError)
+        assert rule in str(run.error)
+        assert not aws_default.calls()
+
+    def test_a_refusal_follows_the_retries(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = run_task(operator(inventory, region_name="eu-west-1"), monkeypatch)
+        assert run.state == "up_for_retry"
+        assert "home region" in str(run.error)
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+class TestWaiting:
+    def test_returns_the_id_and_pushes_the_summary(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
+    ) -> None:
+        run = run_task(operator(inventory, **wait), monkeypatch)
+        assert run.state == "success"
+        assert run.result == run.xcoms["import_task"]["importTaskId"]
+        assert run.xcoms["import_task"]["status"] == "IMPORT_COMPLETE"
+        assert run.xcoms["import_task"]["serverImportSuccess"] == 3
+
+    def test_failed_records_fail_the_task_for_good(
+        self, aws_default: AdsEmulator, half_bad_inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
+    ) -> None:
+        run = run_task(operator(half_bad_inventory, **wait), monkeypatch)
+        assert isinstance(run.error, AirflowFailException)
+        assert "max_failed_records" in str(run.error)
+        assert run.xcoms["import_task"]["serverImportFailure"] == 1
+        assert run_task(operator(half_bad_inventory, max_failed_records=1, **wait), monkeypatch).state == "success"
+
+    @pytest.mark.parametrize(
+        ("status", "state"),
+        [
+            ("IMPORT_FAILED", "up_for_retry"),
+            ("INTERNAL_ERROR", "up_for_retry"),
+            ("IMPORT_FAILED_SERVER_LIMIT_EXCEEDED", "failed"),
+            ("IMPORT_FAILED_RECORD_LIMIT_EXCEEDED", "failed"),
+            ("IMPORT_FAILED_UNSUPPORTED_FILE_TYPE", "failed"),
+            ("DELETE_COMPLETE", "failed"),
+            ("IMPORT_OF_THE_FUTURE", "up_for_retry"),
+        ],
+    )
+    def test_only_what_may_end_better_is_tried_again(
+        self,
+        aws_default: AdsEmulator,
+        inventory: str,
+        monkeypatch: pytest.MonkeyPatch,
+        wait: dict[str, Any],
+        status: str,
+        state: str,
+    ) -> None:
+        end_import(aws_default, status)
+        run = run_task(operator(inventory, **wait), monkeypatch)
+        assert run.state == state
+        assert status in str(run.error)
+        assert run.xcoms["import_task"]["status"] == status
+
+    def test_transient_errors_are_outlived_with_one_start(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
+    ) -> None:
+        for fault in ("ThrottlingException", "ServerInternalErrorException", "drop"):
+            aws_default.inject(fault, operation="DescribeImportTasks", calls=3)
+        once = {"retries": {"total_max_attempts": 1}}
+        run = run_task(operator(inventory, botocore_config=once, **wait), monkeypatch)
+        assert run.state == "success"
+        assert aws_default.calls()["StartImportTask"] == 1
+
+    @pytest.mark.parametrize("code", ["AuthorizationErrorException", "HomeRegionNotSetException"])
+    def test_a_refusal_ends_the_wait_at_the_next_look(
+        self,
+        aws_default: AdsEmulator,
+        inventory: str,
+        monkeypatch: pytest.MonkeyPatch,
+        wait: dict[str, Any],
+        code: str,
+    ) -> None:
+        aws_default.inject(code, operation="DescribeImportTasks")
+        run = run_task(operator(inventory, **wait), monkeypatch)
+        assert run.state == "up_for_retry"
+        assert isinstance(run.error, AdsCallError)
+        assert run.error.code == code
+        assert aws_default.calls() == {"StartImportTask": 1, "DescribeImportTasks": 1}
+
+    def test_an_import_that_has_ended_is_not_waited_for(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
+    ) -> None:
+        first = run_task(operator(inventory, client_request_token="t", **wait), monkeypatch)
+        aws_default.clear_calls()
+        second = run_task(operator(inventory, client_request_token="t", **wait), monkeypatch)
+        assert (second.result, second.deferrals) == (first.result, [])
+        assert aws_default.calls() == {"StartImportTask": 1}
+
+    def test_the_longest_outage_ends_the_wait(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_ads.operators.LONGEST_OUTAGE", 0.2)
+        monkeypatch.setattr("airflow_provider_ads.triggers.LONGEST_OUTAGE", 0.2)
+        aws_default.inject("ThrottlingException", operation="DescribeImportTasks")
+        once = {"retries": {"total_max_attempts": 1}}
+        run = run_task(operator(inventory, botocore_config=once, **wait), monkeypatch)
+        assert run.state == "up_for_retry"
+        assert "ThrottlingException" in str(run.error)
+
+
+class TestDeferral:
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {
+                "aws_conn_id": "my_aws",
+                "region_name": "eu-west-1",
+                "verify": "/etc/ssl/my-bundle.pem",
+                "botocore_config": {"read_timeout": 7},
+            },
+            {"aws_conn_id": None, "region_name": None, "verify": None, "botocore_config": None},
+        ],
+        ids=["all set", "all None"],
+    )
+    def test_all_settings_reach_hook_and_trigger(
+        self, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+    ) -> None:
+        task = operator("s3://bucket/key", **WAITS["deferrable"], **settings)
+        assert (task.hook.aws_conn_id, task.hook._region_name, task.hook._verify) == tuple(settings.values())[:3]
+        config: Any = task.hook._config
+        assert (config and config.read_timeout) == (settings["botocore_config"] and 7)
+        monkeypatch.setattr(
+            AdsHook, "start_import_task", lambda *_: ImportTask(import_task_id=ID, status="IMPORT_IN_PROGRESS")
+        )
+        monkeypatch.setattr(AdsHook, "conn_region_name", "eu-west-1")
+        run = run_task(task, monkeypatch, deferral_failure=TRIGGER_CRASHED)
+        assert run.deferrals == [{"import_task_ids": [ID], "poll_interval": 0.02, "deadline": None, **settings}]
+
+    def test_the_execution_timeout_is_the_deadline(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        aws_default.import_seconds = 60
+        before = datetime.now(UTC).timestamp()
+        task = operator(inventory, execution_timeout=timedelta(seconds=2), **WAITS["deferrable"])
+        run = run_task(task, monkeypatch)
+        assert run.state == "up_for_retry"
+        assert "goes on at AWS" in str(run.error)
+        assert run.deferrals[0]["deadline"] == pytest.approx(before + 2, abs=1)
+
+    def test_an_event_of_somebody_else_is_refused(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = run_task(operator(inventory, **WAITS["deferrable"]), monkeypatch, on_event=lambda _: None)
+        assert isinstance(run.error, AdsCallError)
+        assert run.error.code == "UnexpectedEvent"
+
+    def test_the_result_is_made_of_the_event_alone(self, aws_default: AdsEmulator) -> None:
+        task = operator("s3://bucket/key", **WAITS["deferrable"])
+        event = {"status": "finished", "tasks": [{"importTaskId": ID, "status": "IMPORT_COMPLETE"}]}
+        assert task.execute_complete(context_of(task), event) == ID
+        assert not aws_default.calls()
+
+
+class TestConstructor:
+    def test_touches_neither_network_nor_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(AdsHook, "__init__", lambda *_, **__: pytest.fail("a hook was built"))
+        operator("{{ params.url }}", aws_conn_id="no_such_connection")
+
+    def test_templates_what_differs_from_run_to_run(self) -> None:
+        assert set(AdsStartImportTaskOperator.template_fields) == {
+            "name",
+            "import_url",
+            "client_request_token",
+            "aws_conn_id",
+            "region_name",
+            "verify",
+        }
+
+    @pytest.mark.parametrize("interval", [-1, 0, timedelta(0), None])
+    def test_refuses_a_bad_interval(self, interval: Any) -> None:
+        with pytest.raises(ValueError, match="more than 0 seconds"):
+            operator("s3://bucket/key", poll_interval=interval)
+
+    @pytest.mark.parametrize("limit", [-1, 0.5])
+    def test_refuses_a_bad_limit(self, limit: Any) -> None:
+        with pytest.raises(ValueError, match="max_failed_records"):
+            operator("s3://bucket/key", max_failed_records=limit)
+
+    def test_takes_every_argument_mapped(self) -> None:
+        mapped: Any = AdsStartImportTaskOperator.partial(
+            task_id="start", name="cmdb-{{ ti.map_index }}", wait_for_completion=True, poll_interval=5, verify=False
+        ).expand(import_url=["s3://bucket/1", "s3://bucket/2"])
+        assert mapped.partial_kwargs["wait_for_completion"] is True
+
+
+class TestSecrets:
+    @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+    def test_the_archive_url_of_a_failed_import_is_nowhere(
+        self,
+        aws_default: AdsEmulator,
+        half_bad_inventory: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+        caplog: pytest.LogCaptureFixture,
+        wait: dict[str, Any],
+    ) -> None:
+        run = run_task(operator(half_bad_inventory, client_request_token="secret-token", **wait), monkeypatch)
+        task = AdsHook().get_import_task(run.xcoms["import_task"]["importTaskId"])
+        assert "X-Amz-Signature=" in str(task.errors_and_failed_entries_zip)
+        shown = [*self.everything(run), repr(task), str(task), caplog.text, *capfd.readouterr()]
+        assert any("IMPORT_COMPLETE_WITH_ERRORS" in text for text in shown)
+        for text in shown:
+            assert "X-Amz-Signature" not in text
+            assert "secret-token" not in text
+
+    @staticmethod
+    def everything(run: Run) -> list[str]:
+        shown = [str(run.result), str(run.xcoms), str(run.events), str(run.deferrals)]
+        error = run.error
+        while error is not None:
+            shown += [str(error), repr(error), str(vars(error))]
+            error = error.__cause__ or error.__context__
+        return shown
+
+
+class TestFaultsDuringAWait:
+    def test_a_long_series_of_faults_is_outlived_with_one_start(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        aws_default.import_seconds = 20
+
+        def refuse() -> None:
+            while aws_default.calls()["DescribeImportTasks"] < 50:
+                time.sleep(0.01)
+            aws_default.inject("refuse", seconds=10)
+            aws_default.import_seconds = 0.01
+
+        aws_default.inject("ThrottlingException", operation="DescribeImportTasks", calls=20)
+        aws_default.inject("ServerInternalErrorException", operation="DescribeImportTasks", calls=20)
+        aws_default.inject("drop", operation="DescribeImportTasks", calls=10)
+        thread = Thread(target=refuse, daemon=True)
+        thread.start()
+        run = run_task(operator(inventory, **WAITS["deferrable"]), monkeypatch)
+        thread.join()
+        assert run.state == "success"
+        assert run.xcoms["import_task"]["status"] == "IMPORT_COMPLETE"
+        calls = aws_default.calls()
+        assert calls["StartImportTask"] == 1
+        assert calls["DescribeImportTasks"] > 50
+
+
+def test_outcome_error_says_whether_to_try_again() -> None:
+    task = operator("s3://bucket/key")
+    event = {"status": "finished", "tasks": [{"importTaskId": ID, "status": "INTERNAL_ERROR"}]}
+    with pytest.raises(ImportOutcomeError) as error:
+        task.execute_complete(context_of(task), event)
+    assert error.value.try_again
+    assert error.value.import_tasks[0]["status"] == "INTERNAL_ERROR"

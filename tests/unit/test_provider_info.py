@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import airflow
+import jsonschema
+import pytest
+
+from airflow_provider_ads import __version__
+from airflow_provider_ads.provider_info import get_provider_info
+
+INFO = get_provider_info()
+MODULES = [
+    (kind, module)
+    for kind in ("hooks", "operators", "sensors")
+    for entry in INFO[kind]
+    for module in entry["python-modules"]
+] + [("triggers", module) for entry in INFO["triggers"] for module in entry["python-modules"]]
+
+
+def test_is_of_the_form_that_the_installed_airflow_asks_for() -> None:
+    (schema,) = Path(airflow.__path__[0]).rglob("provider_info.schema.json")
+    jsonschema.validate(INFO, json.loads(schema.read_text()))
+
+
+@pytest.mark.parametrize(("kind", "module"), MODULES)
+def test_every_module_defines_what_it_is_named_for(kind: str, module: str) -> None:
+    loaded: Any = importlib.import_module(module)
+    suffix = {"hooks": "Hook", "operators": "Operator", "sensors": "Sensor", "triggers": "Trigger"}[kind]
+    defined = [name for name, value in inspect.getmembers(loaded, inspect.isclass) if value.__module__ == module]
+    assert [name for name in defined if name.startswith("Ads") and name.endswith(suffix)]
+
+
+def test_the_names_and_the_version_are_those_of_the_distribution() -> None:
+    distribution = importlib.metadata.distribution("airflow-provider-ads")
+    assert INFO["package-name"] == distribution.metadata["Name"]
+    assert INFO["versions"] == [__version__] == [distribution.version]
+
+
+def test_the_entry_point_leads_here() -> None:
+    (entry_point,) = (
+        entry_point
+        for entry_point in importlib.metadata.entry_points(group="apache_airflow_provider")
+        if entry_point.dist and entry_point.dist.name == "airflow-provider-ads"
+    )
+    assert entry_point.value == "airflow_provider_ads.provider_info:get_provider_info"
+    assert entry_point.load()() == INFO
+
+
+def test_reading_it_imports_no_airflow() -> None:
+    # Airflow reads the information of all providers in every one of its processes.
+    code = (
+        "import sys; from airflow_provider_ads.provider_info import get_provider_info; get_provider_info(); "
+        "print([name for name in sys.modules if name.partition('.')[0] in ('airflow', 'boto3', 'botocore')])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_airflow_lists_the_provider() -> None:
+    listed = subprocess.run(
+        [Path(sys.executable).with_name("airflow"), "providers", "list", "--output", "json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (provider,) = (p for p in json.loads(listed.stdout) if p["package_name"] == "airflow-provider-ads")
+    assert provider["version"] == __version__
+    assert "Migration Hub" in provider["description"]
