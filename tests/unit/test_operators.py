@@ -13,7 +13,7 @@ from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
 from airflow_provider_ads.version_compat import AirflowFailException
-from tests.unit.airflow_run import TRIGGER_CRASHED, Run, context_of, run_task
+from tests.unit.airflow_run import TRIGGER_CRASHED, context_of, run_task
 
 ID = "import-task-" + "f" * 32
 WAITS: dict[str, dict[str, Any]] = {
@@ -291,36 +291,6 @@ class TestConstructor:
             task_id="start", name="cmdb-{{ ti.map_index }}", wait_for_completion=True, poll_interval=5, verify=False
         ).expand(import_url=["s3://bucket/1", "s3://bucket/2"])
         assert mapped.partial_kwargs["wait_for_completion"] is True
-
-
-class TestSecrets:
-    @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
-    def test_the_archive_url_of_a_failed_import_is_nowhere(
-        self,
-        aws_default: AdsEmulator,
-        half_bad_inventory: str,
-        monkeypatch: pytest.MonkeyPatch,
-        capfd: pytest.CaptureFixture[str],
-        caplog: pytest.LogCaptureFixture,
-        wait: dict[str, Any],
-    ) -> None:
-        run = run_task(operator(half_bad_inventory, client_request_token="secret-token", **wait), monkeypatch)
-        task = AdsHook().get_import_task(run.xcoms["import_task"]["importTaskId"])
-        assert "X-Amz-Signature=" in str(task.errors_and_failed_entries_zip)
-        shown = [*self.everything(run), repr(task), str(task), caplog.text, *capfd.readouterr()]
-        assert any("IMPORT_COMPLETE_WITH_ERRORS" in text for text in shown)
-        for text in shown:
-            assert "X-Amz-Signature" not in text
-            assert "secret-token" not in text
-
-    @staticmethod
-    def everything(run: Run) -> list[str]:
-        shown = [str(run.result), str(run.xcoms), str(run.events), str(run.deferrals)]
-        error = run.error
-        while error is not None:
-            shown += [str(error), repr(error), str(vars(error))]
-            error = error.__cause__ or error.__context__
-        return shown
 
 
 class TestFaultsDuringAWait:

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import asyncio
-import os
-import time
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -121,19 +118,6 @@ class TestPolling:
         with pytest.raises(AdsCallError, match="The credentials have expired"):
             await polls_of([import_task_id])
 
-    @pytest.mark.parametrize("step", range(20))
-    async def test_cancelled_at_any_moment_it_leaves_no_task_and_no_socket(
-        self, aws_default: AdsEmulator, step: int
-    ) -> None:
-        sockets, tasks = open_sockets(), asyncio.all_tasks()
-        task = asyncio.create_task(polls_of([aws_default.add_import_task()]))
-        await asyncio.sleep(step * 0.01)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert asyncio.all_tasks() == tasks
-        await until(lambda: open_sockets() <= sockets)
-
 
 class TestDelay:
     def test_looks_come_early_by_chance_and_never_late(self) -> None:
@@ -160,19 +144,3 @@ class TestCheckPollInterval:
     def test_everything_else_is_refused(self, interval: Any) -> None:
         with pytest.raises(ValueError, match="The poll interval must be more than 0 seconds"):
             check_poll_interval(interval)
-
-
-def open_sockets() -> int:
-    # A descriptor may be gone when its link is read, that of the directory itself for one.
-    count = 0
-    for descriptor in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):
-            count += os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:")
-    return count
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)

@@ -3,7 +3,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import os
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -185,6 +188,19 @@ class TestRun:
         assert made == [polling.AwsSettings("my_aws", "eu-west-1", False, ALL_SET["botocore_config"])]
 
 
+class TestCancel:
+    @pytest.mark.parametrize("step", range(20))
+    async def test_at_any_moment_leaves_no_task_and_no_socket(self, aws_default: AdsEmulator, step: int) -> None:
+        sockets, tasks = open_sockets(), asyncio.all_tasks()
+        waiting = asyncio.create_task(only_event(trigger_for(aws_default.add_import_task())))
+        await asyncio.sleep(step * 0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert asyncio.all_tasks() == tasks
+        await until(lambda: open_sockets() <= sockets)
+
+
 class TestLog:
     async def test_has_a_line_for_a_change_and_none_for_another_look(
         self, aws_default: AdsEmulator, capsys: pytest.CaptureFixture[str]
@@ -263,3 +279,19 @@ class TestReadEvent:
             read_event({"status": "timeout", "tasks": tasks, "error": last_error})
         assert f"{ID}: IMPORT_IN_PROGRESS" in str(error.value)
         assert ("throttled" in str(error.value)) is (last_error is not None)
+
+
+def open_sockets() -> int:
+    # A descriptor may be gone when its link is read, that of the directory itself for one.
+    count = 0
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            count += os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:")
+    return count
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)

@@ -1,0 +1,70 @@
+"""What gives access to something is shown nowhere when an import fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.operators import AdsStartImportTaskOperator
+from airflow_provider_ads.sensors import AdsImportTaskSensor
+from tests.unit.airflow_run import Run, run_task
+
+TOKEN = "secret-token"
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])
+def test_nothing_shows_in_a_waiting_operator(
+    aws_default: AdsEmulator,
+    half_bad_inventory: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    deferrable: bool,
+) -> None:
+    operator = AdsStartImportTaskOperator(
+        task_id="start",
+        name="cmdb",
+        import_url=half_bad_inventory,
+        client_request_token=TOKEN,
+        wait_for_completion=True,
+        deferrable=deferrable,
+        poll_interval=0.02,
+    )
+    assert_no_secret_shows(run_task(operator, monkeypatch), capfd)
+
+
+@pytest.mark.parametrize(
+    "mode", [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}], ids=["poke", "reschedule", "deferrable"]
+)
+def test_nothing_shows_in_a_sensor(
+    aws_default: AdsEmulator,
+    half_bad_inventory: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    mode: dict[str, Any],
+) -> None:
+    aws_default.import_seconds = 0.3
+    import_task = AdsHook().start_import_task("cmdb", half_bad_inventory, TOKEN)
+    sensor = AdsImportTaskSensor(task_id="wait", import_task_id=import_task.import_task_id, poke_interval=0.05, **mode)
+    run = run_task(sensor, monkeypatch)
+    assert len(run.deferrals) == int("deferrable" in mode)
+    assert_no_secret_shows(run, capfd)
+
+
+def assert_no_secret_shows(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    printed = "".join(capfd.readouterr())
+    assert run.state == "failed"
+    assert "IMPORT_COMPLETE_WITH_ERRORS" in printed, "the log was not captured"
+    import_task = AdsHook().get_import_task(run.xcoms["import_task"]["importTaskId"])
+    assert "X-Amz-Signature=" in str(import_task.errors_and_failed_entries_zip), "there is no secret to look for"
+    assert import_task.client_request_token == TOKEN
+    shown = [printed, repr(import_task), str(import_task), str(run.result), str(run.xcoms), str(run.events)]
+    error = run.error
+    while error is not None:
+        shown += [str(error), repr(error), str(vars(error))]
+        error = error.__cause__ or error.__context__
+    for text in shown:
+        assert "X-Amz-Signature" not in text
+        assert TOKEN not in text
