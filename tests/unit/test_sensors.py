@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import botocore.session
@@ -32,18 +33,25 @@ def sensor(import_task_id: Any, **arguments: Any) -> AdsImportTaskSensor:
     )
 
 
-def after_first_look(ads: AdsEmulator, change: Callable[[], Any]) -> Thread:
-    """Change something once the service has been asked, so that a deferrable sensor has deferred."""
+@contextmanager
+def at_the_second_look(ads: AdsEmulator, change: Callable[[], Any]) -> Iterator[None]:
+    """Change something once the service is asked again: a deferrable sensor has deferred by then."""
     asked = ads.calls()["DescribeImportTasks"]
+    stop = Event()
 
-    def wait_and_change() -> None:
-        while ads.calls()["DescribeImportTasks"] == asked:
-            time.sleep(0.005)
-        change()
+    def watch() -> None:
+        while not stop.wait(0.005):
+            if ads.calls()["DescribeImportTasks"] >= asked + 2:
+                change()
+                return
 
-    thread = Thread(target=wait_and_change, daemon=True)
+    thread = Thread(target=watch)
     thread.start()
-    return thread
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 class TestModes:
@@ -118,9 +126,8 @@ class TestModes:
                     return get_import_tasks(self, ids)
 
                 patch.setattr(AdsHook, "get_import_tasks", crash)
-            thread = after_first_look(ads, change)
-            run = run_task(task, patch, deferral_failure=TRIGGER_CRASHED if end == "crash" else None)
-        thread.join()
+            with at_the_second_look(ads, change):
+                run = run_task(task, patch, deferral_failure=TRIGGER_CRASHED if end == "crash" else None)
         assert len(run.deferrals) == (1 if arguments.get("deferrable") else 0)
         return run
 
@@ -142,8 +149,10 @@ class TestResult:
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         import_task_id = aws_default.add_import_task(name="cmdb", serverImportSuccess=3)
-        after_first_look(aws_default, lambda: aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE"))
-        run = run_task(sensor(import_task_id, **mode), monkeypatch)
+        with at_the_second_look(
+            aws_default, lambda: aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
+        ):
+            run = run_task(sensor(import_task_id, **mode), monkeypatch)
         assert run.result["importTaskId"] == import_task_id
         assert run.result["serverImportSuccess"] == 3
         assert run.xcoms == {"import_task": run.result}
@@ -153,8 +162,8 @@ class TestResult:
     ) -> None:
         ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(2)]
         running = aws_default.add_import_task()
-        after_first_look(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_COMPLETE"))
-        run = run_task(sensor([ids[1], running, ids[0]], **mode), monkeypatch)
+        with at_the_second_look(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_COMPLETE")):
+            run = run_task(sensor([ids[1], running, ids[0]], **mode), monkeypatch)
         assert [summary["importTaskId"] for summary in run.result] == [ids[1], running, ids[0]]
         assert run.xcoms == {"import_task": run.result}
 
@@ -171,8 +180,8 @@ class TestResult:
         good = aws_default.add_import_task(status="IMPORT_COMPLETE")
         bad = aws_default.add_import_task(status="IMPORT_COMPLETE_WITH_ERRORS", serverImportFailure=2, name="part 2")
         running = aws_default.add_import_task()
-        after_first_look(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_FAILED"))
-        run = run_task(sensor([good, bad, running], **mode), monkeypatch)
+        with at_the_second_look(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_FAILED")):
+            run = run_task(sensor([good, bad, running], **mode), monkeypatch)
         assert run.state == "failed"
         message = str(run.error)
         assert all(part in message for part in (bad, "part 2", "servers failed 2", running, "IMPORT_FAILED"))
@@ -203,7 +212,9 @@ class TestResult:
         soft_fail: bool,
     ) -> None:
         import_task_id = aws_default.add_import_task(name="cmdb")
-        run = run_task(sensor(import_task_id, timeout=0.4, soft_fail=soft_fail, **mode), monkeypatch)
+        # Long enough for the triggerer to look at the import once.
+        timeout = 2 if "deferrable" in mode else 0.2
+        run = run_task(sensor(import_task_id, timeout=timeout, soft_fail=soft_fail, **mode), monkeypatch)
         assert isinstance(run.error, AirflowSensorTimeout) is not soft_fail
         words = f"Last seen: {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS"
         assert words in capsys.readouterr().out

@@ -80,13 +80,13 @@ class TestRun:
 
     async def test_times_out_at_the_deadline_with_what_was_seen_last(self, aws_default: AdsEmulator) -> None:
         running = aws_default.add_import_task()
-        event = await only_event(trigger_for(running, deadline=time.time() + 1))
+        event = await only_event(trigger_for(running, deadline=time.time() + 3))
         assert (event["status"], event["error"]) == ("timeout", None)
         assert [task["status"] for task in event["tasks"]] == ["IMPORT_IN_PROGRESS"]
 
     async def test_times_out_with_the_last_error_when_the_last_look_failed(self, aws_default: AdsEmulator) -> None:
         aws_default.inject("ThrottlingException")
-        event = await only_event(trigger_for(aws_default.add_import_task(), deadline=time.time() + 1))
+        event = await only_event(trigger_for(aws_default.add_import_task(), deadline=time.time() + 3))
         assert (event["status"], event["tasks"]) == ("timeout", [])
         assert event["error"]["code"] == "ThrottlingException"
 
