@@ -5,24 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
+from threading import Event, Thread
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from airflow.models.trigger import Trigger
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
+from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.version_compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
-if TYPE_CHECKING or AIRFLOW_V_3_0_PLUS:
+try:
     from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
-else:
-    from airflow.exceptions import AirflowRescheduleException, TaskDeferred
+except ImportError:
+    from airflow.exceptions import AirflowRescheduleException, TaskDeferred  # type: ignore[no-redef]
 
 TRIGGER_CRASHED = {"error": "Trigger failure", "traceback": ["Traceback (most recent call last):", "boom"]}
 TRIGGER_TIMED_OUT = {"error": "Trigger timeout" if AIRFLOW_V_3_0_PLUS else "Trigger/execution timeout"}
@@ -135,9 +139,30 @@ def through_database(trigger: Any) -> Any:
     """The trigger that a triggerer makes of what a worker wrote into Airflow's database."""
     classpath, kwargs = trigger.serialize()
     module, _, name = classpath.rpartition(".")
-    if AIRFLOW_V_3_0_PLUS:
+    if AIRFLOW_V_3_0_PLUS and find_spec("airflow.sdk.serde"):
         from airflow.sdk.serde import deserialize, serialize
 
         # From the worker to the API server, before the API server stores it.
         kwargs = deserialize(json.loads(json.dumps(serialize(kwargs))))
     return getattr(import_module(module), name)(**Trigger(classpath, kwargs).kwargs)
+
+
+@contextmanager
+def at_the_second_look(ads: AdsEmulator, change: Callable[[], Any]) -> Iterator[None]:
+    """Change something once the service is asked again: a deferrable sensor has deferred by then."""
+    asked = ads.calls()["DescribeImportTasks"]
+    stop = Event()
+
+    def watch() -> None:
+        while not stop.wait(0.005):
+            if ads.calls()["DescribeImportTasks"] >= asked + 2:
+                change()
+                return
+
+    thread = Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -10,7 +10,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
 from airflow_provider_ads.sensors import AdsImportTaskSensor
-from tests.unit.airflow_run import Run, run_task
+from tests.unit.airflow_run import Run, at_the_second_look, run_task
 
 TOKEN = "secret-token"
 
@@ -45,10 +45,11 @@ def test_nothing_shows_in_a_sensor(
     capfd: pytest.CaptureFixture[str],
     mode: dict[str, Any],
 ) -> None:
-    aws_default.import_seconds = 0.3
+    aws_default.import_seconds = 60
     import_task = AdsHook().start_import_task("cmdb", half_bad_inventory, TOKEN)
     sensor = AdsImportTaskSensor(task_id="wait", import_task_id=import_task.import_task_id, poke_interval=0.05, **mode)
-    run = run_task(sensor, monkeypatch)
+    with at_the_second_look(aws_default, lambda: setattr(aws_default, "import_seconds", 0.01)):
+        run = run_task(sensor, monkeypatch)
     assert len(run.deferrals) == int("deferrable" in mode)
     assert_no_secret_shows(run, capfd)
 

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
-from threading import Event, Thread
 from typing import Any
 
 import botocore.session
@@ -16,7 +14,14 @@ from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.sensors import AdsImportTaskSensor
 from airflow_provider_ads.version_compat import AirflowFailException, AirflowSensorTimeout
-from tests.unit.airflow_run import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, Run, context_of, run_task
+from tests.unit.airflow_run import (
+    TRIGGER_CRASHED,
+    TRIGGER_TIMED_OUT,
+    Run,
+    at_the_second_look,
+    context_of,
+    run_task,
+)
 
 MODES: dict[str, dict[str, Any]] = {
     "poke": {"mode": "poke"},
@@ -31,27 +36,6 @@ def sensor(import_task_id: Any, **arguments: Any) -> AdsImportTaskSensor:
     return AdsImportTaskSensor(
         **{"task_id": "wait", "import_task_id": import_task_id, "poke_interval": 0.02, "retries": 2, **arguments}
     )
-
-
-@contextmanager
-def at_the_second_look(ads: AdsEmulator, change: Callable[[], Any]) -> Iterator[None]:
-    """Change something once the service is asked again: a deferrable sensor has deferred by then."""
-    asked = ads.calls()["DescribeImportTasks"]
-    stop = Event()
-
-    def watch() -> None:
-        while not stop.wait(0.005):
-            if ads.calls()["DescribeImportTasks"] >= asked + 2:
-                change()
-                return
-
-    thread = Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 class TestModes:
