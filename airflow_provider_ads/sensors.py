@@ -136,8 +136,8 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
             running = [task for task in self._seen if task.status in IMPORT_RUNNING_STATUSES]
             if not running:
                 return PokeReturnValue(is_done=True, xcom_value=self._conclude(context, self._seen))
-            for task in running:
-                self.log.info("Import %s", task)
+            more = f" (and {len(running) - 1} more in progress)" if len(running) > 1 else ""
+            self.log.info("Import %s%s", running[0], more)
         if self.deferrable:
             self._defer(import_task_ids)
         return PokeReturnValue(is_done=False)
