@@ -13,6 +13,7 @@ when it was deferred. Where a failure must be final, :func:`fail_without_retry` 
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -67,8 +68,9 @@ class AdsCallError(AdsError):
     No verdict on an import could be had.
 
     :param message: which call failed, why, and what to do next.
-    :param code: the error code of AWS (``AuthorizationErrorException``), or the name of the error that kept
-        the call from AWS (``EndpointConnectionError``).
+    :param code: the error code of AWS (``AuthorizationErrorException``), the name of the error that kept the call
+        from AWS (``EndpointConnectionError``), or the provider's own word for what happened: the name of a subclass,
+        ``UnknownStatus``, ``UnexpectedEvent`` or ``TriggerFailure``.
     :param import_task_id: the import concerned, if it is one.
     :param transient: whether the same call may succeed a little later.
     """
@@ -109,16 +111,17 @@ class ImportWaitTimeout(AdsCallError):
     """
     The time to wait ran out before the imports ended; they go on at AWS, which has no way to cancel them.
 
-    :param import_tasks: the imports as last seen.
+    :param import_tasks: the summaries of the imports as last seen; one that was never seen has no status.
     :param last_error: why the last look at them failed, if it did.
     """
 
-    def __init__(self, import_tasks: Sequence[ImportTask], last_error: str | None) -> None:
-        seen = "; ".join(str(task) for task in import_tasks) or "nothing"
+    def __init__(self, import_tasks: Sequence[dict[str, Any]], last_error: str | None) -> None:
+        tasks = "; ".join(str(ImportTask.from_response(task)) for task in import_tasks)
+        seen = f" Last seen: {tasks}." if tasks else ""
         error = f" The last look failed: {last_error}" if last_error else ""
         super().__init__(
-            f"The time to wait ran out. Last seen: {seen}.{error} The import goes on at AWS, which works off one "
-            "import at a time and cannot cancel any: allow more time, then clear the task to wait again.",
+            f"The time to wait ran out.{seen}{error} The import goes on at AWS, which works off one at a time "
+            "and cannot cancel any. Allow more time, and wait for it with AdsImportTaskSensor.",
             code="ImportWaitTimeout",
         )
         self.import_tasks = list(import_tasks)
@@ -164,7 +167,9 @@ _ADVICE = {
     "AuthorizationErrorException": _NOT_ALLOWED,
     "ConnectTimeoutError": "The endpoint did not answer. Check the network, the proxy and the region",
     "CredentialRetrievalError": _NO_CREDENTIALS,
-    "EndpointConnectionError": "The endpoint cannot be reached. Check the network, the proxy and the region",
+    "EndpointConnectionError": (
+        "The endpoint cannot be reached. Check the network, the proxy, the region and the endpoint_url of aws_conn_id"
+    ),
     "ExpiredToken": _EXPIRED_CREDENTIALS,
     "ExpiredTokenException": _EXPIRED_CREDENTIALS,
     "HTTPClientError": "The request could not be sent. Check verify, the proxy and the network",
@@ -200,13 +205,21 @@ _ADVICE = {
 _TRANSIENT = OrRetryChecker([TransientRetryableChecker(), ThrottledRetryableChecker()])
 
 
-def call_error(error: ClientError | BotoCoreError, operation: str, region_name: str | None) -> AdsCallError:
+#: What botocore would retry as well, but certificates and CA bundles do not mend themselves.
+_LASTING = (ssl.SSLError, FileNotFoundError, IsADirectoryError, PermissionError)
+
+
+def call_error(
+    error: ClientError | BotoCoreError, operation: str, about: str, region_name: str | None, aws_conn_id: str | None
+) -> AdsCallError:
     """
     Turn what boto3 raised into an error that says what to do.
 
     :param error: what was raised.
     :param operation: the operation of the service, ``DescribeImportTasks`` for example.
+    :param about: which imports the call was about.
     :param region_name: the region that was called.
+    :param aws_conn_id: the connection that the credentials are from.
     """
     response: Any = {}
     if isinstance(error, ClientError):
@@ -221,9 +234,8 @@ def call_error(error: ClientError | BotoCoreError, operation: str, region_name: 
         http_response=SimpleNamespace(status_code=metadata.get("HTTPStatusCode")),
         caught_exception=error,
     )
-    # botocore would retry these two as well, but a certificate or a CA bundle does not mend itself.
-    lasting = isinstance(error, SSLError) or isinstance(getattr(error, "kwargs", {}).get("error"), FileNotFoundError)
-    transient = _TRANSIENT.is_retryable(context) and not lasting
+    cause = getattr(error, "kwargs", {}).get("error")
+    transient = _TRANSIENT.is_retryable(context) and not isinstance(error, SSLError) and not isinstance(cause, _LASTING)
     reason = response.get("Error", {}).get("Message") or str(error)
     request_id = f" (request id {metadata['RequestId']})" if metadata.get("RequestId") else ""
     advice = _ADVICE.get(code)
@@ -231,7 +243,8 @@ def call_error(error: ClientError | BotoCoreError, operation: str, region_name: 
         advice = "This may pass by itself" if transient else "See the message of AWS"
     action = f"{'sts' if operation.startswith('AssumeRole') else 'discovery'}:{operation}"
     return AdsCallError(
-        f"{operation} in {region_name} failed with {code}: {reason}{request_id}. {advice.format(action=action)}.",
+        f"{operation} for {about} in {region_name or 'no region'} with aws_conn_id={aws_conn_id!r} failed with {code}: "
+        f"{reason.rstrip('.')}{request_id}. {advice.format(action=action)}.",
         code=code,
         transient=transient,
     )

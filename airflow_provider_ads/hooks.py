@@ -27,7 +27,7 @@ from airflow_provider_ads.exceptions import (
     call_error,
 )
 
-__all__ = ["MISSING_TASK_LOOKS", "AdsHook", "describe_parameters"]
+__all__ = ["MISSING_TASK_LOOKS", "AdsHook", "describe_parameters", "name_some"]
 
 #: How often an import task that the service does not list is looked for before it is called missing. AWS does
 #: not say how soon a new task is listed.
@@ -57,8 +57,9 @@ class AdsHook(AwsGenericHook[Any]):
         """
         Return a client, or what aiobotocore opens one with: see the base class.
 
-        :raises UnknownRegionError: no region of AWS is called like this. Without the check the endpoint could
-            not be reached, which looks like an outage and is waited out.
+        :raises UnknownRegionError: no partition of AWS has a region of such a name. Without the check the endpoint
+            could not be reached, which looks like an outage and is waited out, as it still is for a name that is
+            wrong but of the right form.
         """
         if region_name is not None:
             _check_region(region_name)
@@ -81,9 +82,9 @@ class AdsHook(AwsGenericHook[Any]):
         parameters = {"name": check_name(name), "importUrl": check_import_url(import_url)}
         if client_request_token is not None:
             parameters["clientRequestToken"] = check_client_request_token(client_request_token)
-        return ImportTask.from_response(
-            self._call("StartImportTask", lambda client: client.start_import_task(**parameters))["task"]
-        )
+        about = f"{name!r} from {import_url}"
+        response = self._call("StartImportTask", about, lambda client: client.start_import_task(**parameters))
+        return ImportTask.from_response(response["task"])
 
     def get_import_tasks(self, import_task_ids: str | Iterable[str]) -> list[ImportTask]:
         """
@@ -104,8 +105,9 @@ class AdsHook(AwsGenericHook[Any]):
                 time.sleep(MISSING_TASK_INTERVAL)
             missing = [import_task_id for import_task_id in dict.fromkeys(ids) if import_task_id not in found]
             for start in range(0, len(missing), VALUES_PER_FILTER):
-                parameters = describe_parameters(missing[start : start + VALUES_PER_FILTER])
-                found.update((task.import_task_id, task) for task in self._describe(**parameters))
+                some = missing[start : start + VALUES_PER_FILTER]
+                tasks = self._describe(name_some(some), **describe_parameters(some))
+                found.update((task.import_task_id, task) for task in tasks)
             if all(import_task_id in found for import_task_id in ids):
                 return [found[import_task_id] for import_task_id in ids]
         raise ImportTaskNotFound(
@@ -126,39 +128,41 @@ class AdsHook(AwsGenericHook[Any]):
 
         :param name: only tasks of exactly this name.
         :param name_prefix: only tasks whose name starts like this.
-        :return: the tasks in the service's order.
+        :return: the tasks in the service's order; every page is fetched before the first task is returned.
         :raises AdsCallError: a call failed.
         """
         filters = {} if name is None else {"filters": [{"name": "NAME", "values": [check_name(name)]}]}
-        return (task for task in self._describe(**filters) if (task.name or "").startswith(name_prefix or ""))
+        tasks = self._describe("all imports" if name is None else f"imports named {name!r}", **filters)
+        return (task for task in tasks if (task.name or "").startswith(name_prefix or ""))
 
-    def _describe(self, **parameters: Any) -> list[ImportTask]:
+    def _describe(self, about: str, **parameters: Any) -> list[ImportTask]:
         result = self._call(
             "DescribeImportTasks",
+            about,
             lambda client: (
                 client.get_paginator("describe_import_tasks")
                 .paginate(**parameters, PaginationConfig={"PageSize": IMPORT_TASK_PAGE_SIZE})
                 .build_full_result()
             ),
         )
-        return [ImportTask.from_response(task) for task in result["tasks"]]
+        return [ImportTask.from_response(task) for task in result.get("tasks", [])]
 
-    def _call(self, operation: str, call: Any) -> Any:
+    def _call(self, operation: str, about: str, call: Any) -> Any:
         try:
-            return self._call_once(operation, call)
+            return self._call_once(operation, about, call)
         except AdsCallError as error:
             if error.code not in EXPIRED_CREDENTIALS_CODES:
                 raise
             # The connection may hold newer credentials by now: read it again, once.
             for cached in ("conn", "conn_config"):
                 self.__dict__.pop(cached, None)
-            return self._call_once(operation, call)
+            return self._call_once(operation, about, call)
 
-    def _call_once(self, operation: str, call: Any) -> Any:
+    def _call_once(self, operation: str, about: str, call: Any) -> Any:
         try:
             return call(self.conn)
         except (ClientError, BotoCoreError) as error:
-            raise call_error(error, operation, self._called_region) from error
+            raise call_error(error, operation, about, self._called_region, self.aws_conn_id) from error
 
     @property
     def _called_region(self) -> str | None:
@@ -177,3 +181,9 @@ def describe_parameters(import_task_ids: Sequence[str]) -> dict[str, Any]:
     :param import_task_ids: at most 100 ids.
     """
     return {"filters": [{"name": "IMPORT_TASK_ID", "values": list(import_task_ids)}]}
+
+
+def name_some(import_task_ids: Sequence[str]) -> str:
+    """Name the first of many ids, for a message."""
+    more = len(import_task_ids) - 1
+    return import_task_ids[0] + (f" and {more} more" if more else "")

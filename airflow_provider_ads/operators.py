@@ -19,7 +19,13 @@ from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError, fa
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.outcome import conclude
 from airflow_provider_ads.polling import LONGEST_OUTAGE, check_poll_interval
-from airflow_provider_ads.triggers import DEFERRAL_GRACE, AdsImportTaskTrigger, read_event
+from airflow_provider_ads.triggers import (
+    DEFERRAL_FAILED,
+    DEFERRAL_GRACE,
+    AdsImportTaskTrigger,
+    deferral_failure,
+    read_event,
+)
 from airflow_provider_ads.version_compat import conf
 
 __all__ = ["AdsStartImportTaskOperator"]
@@ -32,10 +38,11 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
     The task succeeds as soon as AWS has accepted the import, and
     :class:`~airflow_provider_ads.sensors.AdsImportTaskSensor` waits for it; or it waits itself with
     ``wait_for_completion``. Waiting, an import that ends as IMPORT_FAILED or INTERNAL_ERROR follows the task's
-    ``retries``, each of them a new import; any other bad end fails the task at once.
+    ``retries``, each of them a new import unless ``client_request_token`` is set; any other bad end fails the task
+    at once.
 
     The result is the import task id. After waiting, the XCom ``import_task`` holds the import's summary, also
-    when the task fails: see :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`.
+    when the import failed: see :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`.
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html
 
@@ -43,7 +50,8 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
     :param import_url: the file, as ``s3://bucket/key``, at most 4,000 characters. (templated)
     :param client_request_token: a token of 1 to 100 characters, sent as it is; for one token the service starts
         one import. Without it, every try starts an import. (templated) (default: None)
-    :param wait_for_completion: whether to wait until the import has ended. (default: False)
+    :param wait_for_completion: whether to wait until the import has ended, however long that takes unless
+        ``execution_timeout`` is set. (default: False)
     :param deferrable: whether to wait in the triggerer, without holding a worker; nothing without
         ``wait_for_completion``. (default: ``[operators] default_deferrable``)
     :param poll_interval: seconds, or a ``timedelta``, between two looks at the import; more than 0.
@@ -86,7 +94,7 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
         Start the import, and wait for it if asked to.
 
         :return: the import task id.
-        :raises ValueError: a rendered parameter is none that the service takes; nothing was sent.
+        :raises ValueError: the service would not take a rendered parameter; nothing was sent.
         :raises AdsCallError: AWS refused or could not be reached.
         :raises ImportOutcomeError: the import failed, and a new one may succeed.
         :raises AirflowFailException: the import failed, and a new one would fail too.
@@ -123,24 +131,34 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
         )
 
     def _wait(self, task: ImportTask) -> ImportTask:
-        last_answer = time.monotonic()
+        outage_began: float | None = None
         while task.status in IMPORT_RUNNING_STATUSES:
             time.sleep(self.poll_interval)
             try:
                 task = self.hook.get_import_task(task.import_task_id)
             except AdsCallError as error:
-                if not error.transient or time.monotonic() - last_answer > LONGEST_OUTAGE:
+                outage_began = outage_began or time.monotonic()
+                if not error.transient or time.monotonic() - outage_began > LONGEST_OUTAGE:
                     raise
                 self.log.warning("Looking again soon: %s", error)
             else:
-                last_answer = time.monotonic()
+                outage_began = None
                 self.log.info("Import %s", task)
         return task
 
     def execute_complete(self, context: Any, event: Any = None) -> str:
         """Take up the task after the triggerer's wait; returns and raises what :meth:`execute` does."""
-        (task,) = read_event(event)
-        return self._conclude(context, task)
+        return self._conclude(context, read_event(event)[0])
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Take up the task after a deferral, as Airflow does, and say what happened when the deferral failed."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except Exception as error:
+            if next_method != DEFERRAL_FAILED:
+                raise
+            about = f"{self.name!r}, whose id this task logged before it was deferred,"
+            raise deferral_failure(next_kwargs, about) from error
 
     def _conclude(self, context: Any, task: ImportTask) -> str:
         try:

@@ -11,7 +11,7 @@ from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError
 
 __all__ = ["IMPORT_TASK_XCOM_KEY", "conclude"]
 
-#: The XCom that holds the summaries, also when the task fails.
+#: The XCom that holds the summaries, also when an import failed.
 IMPORT_TASK_XCOM_KEY = "import_task"
 
 
@@ -36,11 +36,11 @@ def conclude(
     """
     summaries = [import_task.summary() for import_task in import_tasks]
     result = summaries if as_list else summaries[0]
-    if context["ti"].task.do_xcom_push:
-        context["ti"].xcom_push(key=IMPORT_TASK_XCOM_KEY, value=result)
     verdicts = [judge_import(import_task, max_failed_records) for import_task in import_tasks]
     for verdict in verdicts:
         log.log(logging.INFO if verdict.kind is VerdictKind.DONE else logging.ERROR, "%s", verdict.explanation)
+    if context["ti"].task.do_xcom_push:
+        context["ti"].xcom_push(key=IMPORT_TASK_XCOM_KEY, value=result)
     bad = [verdict for verdict in verdicts if verdict.kind is not VerdictKind.DONE]
     failed = [verdict for verdict in bad if verdict.kind is VerdictKind.FAILED]
     message = "\n".join(verdict.explanation for verdict in bad)

@@ -29,7 +29,7 @@ from airflow_provider_ads.exceptions import (
     ImportTaskNotFound,
     call_error,
 )
-from airflow_provider_ads.hooks import MISSING_TASK_LOOKS, AdsHook, describe_parameters
+from airflow_provider_ads.hooks import MISSING_TASK_LOOKS, AdsHook, describe_parameters, name_some
 
 __all__ = [
     "LONGEST_BACK_OFF",
@@ -181,9 +181,12 @@ class _Connection:
                     **describe_parameters(import_task_ids[start : start + VALUES_PER_FILTER]),
                     PaginationConfig={"PageSize": IMPORT_TASK_PAGE_SIZE},
                 )
-                tasks += (await pages.build_full_result())["tasks"]
+                tasks += (await pages.build_full_result()).get("tasks", [])
         except (ClientError, BotoCoreError) as error:
-            raise call_error(error, "DescribeImportTasks", self.region_name) from error
+            about = name_some(import_task_ids)
+            raise call_error(
+                error, "DescribeImportTasks", about, self.region_name, self._settings.aws_conn_id
+            ) from error
         return {task["importTaskId"]: ImportTask.from_response(task) for task in tasks}
 
     async def _open(self) -> None:
@@ -191,6 +194,7 @@ class _Connection:
         # triggerer of Airflow 3.0 and 3.1.
         self._context = await sync_to_async(self._client_context)()
         self._client = await self._context.__aenter__()
+        self.region_name = self._client.meta.region_name
 
     def _client_context(self) -> Any:
         hook = AdsHook(

@@ -6,6 +6,7 @@ import inspect
 import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
@@ -26,7 +27,13 @@ from airflow_provider_ads.exceptions import (
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.outcome import conclude
 from airflow_provider_ads.polling import check_poll_interval
-from airflow_provider_ads.triggers import DEFERRAL_GRACE, AdsImportTaskTrigger, read_event
+from airflow_provider_ads.triggers import (
+    DEFERRAL_FAILED,
+    DEFERRAL_GRACE,
+    AdsImportTaskTrigger,
+    deferral_failure,
+    read_event,
+)
 from airflow_provider_ads.version_compat import (
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -39,9 +46,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AdsImportTaskSensor"]
 
-#: What Airflow passes as the method to resume with when a deferral failed, in every supported version.
-_DEFERRAL_FAILED = "__fail__"
-
 
 class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
     """
@@ -52,7 +56,7 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
     follows its ``retries``. Both are alike in poke, reschedule and deferrable mode. The service works off one
     import at a time, so leave time for a queue in ``timeout``.
 
-    The result, and the XCom ``import_task`` also when the task fails, is the summary of the import, or for
+    The result, and the XCom ``import_task`` also when an import failed, is the summary of the import, or for
     several a list of them in the order given: see
     :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`.
 
@@ -66,7 +70,8 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
     :param poke_interval: seconds, or a ``timedelta``, between two looks at the imports; more than 0.
         (default: 60)
     :param timeout: seconds, or a ``timedelta``, after which the task fails without a retry, or is skipped with
-        ``soft_fail``. (default: ``[sensors] default_timeout``)
+        ``soft_fail``; ``execution_timeout`` counts the time on a worker only, as in reschedule mode.
+        (default: ``[sensors] default_timeout``)
     :param aws_conn_id: the Airflow connection with the credentials; None for boto3's own. (templated)
     :param region_name: the Migration Hub home region; None for that of the connection. (templated)
     :param verify: whether certificates are verified, or the path of a CA bundle. (templated)
@@ -123,9 +128,8 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
 
     def poke(self, context: Any) -> PokeReturnValue:
         """Look at the imports once."""
-        import_task_ids = check_import_task_ids(self.import_task_id)
         try:
-            self._seen = self.hook.get_import_tasks(import_task_ids)
+            self._seen = self.hook.get_import_tasks(self._import_task_ids)
         except AdsCallError as error:
             if not error.transient:
                 raise
@@ -139,14 +143,19 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
             more = f" (and {len(running) - 1} more in progress)" if len(running) > 1 else ""
             self.log.info("Import %s%s", running[0], more)
         if self.deferrable:
-            self._defer(import_task_ids)
+            self._defer()
         return PokeReturnValue(is_done=False)
 
-    def _defer(self, import_task_ids: list[str]) -> None:
-        self.log.info("Waiting in the triggerer for %s", ", ".join(import_task_ids))
+    @cached_property
+    def _import_task_ids(self) -> list[str]:
+        # Read once: each look at an XCom of mapped tasks fetches every item anew.
+        return check_import_task_ids(self.import_task_id)
+
+    def _defer(self) -> None:
+        self.log.info("Waiting in the triggerer for %s", ", ".join(self._import_task_ids))
         self.defer(
             trigger=AdsImportTaskTrigger(
-                import_task_ids=import_task_ids,
+                import_task_ids=self._import_task_ids,
                 poll_interval=self.poke_interval,
                 deadline=time.time() + self.timeout,
                 aws_conn_id=self.aws_conn_id,
@@ -177,17 +186,12 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except Exception as error:
-            if next_method != _DEFERRAL_FAILED:
+            if next_method != DEFERRAL_FAILED:
                 raise
-            reason = str((next_kwargs or {}).get("error"))
-            if "timeout" not in reason.lower():
-                raise AdsCallError(
-                    f"The trigger that waited for {self.import_task_id} crashed ({reason}); the log above says why. "
-                    "The import goes on at AWS: clear the task to wait for it again.",
-                    code="TriggerFailure",
-                ) from error
-            message = self._time_ran_out()
-            raise (AirflowSkipException if self.soft_fail else AirflowSensorTimeout)(message) from error
+            failure = deferral_failure(next_kwargs, str(self.import_task_id))
+            if not isinstance(failure, ImportWaitTimeout):
+                raise failure from error
+            raise (AirflowSkipException if self.soft_fail else AirflowSensorTimeout)(self._time_ran_out()) from error
 
     def _conclude(self, context: Any, import_tasks: Sequence[ImportTask]) -> Any:
         try:
@@ -202,6 +206,7 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
             fail_without_retry(error)
 
     def _time_ran_out(self) -> str:
-        message = str(ImportWaitTimeout(self._seen, self._last_error))
+        seen = self._seen or [ImportTask(import_task_id=import_task_id) for import_task_id in self._import_task_ids]
+        message = str(ImportWaitTimeout([task.summary() for task in seen], self._last_error))
         self.log.error("%s", message)
         return message

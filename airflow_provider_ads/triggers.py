@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -26,7 +26,15 @@ from airflow_provider_ads.polling import (
     poll_import_tasks,
 )
 
-__all__ = ["DEFERRAL_GRACE", "EARLIEST_EVENT", "QUIET_LOG_INTERVAL", "AdsImportTaskTrigger", "read_event"]
+__all__ = [
+    "DEFERRAL_FAILED",
+    "DEFERRAL_GRACE",
+    "EARLIEST_EVENT",
+    "QUIET_LOG_INTERVAL",
+    "AdsImportTaskTrigger",
+    "deferral_failure",
+    "read_event",
+]
 
 #: Seconds after its start before which a trigger yields no event. Airflow 3.0 to 3.3 may fail a task whose
 #: trigger fires at once: https://github.com/apache/airflow/issues/71580
@@ -35,6 +43,9 @@ EARLIEST_EVENT = 5.0
 #: Seconds that Airflow's own limit on a deferral lies behind the trigger's deadline: long enough for another
 #: triggerer to take the trigger over from one that died, so that the limit is but a net.
 DEFERRAL_GRACE = 120.0
+
+#: What Airflow passes as the method to resume with when a deferral failed, in every supported version.
+DEFERRAL_FAILED = "__fail__"
 
 #: Seconds between two log lines of a wait in which nothing changes.
 QUIET_LOG_INTERVAL = 600.0
@@ -51,8 +62,9 @@ class AdsImportTaskTrigger(BaseTrigger):
         {"status": "error", "error": {"code", "message", "import_task_id"}}
 
     The summaries are those of :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`, in the
-    order of the ids. Whether an import ended well is decided on the worker. Nothing is checked before
-    :meth:`run`, because a trigger whose constructor raises ends the whole triggerer.
+    order of the ids; after a time-out, a task that was never seen has no status. Whether an import ended well is
+    decided on the worker. Nothing is checked before :meth:`run`, because a trigger whose constructor raises ends
+    the whole triggerer.
 
     :param import_task_ids: the imports to wait for.
     :param poll_interval: seconds between two looks at them.
@@ -117,25 +129,27 @@ class AdsImportTaskTrigger(BaseTrigger):
         poll_interval = check_poll_interval(self.poll_interval)
         settings = AwsSettings(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
         poll = Poll({})
-        last_answer = time.monotonic()
+        outage_began: float | None = None
         log = _ChangeLog(self.log)
-        limit = asyncio.timeout(None if self.deadline is None else self.deadline - time.time())
+        timer = asyncio.timeout(None if self.deadline is None else self.deadline - time.time())
         try:
             async with (
-                limit,
+                timer,
                 aclosing(poll_import_tasks(settings, import_task_ids, poll_interval, self.running_statuses)) as polls,
             ):
                 async for poll in polls:
                     log.write(poll)
                     if poll.error is None:
-                        last_answer = time.monotonic()
-                    elif self.deadline is None and time.monotonic() - last_answer > LONGEST_OUTAGE:
+                        outage_began = None
+                        continue
+                    outage_began = outage_began or time.monotonic()
+                    if self.deadline is None and time.monotonic() - outage_began > LONGEST_OUTAGE:
                         raise poll.error
         except TimeoutError:
-            if not limit.expired():
+            if not timer.expired():
                 raise
-        seen = [poll.import_tasks[id_].summary() for id_ in import_task_ids if id_ in poll.import_tasks]
-        if limit.expired():
+        seen = [poll.import_tasks.get(id_, ImportTask(import_task_id=id_)).summary() for id_ in import_task_ids]
+        if timer.expired():
             error = None if poll.error is None else _describe_error(poll.error)
             return {"status": "timeout", "tasks": seen, "error": error}
         return {"status": "finished", "tasks": seen}
@@ -169,12 +183,13 @@ class _ChangeLog:
         self._last_line = time.monotonic()
 
 
-def read_event(event: Any) -> list[ImportTask]:
+def read_event(event: Any, running_statuses: Collection[str] = IMPORT_RUNNING_STATUSES) -> list[ImportTask]:
     """
     Read on the worker what a trigger yielded.
 
     :param event: what Airflow handed over; it crossed the metadata database, and another version of this
         package may have written it.
+    :param running_statuses: the statuses that the wait was to end.
     :return: the tasks, all of which have left the running statuses.
     :raises ImportWaitTimeout: the deadline passed first.
     :raises AdsCallError: the trigger could not go on, or the event is none of its own.
@@ -185,17 +200,35 @@ def read_event(event: Any) -> list[ImportTask]:
             raise AdsCallError(**event["error"])
         import_tasks = [ImportTask.from_response(summary) for summary in event["tasks"]]
         if status == "timeout":
-            raise ImportWaitTimeout(import_tasks, event["error"] and event["error"]["message"])
-        if status != "finished" or not import_tasks:
+            error = event.get("error")
+            raise ImportWaitTimeout(event["tasks"], error and error["message"])
+        if status != "finished" or not import_tasks or any(task.status in running_statuses for task in import_tasks):
             raise ValueError(status)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AdsCallError(
             f"The task was resumed with an event that no trigger of airflow-provider-ads yields: {event!r}. If the "
-            "triggerer and the worker run different versions of airflow-provider-ads, bring them to the same one; "
-            "then clear the task.",
+            "triggerer and the worker run different versions of airflow-provider-ads, bring them to the same one.",
             code="UnexpectedEvent",
         ) from error
     return import_tasks
+
+
+def deferral_failure(next_kwargs: Mapping[str, Any] | None, about: str) -> AdsCallError:
+    """
+    Say what became of a deferral that failed, which Airflow itself reports without a name.
+
+    :param next_kwargs: what Airflow resumes the task with instead of an event.
+    :param about: which imports were waited for.
+    :return: :class:`ImportWaitTimeout` if Airflow's own limit on the deferral passed, else that the trigger crashed.
+    """
+    reason = str((next_kwargs or {}).get("error"))
+    if "timeout" in reason.lower():
+        return ImportWaitTimeout([], None)
+    return AdsCallError(
+        f"The trigger that waited for {about} crashed ({reason}); the log above says why. The import goes on at AWS: "
+        "wait for it with AdsImportTaskSensor.",
+        code="TriggerFailure",
+    )
 
 
 def _describe_error(error: Exception) -> dict[str, Any]:

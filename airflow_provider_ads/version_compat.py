@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
-
-# apache-airflow-providers-common-compat has this module since 1.8.
-if TYPE_CHECKING or find_spec("airflow.providers.common.compat.sdk"):
+try:
+    # Complete since apache-airflow-providers-common-compat 1.12.
     from airflow.providers.common.compat.sdk import (
         AirflowFailException,
         AirflowSensorTimeout,
@@ -14,10 +11,14 @@ if TYPE_CHECKING or find_spec("airflow.providers.common.compat.sdk"):
         PokeReturnValue,
         conf,
     )
-else:
+except ImportError:
     from airflow.configuration import conf
-    from airflow.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
-    from airflow.sensors.base import PokeReturnValue
+    from airflow.exceptions import (  # type: ignore[no-redef]
+        AirflowFailException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+    )
+    from airflow.sensors.base import PokeReturnValue  # type: ignore[import-not-found, no-redef]
 
 __all__ = [
     "AirflowFailException",

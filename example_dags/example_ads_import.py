@@ -15,23 +15,25 @@ with DAG(
     schedule="@daily",
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
+    default_args={
+        "region_name": "us-west-2",  # your Migration Hub home region
+        "retries": 2,
+        "retry_delay": timedelta(minutes=5),
+    },
     tags=["example", "migration"],
 ):
     start_import = AdsStartImportTaskOperator(
         task_id="start_import",
         name="cmdb-{{ run_id }}",
         import_url="s3://migration-inventory/servers.csv",  # your file
-        region_name="us-west-2",  # your Migration Hub home region
     )
 
     wait_for_import = AdsImportTaskSensor(
         task_id="wait_for_import",
         import_task_id=start_import.output,
-        region_name="us-west-2",
         deferrable=True,
         poke_interval=timedelta(seconds=15),
         timeout=timedelta(hours=6),
-        max_failed_records=10,  # more than 10 rows that AWS rejects fail the task
+        max_failed_records=10,  # more than 10 failed records fail the task
     )
 # [END quick_start]

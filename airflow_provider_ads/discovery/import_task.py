@@ -65,15 +65,15 @@ DELETION_STATUSES = frozenset(
 TRY_AGAIN_STATUSES = frozenset({"IMPORT_FAILED", "INTERNAL_ERROR"})
 
 _READ_THE_FAILED_RECORDS = (
-    "The failed rows and their reasons are in the archive that the Imports page of the Migration Hub console "
-    "offers for download"
+    "The failed rows and their reasons are in the archive that the Imports page of the Migration Hub console offers "
+    "for download, and DescribeImportTasks as errorsAndFailedEntriesZip"
 )
 
 #: What the user can do about a status that fails an import.
 _NEXT_STEP = {
     "IMPORT_FAILED": (
-        "No record was imported. Check that the object exists, is readable by the account's credentials and is "
-        f"at most 10 MB. {_READ_THE_FAILED_RECORDS}"
+        "No record was imported. Check that {import_url} exists, is readable with the account's credentials and is at "
+        f"most 10 MB. If rows failed: {_READ_THE_FAILED_RECORDS[0].lower()}{_READ_THE_FAILED_RECORDS[1:]}"
     ),
     "IMPORT_FAILED_SERVER_LIMIT_EXCEEDED": (
         "The account's quota of imported servers is used up (10,000 unless raised). Delete imports that are no "
@@ -84,8 +84,8 @@ _NEXT_STEP = {
         "its rows again: delete the imports that newer ones replace"
     ),
     "IMPORT_FAILED_UNSUPPORTED_FILE_TYPE": (
-        "The service did not recognise the file. Import a CSV with the columns of the Migration Hub template, or "
-        "a ZIP with an RVTools export"
+        "The service did not recognise {import_url}. Import a CSV with the columns of the Migration Hub template, "
+        "separated by commas and in UTF-8, or a ZIP with an RVTools export"
     ),
     "INTERNAL_ERROR": "The service itself failed. Import the file again",
     "DELETE_IN_PROGRESS": "Somebody is deleting the imported data. Import the file again",
@@ -188,7 +188,7 @@ class ImportTask:
             if count is not None
         )
         name = "" if self.name is None else f" ({self.name!r})"
-        return f"{self.import_task_id}{name}: {self.status}" + (f", {counts}" if counts else "")
+        return f"{self.import_task_id}{name}: {self.status or 'no status'}" + (f", {counts}" if counts else "")
 
 
 def _service_name(name: str) -> str:
@@ -244,7 +244,8 @@ def judge_import(import_task: ImportTask, max_failed_records: int | None) -> Ver
     if status in IMPORT_DONE_STATUSES:
         failed = import_task.failed_records
         if max_failed_records is None or failed <= max_failed_records:
-            return Verdict(VerdictKind.DONE, import_task, f"Import {import_task}.")
+            archive = f" {_READ_THE_FAILED_RECORDS}." if failed else ""
+            return Verdict(VerdictKind.DONE, import_task, f"Import {import_task}.{archive}")
         return Verdict(
             VerdictKind.FAILED,
             import_task,
@@ -253,7 +254,8 @@ def judge_import(import_task: ImportTask, max_failed_records: int | None) -> Ver
             "max_failed_records (None allows any number).",
         )
     if status in IMPORT_FAILED_STATUSES or status in DELETION_STATUSES:
-        return Verdict(VerdictKind.FAILED, import_task, f"Import {import_task}. {_NEXT_STEP[str(status)]}.")
+        next_step = _NEXT_STEP[str(status)].format(import_url=import_task.import_url)
+        return Verdict(VerdictKind.FAILED, import_task, f"Import {import_task}. {next_step}.")
     return Verdict(
         VerdictKind.UNKNOWN,
         import_task,
@@ -339,7 +341,9 @@ def check_import_task_ids(import_task_ids: object) -> list[str]:
         if isinstance(import_task_id, str) and re.fullmatch(IMPORT_TASK_ID_PATTERN, import_task_id):
             continue
         hint = ""
-        if isinstance(import_task_id, str) and import_task_id.lstrip().startswith(("[", "(", "<", "LazyXCom")):
+        if import_task_id in (None, "None"):
+            hint = ". The task that should have started the import returned no id: check import_task_id and that task"
+        elif isinstance(import_task_id, str) and import_task_id.lstrip().startswith(("[", "(", "<", "LazyXCom")):
             hint = (
                 ". It looks like a list that a Jinja template turned into text: pass the task's .output "
                 "instead of a template"

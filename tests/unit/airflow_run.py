@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from importlib.util import find_spec
 from threading import Event, Thread
@@ -42,6 +42,7 @@ class Run:
     :param error: what it raised.
     :param xcoms: what it pushed itself.
     :param deferrals: the triggers' arguments, one dict for each deferral.
+    :param deferral_timeouts: Airflow's own limit on each deferral.
     :param events: what the triggers yielded.
     """
 
@@ -50,6 +51,7 @@ class Run:
     error: BaseException | None = None
     xcoms: dict[str, Any] = field(default_factory=dict)
     deferrals: list[dict[str, Any]] = field(default_factory=list)
+    deferral_timeouts: list[timedelta | None] = field(default_factory=list)
     events: list[Any] = field(default_factory=list)
 
 
@@ -77,6 +79,7 @@ def run_task(
     monkeypatch: pytest.MonkeyPatch,
     deferral_failure: dict[str, Any] | None = None,
     on_event: Callable[[Any], Any] = lambda event: event,
+    start_date: datetime | None = None,
 ) -> Run:
     """
     Execute a task, reschedule it, defer it and resume it until it has ended.
@@ -84,25 +87,34 @@ def run_task(
     :param task: an operator or sensor.
     :param deferral_failure: what Airflow passes on instead of an event when a trigger crashed or timed out.
     :param on_event: replaces an event on its way to the worker.
+    :param start_date: when Airflow first started the task; None for now.
     """
     run = Run()
-    context = context_of(task, run.xcoms)
     first_reschedule: list[datetime] = []
-    context["ti"].get_first_reschedule_date = lambda _: first_reschedule[0] if first_reschedule else None
     if not AIRFLOW_V_3_0_PLUS:
         # Airflow 2 reads this date from its database.
         monkeypatch.setattr(
             "airflow.sensors.base._orig_start_date",
             lambda **_: first_reschedule[0] if first_reschedule else None,
         )
-    call = partial(task.execute, context)
+    method = "execute"
+    kwargs: dict[str, Any] = {}
     while True:
+        # Each execution is a process of its own and knows nothing of the one before.
+        process = copy.copy(task)
+        context = context_of(process, run.xcoms)
+        context["ti"].start_date = start_date or context["ti"].start_date
+        context["ti"].get_first_reschedule_date = lambda _: first_reschedule[0] if first_reschedule else None
         started = datetime.now(UTC)
         try:
-            run.result = call()
+            if method == "execute":
+                run.result = process.execute(context)
+            else:
+                run.result = process.resume_execution(method, kwargs, context)
         except TaskDeferred as deferred:
             trigger = through_database(deferred.trigger)
             run.deferrals.append(trigger.serialize()[1])
+            run.deferral_timeouts.append(deferred.timeout)
             method, kwargs = deferred.method_name, dict(deferred.kwargs or {})
             if deferral_failure is not None:
                 method, kwargs = "__fail__", deferral_failure
@@ -110,7 +122,6 @@ def run_task(
                 event = on_event(json.loads(json.dumps(asyncio.run(only_event(trigger)))))
                 run.events.append(event)
                 kwargs["event"] = event
-            call = partial(task.resume_execution, method, kwargs, context)
         except AirflowRescheduleException as reschedule:
             first_reschedule[:] = first_reschedule or [started]
             time.sleep(max(0.0, (reschedule.reschedule_date - datetime.now(UTC)).total_seconds()))
@@ -129,8 +140,9 @@ def run_task(
 
 
 async def only_event(trigger: Any) -> Any:
-    """What the trigger yields; it must be one event."""
-    events = [event.payload async for event in trigger.run()]
+    """What the trigger yields; it must be one event, and come before the test suite would seem to hang."""
+    async with asyncio.timeout(60):
+        events = [event.payload async for event in trigger.run()]
     assert len(events) == 1
     return events[0]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import ssl
 from typing import Any
 
 import botocore.session
@@ -11,12 +12,12 @@ from botocore.exceptions import (
     ConnectionClosedError,
     ConnectTimeoutError,
     EndpointConnectionError,
+    HTTPClientError,
     NoCredentialsError,
     ReadTimeoutError,
     SSLError,
 )
 
-from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.exceptions import (
     AdsCallError,
     AdsError,
@@ -39,6 +40,10 @@ def client_error(code: str, status: int = 400, operation: str = "DescribeImportT
     return ClientError(response, operation)
 
 
+def explain(error: ClientError | BotoCoreError) -> AdsCallError:
+    return call_error(error, "DescribeImportTasks", "cmdb", "us-west-2", "my_aws")
+
+
 class TestTree:
     @pytest.mark.parametrize(
         "error",
@@ -46,7 +51,7 @@ class TestTree:
             ImportOutcomeError("it failed", [{"importTaskId": ID, "status": "IMPORT_FAILED"}], try_again=True),
             AdsCallError("refused", "AuthorizationErrorException", import_task_id=ID, transient=True),
             ImportTaskNotFound(ID, "us-west-2"),
-            ImportWaitTimeout([ImportTask(import_task_id=ID, status="IMPORT_IN_PROGRESS")], "throttled"),
+            ImportWaitTimeout([{"importTaskId": ID, "status": "IMPORT_IN_PROGRESS"}], "throttled"),
         ],
         ids=lambda error: type(error).__name__,
     )
@@ -79,28 +84,28 @@ class TestCallError:
         }
         assert len(codes) == 6
         for code in codes - {"ServerInternalErrorException"}:
-            assert "See the message of AWS" not in str(call_error(client_error(code), "x", "us-west-2"))
+            assert "See the message of AWS" not in str(explain(client_error(code)))
 
     def test_message_says_what_failed_where_why_and_what_next(self) -> None:
-        error = call_error(client_error("AuthorizationErrorException"), "DescribeImportTasks", "us-west-2")
+        error = explain(client_error("AuthorizationErrorException"))
         assert str(error) == (
-            "DescribeImportTasks in us-west-2 failed with AuthorizationErrorException: what AWS says (request id "
-            "request-1). The credentials may not call discovery:DescribeImportTasks. Allow the action in the IAM "
-            "policy of the user or role behind aws_conn_id."
+            "DescribeImportTasks for cmdb in us-west-2 with aws_conn_id='my_aws' failed with "
+            "AuthorizationErrorException: what AWS says (request id request-1). The credentials may not call "
+            "discovery:DescribeImportTasks. Allow the action in the IAM policy of the user or role behind aws_conn_id."
         )
         assert error.code == "AuthorizationErrorException"
         assert not error.transient
 
     def test_a_role_that_may_not_be_assumed_is_named_as_such(self) -> None:
-        error = call_error(client_error("AccessDenied", 403, "AssumeRole"), "DescribeImportTasks", "us-west-2")
+        error = explain(client_error("AccessDenied", 403, "AssumeRole"))
         assert "may not call sts:AssumeRole" in str(error)
 
     @pytest.mark.parametrize("code", ["HomeRegionNotSetException", "InvalidInputException"])
     def test_both_codes_of_a_wrong_region_lead_to_the_home_region(self, code: str) -> None:
-        assert "home region" in str(call_error(client_error(code), "StartImportTask", "eu-west-1"))
+        assert "home region" in str(explain(client_error(code)))
 
     def test_an_unknown_code_is_quoted_with_region_and_request_id(self) -> None:
-        message = str(call_error(client_error("NewException"), "StartImportTask", "us-west-2"))
+        message = str(explain(client_error("NewException")))
         assert all(part in message for part in ("NewException", "us-west-2", "request-1", "what AWS says"))
 
     @pytest.mark.parametrize(
@@ -120,7 +125,7 @@ class TestCallError:
         ids=str,
     )
     def test_what_may_pass_is_transient(self, error: ClientError | BotoCoreError) -> None:
-        assert call_error(error, "DescribeImportTasks", "us-west-2").transient
+        assert explain(error).transient
 
     @pytest.mark.parametrize(
         "error",
@@ -132,8 +137,11 @@ class TestCallError:
             client_error("SomethingNew"),
             NoCredentialsError(),
             SSLError(endpoint_url="http://x", error=OSError("certificate")),
+            HTTPClientError(error=ssl.SSLError("no certificate in the bundle")),
+            HTTPClientError(error=FileNotFoundError("no bundle")),
+            HTTPClientError(error=PermissionError("bundle of somebody else")),
         ],
         ids=str,
     )
     def test_what_will_not_pass_is_not(self, error: ClientError | BotoCoreError) -> None:
-        assert not call_error(error, "DescribeImportTasks", "us-west-2").transient
+        assert not explain(error).transient

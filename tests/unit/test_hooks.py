@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from threading import Timer
 from typing import Any
 
@@ -133,10 +134,11 @@ class TestCredentialsThatExpire:
         hook = AdsHook()
         import_task_id = aws_default.add_import_task()
         hook.get_import_task(import_task_id)
-        first_client = hook.conn
         aws_default.inject("ExpiredTokenException", calls=1)
+        connection = {**json.loads(aws_default.airflow_connection), "login": "a-new-access-key"}
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
         assert hook.get_import_task(import_task_id).import_task_id == import_task_id
-        assert hook.conn is not first_client
+        assert hook.get_credentials().access_key == "a-new-access-key"
 
     def test_credentials_that_stay_expired_are_an_error(self, aws_default: AdsEmulator) -> None:
         aws_default.inject("ExpiredTokenException")

@@ -12,8 +12,9 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
+from airflow_provider_ads.triggers import DEFERRAL_GRACE
 from airflow_provider_ads.version_compat import AirflowFailException
-from tests.unit.airflow_run import TRIGGER_CRASHED, context_of, run_task
+from tests.unit.airflow_run import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, context_of, run_task
 
 ID = "import-task-" + "f" * 32
 WAITS: dict[str, dict[str, Any]] = {
@@ -196,6 +197,16 @@ class TestWaiting:
         assert (second.result, second.deferrals) == (first.result, [])
         assert aws_default.calls() == {"StartImportTask": 1}
 
+    def test_an_outage_begins_with_its_first_failure(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_ads.operators.LONGEST_OUTAGE", 0.2)
+        monkeypatch.setattr("airflow_provider_ads.triggers.LONGEST_OUTAGE", 0.2)
+        aws_default.inject("ThrottlingException", operation="DescribeImportTasks", calls=1)
+        once = {"retries": {"total_max_attempts": 1}}
+        run = run_task(operator(inventory, botocore_config=once, **{**wait, "poll_interval": 0.5}), monkeypatch)
+        assert run.state == "success"
+
     def test_the_longest_outage_ends_the_wait(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
     ) -> None:
@@ -240,12 +251,23 @@ class TestDeferral:
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.import_seconds = 60
-        before = datetime.now(UTC).timestamp()
-        task = operator(inventory, execution_timeout=timedelta(seconds=2), **WAITS["deferrable"])
-        run = run_task(task, monkeypatch)
+        started = datetime.now(UTC) - timedelta(seconds=100)
+        task = operator(inventory, execution_timeout=timedelta(seconds=102), **WAITS["deferrable"])
+        run = run_task(task, monkeypatch, start_date=started)
         assert run.state == "up_for_retry"
         assert "goes on at AWS" in str(run.error)
-        assert run.deferrals[0]["deadline"] == pytest.approx(before + 2, abs=1)
+        assert run.deferrals[0]["deadline"] == started.timestamp() + 102
+        (timeout,) = run.deferral_timeouts
+        assert timeout is not None
+        assert DEFERRAL_GRACE < timeout.total_seconds() <= DEFERRAL_GRACE + 2
+
+    @pytest.mark.parametrize("failure", [TRIGGER_CRASHED, TRIGGER_TIMED_OUT], ids=["crashed", "timed out"])
+    def test_a_deferral_that_failed_is_explained(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, failure: dict[str, Any]
+    ) -> None:
+        run = run_task(operator(inventory, **WAITS["deferrable"]), monkeypatch, deferral_failure=failure)
+        assert run.state == "up_for_retry"
+        assert "wait for it with AdsImportTaskSensor" in str(run.error)
 
     def test_an_event_of_somebody_else_is_refused(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch

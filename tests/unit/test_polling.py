@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Callable
 from contextlib import aclosing
 from datetime import timedelta
@@ -25,7 +27,10 @@ async def polls_of(
     ids: list[str], settings: AwsSettings = SETTINGS, then: Callable[[Poll], Any] = lambda poll: None
 ) -> list[Poll]:
     polls = []
-    async with aclosing(poll_import_tasks(settings, ids, 0.02, IMPORT_RUNNING_STATUSES)) as seen:
+    async with (
+        asyncio.timeout(60),
+        aclosing(poll_import_tasks(settings, ids, 0.02, IMPORT_RUNNING_STATUSES)) as seen,
+    ):
         async for poll in seen:
             polls.append(poll)
             then(poll)
@@ -83,6 +88,69 @@ class TestPolling:
             [aws_default.add_import_task(status="IMPORT_COMPLETE")], AwsSettings("aws_default", None, None, retries)
         )
         assert len(polls) == 1
+
+    async def test_the_first_look_comes_after_an_interval(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before_each_delay: list[int] = []
+        delay = polling._delay
+
+        def watched(poll_interval: float, failures: int) -> float:
+            before_each_delay.append(aws_default.calls()["DescribeImportTasks"])
+            return delay(poll_interval, failures)
+
+        monkeypatch.setattr(polling, "_delay", watched)
+        await polls_of([aws_default.add_import_task(status="IMPORT_COMPLETE")])
+        assert before_each_delay == [0]
+
+    async def test_failures_are_counted_from_the_last_answer(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        counted: list[int] = []
+        monkeypatch.setattr(polling, "_delay", lambda poll_interval, failures: counted.append(failures) or 0.01)  # type: ignore[func-returns-value]
+        import_task_id = aws_default.add_import_task()
+        aws_default.inject("ThrottlingException", calls=2)
+
+        def then(poll: Poll) -> None:
+            if len(counted) == 3:
+                aws_default.inject("ThrottlingException", calls=1)
+            if len(counted) == 5:
+                aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
+
+        await polls_of([import_task_id], then=then)
+        assert counted == [0, 1, 2, 0, 1, 0]
+
+    async def test_misses_are_counted_from_the_last_time_that_the_task_was_seen(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen = iter("x--x--x--x")
+        describe = polling._Connection.describe
+
+        async def forgetful(connection: Any, import_task_ids: Any) -> Any:
+            found = await describe(connection, import_task_ids)
+            return found if next(seen) == "x" else {}
+
+        monkeypatch.setattr(polling._Connection, "describe", forgetful)
+        import_task_id = aws_default.add_import_task()
+        looks: list[Poll] = []
+
+        def then(poll: Poll) -> None:
+            looks.append(poll)
+            if len(looks) == 9:
+                aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
+
+        await polls_of([import_task_id], then=then)
+        assert len(looks) == 10
+
+    async def test_the_region_of_the_environment_is_named(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connection = json.loads(aws_default.airflow_connection)
+        del connection["extra"]["region_name"]
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+        with pytest.raises(ImportTaskNotFound, match="eu-central-1"):
+            await polls_of([UNKNOWN_ID])
 
     @pytest.mark.parametrize("code", ["AuthorizationErrorException", "HomeRegionNotSetException"])
     async def test_a_refusal_ends_the_polling(self, aws_default: AdsEmulator, code: str) -> None:

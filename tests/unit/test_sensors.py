@@ -13,6 +13,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.sensors import AdsImportTaskSensor
+from airflow_provider_ads.triggers import DEFERRAL_GRACE
 from airflow_provider_ads.version_compat import AirflowFailException, AirflowSensorTimeout
 from tests.unit.airflow_run import (
     TRIGGER_CRASHED,
@@ -205,6 +206,17 @@ class TestResult:
         if not soft_fail:
             assert words in str(run.error)
 
+    def test_a_time_out_gives_the_last_error(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        import_task_id = aws_default.add_import_task()
+        aws_default.inject("ThrottlingException")
+        once = {"retries": {"total_max_attempts": 1}}
+        timeout = 2 if "deferrable" in mode else 0.2
+        run = run_task(sensor(import_task_id, timeout=timeout, botocore_config=once, **mode), monkeypatch)
+        assert f"{import_task_id}: no status" in str(run.error)
+        assert "The last look failed: DescribeImportTasks" in str(run.error)
+
     def test_an_unknown_import_is_an_error_that_follows_the_retries(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
@@ -227,6 +239,16 @@ class TestResult:
         with pytest.raises(ValueError, match=rule):
             raise run_task(sensor(import_task_id, **mode), monkeypatch).error or AssertionError
         assert not aws_default.calls()
+
+
+def test_ids_that_can_be_read_only_once_are_read_once(
+    aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_task_id = aws_default.add_import_task()
+    with at_the_second_look(
+        aws_default, lambda: aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
+    ):
+        assert run_task(sensor(iter([import_task_id])), monkeypatch).state == "success"
 
 
 class TestDeferral:
@@ -253,6 +275,7 @@ class TestDeferral:
         monkeypatch.setattr(AdsHook, "get_import_tasks", lambda *_: [running_task()])
         monkeypatch.setattr(time, "time", lambda: 1_000_000.0)
         run = run_task(task, monkeypatch, deferral_failure=TRIGGER_CRASHED)
+        assert run.deferral_timeouts == [timedelta(seconds=3600 + DEFERRAL_GRACE)]
         assert run.deferrals == [
             {"import_task_ids": [UNKNOWN_ID], "poll_interval": 30.0, "deadline": 1_003_600.0, **settings}
         ]
@@ -284,7 +307,9 @@ class TestDeferral:
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, soft_fail: bool, state: str
     ) -> None:
         task = sensor(aws_default.add_import_task(), deferrable=True, soft_fail=soft_fail)
-        assert run_task(task, monkeypatch, deferral_failure=TRIGGER_TIMED_OUT).state == state
+        run = run_task(task, monkeypatch, deferral_failure=TRIGGER_TIMED_OUT)
+        assert run.state == state
+        assert str(task.import_task_id) in str(run.error)
 
     def test_the_result_is_made_of_the_event_alone(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task()

@@ -4,9 +4,11 @@ import asyncio
 import inspect
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from airflow_provider_ads import polling, triggers
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, ImportWaitTimeout
+from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.triggers import AdsImportTaskTrigger, read_event
 from tests.unit.airflow_run import only_event, through_database
 
@@ -87,12 +90,41 @@ class TestRun:
     async def test_times_out_with_the_last_error_when_the_last_look_failed(self, aws_default: AdsEmulator) -> None:
         aws_default.inject("ThrottlingException")
         event = await only_event(trigger_for(aws_default.add_import_task(), deadline=time.time() + 3))
-        assert (event["status"], event["tasks"]) == ("timeout", [])
-        assert event["error"]["code"] == "ThrottlingException"
+        assert (event["status"], event["error"]["code"]) == ("timeout", "ThrottlingException")
+        assert [task["status"] for task in event["tasks"]] == [None]
 
     async def test_a_deadline_that_has_passed_times_out(self, aws_default: AdsEmulator) -> None:
-        event = await only_event(trigger_for(aws_default.add_import_task(), deadline=time.time() - 100))
-        assert event == {"status": "timeout", "tasks": [], "error": None}
+        import_task_id = aws_default.add_import_task()
+        event = await only_event(trigger_for(import_task_id, deadline=time.time() - 100))
+        assert (event["status"], event["error"]) == ("timeout", None)
+        assert [(task["importTaskId"], task["status"]) for task in event["tasks"]] == [(import_task_id, None)]
+
+    async def test_an_outage_begins_with_its_first_failure(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(triggers, "LONGEST_OUTAGE", 0.2)
+        import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
+        aws_default.inject("ThrottlingException", calls=1)
+        event = await only_event(trigger_for(import_task_id, poll_interval=0.5))
+        assert event["status"] == "finished"
+
+    async def test_a_timeout_of_somebody_else_is_an_error(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def describe(*_: Any) -> Any:
+            raise TimeoutError("not ours")
+
+        monkeypatch.setattr(polling._Connection, "describe", describe)
+        event = await only_event(trigger_for(aws_default.add_import_task(), deadline=time.time() + 60))
+        assert (event["status"], event["error"]["code"]) == ("error", "TimeoutError")
+
+    async def test_a_mistake_of_the_code_is_logged_with_its_traceback(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(polling, "ImportTask", None)
+        event = await only_event(trigger_for(aws_default.add_import_task()))
+        assert (event["status"], event["error"]["code"]) == ("error", "AttributeError")
+        assert "Traceback" in capsys.readouterr().out
 
     async def test_without_a_deadline_the_longest_outage_ends_the_wait(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
@@ -173,19 +205,28 @@ class TestRun:
     ) -> None:
         monkeypatch.setenv("AIRFLOW_CONN_MY_AWS", aws_default.airflow_connection)
         monkeypatch.delenv("AIRFLOW_CONN_AWS_DEFAULT")
-        made: list[Any] = []
-        context_of = polling._Connection._client_context
-        monkeypatch.setattr(
-            polling._Connection,
-            "_client_context",
-            lambda self: made.append(self._settings) or context_of(self),  # type: ignore[func-returns-value]
-        )
+        made: list[dict[str, Any]] = []
+
+        class SpiedHook(AdsHook):
+            def __init__(self, **kwargs: Any) -> None:
+                made.append({**kwargs, "thread": threading.current_thread()})
+                super().__init__(**kwargs)
+
+        monkeypatch.setattr(polling, "AdsHook", SpiedHook)
         aws_default.home_region = "eu-west-1"
         import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
         arguments = {key: ALL_SET[key] for key in ("aws_conn_id", "region_name", "botocore_config")}
         event = await only_event(trigger_for(import_task_id, verify=False, **arguments))
         assert event["status"] == "finished"
-        assert made == [polling.AwsSettings("my_aws", "eu-west-1", False, ALL_SET["botocore_config"])]
+        (settings,) = made
+        # The look-up of a connection blocks, so it may not happen on the event loop.
+        assert settings.pop("thread") is not threading.current_thread()
+        assert settings == {
+            "aws_conn_id": "my_aws",
+            "region_name": "eu-west-1",
+            "verify": False,
+            "config": ALL_SET["botocore_config"],
+        }
 
 
 class TestCancel:
@@ -199,6 +240,34 @@ class TestCancel:
             await waiting
         assert asyncio.all_tasks() == tasks
         await until(lambda: open_sockets() <= sockets)
+
+    async def test_twice_while_its_client_closes_waits_for_that(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        closing, closed = asyncio.Event(), asyncio.Event()
+        open_client = polling._Connection._open
+
+        async def open_slowly_closing(connection: Any) -> None:
+            await open_client(connection)
+            close = connection._context.__aexit__
+
+            async def close_slowly(*exception: Any) -> None:
+                closing.set()
+                await asyncio.sleep(0.2)
+                await close(*exception)
+                closed.set()
+
+            connection._context = SimpleNamespace(__aexit__=close_slowly)
+
+        monkeypatch.setattr(polling._Connection, "_open", open_slowly_closing)
+        waiting = asyncio.create_task(only_event(trigger_for(aws_default.add_import_task())))
+        await until(lambda: aws_default.calls()["DescribeImportTasks"] > 1)
+        waiting.cancel()
+        await closing.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert closed.is_set()
 
 
 class TestLog:
@@ -214,7 +283,7 @@ class TestLog:
         await waiting
         first, second, third = self.lines(capsys)
         assert f"Import {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS" in first
-        assert "Looking again soon: DescribeImportTasks in us-west-2 failed with ThrottlingException" in second
+        assert f"Looking again soon: DescribeImportTasks for {import_task_id} in us-west-2 " in second
         assert f"Import {import_task_id} ('cmdb'): IMPORT_COMPLETE" in third
 
     async def test_says_seldom_that_nothing_changes(
@@ -252,6 +321,7 @@ class TestReadEvent:
             {"status": "finished"},
             {"status": "finished", "tasks": []},
             {"status": "finished", "tasks": [{}]},
+            {"status": "finished", "tasks": [{"importTaskId": ID, "status": "IMPORT_IN_PROGRESS"}]},
             {"status": "error"},
             {"status": "error", "error": {"surprise": 1}},
             {"status": "timeout"},
