@@ -17,6 +17,7 @@ from airflow_provider_ads.discovery.import_task import (
 )
 from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError, fail_without_retry
 from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.links import MigrationHubLink
 from airflow_provider_ads.outcome import conclude
 from airflow_provider_ads.polling import LONGEST_OUTAGE, check_poll_interval
 from airflow_provider_ads.triggers import (
@@ -67,6 +68,7 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
 
     aws_hook_class = AdsHook
     template_fields: Sequence[str] = aws_template_fields("name", "import_url", "client_request_token")
+    operator_extra_links = (MigrationHubLink(),)
 
     def __init__(
         self,
@@ -101,6 +103,7 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
         """
         task = self.hook.start_import_task(self.name, self.import_url, self.client_request_token)
         self.log.info("Import %s. Started in %s from %s", task, self.hook.conn_region_name, self.import_url)
+        MigrationHubLink.persist_for(context, self)
         if not self.wait_for_completion:
             if self.deferrable:
                 self.log.info("Not waiting for the import, because wait_for_completion is False")

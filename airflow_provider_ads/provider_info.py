@@ -27,5 +27,6 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [{"integration-name": integration, "python-modules": ["airflow_provider_ads.hooks"]}],
         "operators": [{"integration-name": integration, "python-modules": ["airflow_provider_ads.operators"]}],
         "sensors": [{"integration-name": integration, "python-modules": ["airflow_provider_ads.sensors"]}],
+        "extra-links": ["airflow_provider_ads.links.MigrationHubLink"],
         "triggers": [{"integration-name": integration, "python-modules": ["airflow_provider_ads.triggers"]}],
     }

@@ -25,6 +25,7 @@ from airflow_provider_ads.exceptions import (
     fail_without_retry,
 )
 from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.links import MigrationHubLink
 from airflow_provider_ads.outcome import conclude
 from airflow_provider_ads.polling import check_poll_interval
 from airflow_provider_ads.triggers import (
@@ -82,9 +83,11 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
 
     aws_hook_class = AdsHook
     template_fields: Sequence[str] = aws_template_fields("import_task_id")
+    operator_extra_links = (MigrationHubLink(),)
 
     _seen: Sequence[ImportTask] = ()
     _last_error: str | None = None
+    _linked = False
 
     def __init__(
         self,
@@ -136,6 +139,9 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
             self._last_error = str(error)
             self.log.warning("Looking again soon: %s", error)
         else:
+            if not self._linked:
+                MigrationHubLink.persist_for(context, self)
+                self._linked = True
             self._last_error = None
             running = [task for task in self._seen if task.status in IMPORT_RUNNING_STATUSES]
             if not running:

@@ -40,7 +40,8 @@ class Run:
     :param state: the state that Airflow gives the task instance, which has retries left.
     :param result: what it returned.
     :param error: what it raised.
-    :param xcoms: what it pushed itself.
+    :param xcoms: what it pushed itself, but for links.
+    :param links: what it stored to make its links of.
     :param deferrals: the triggers' arguments, one dict for each deferral.
     :param deferral_timeouts: Airflow's own limit on each deferral.
     :param events: what the triggers yielded.
@@ -50,16 +51,19 @@ class Run:
     result: Any = None
     error: BaseException | None = None
     xcoms: dict[str, Any] = field(default_factory=dict)
+    links: dict[str, Any] = field(default_factory=dict)
     deferrals: list[dict[str, Any]] = field(default_factory=list)
     deferral_timeouts: list[timedelta | None] = field(default_factory=list)
     events: list[Any] = field(default_factory=list)
 
 
-def context_of(task: Any, xcoms: dict[str, Any] | None = None) -> dict[str, Any]:
+def context_of(task: Any, run: Run | None = None) -> dict[str, Any]:
     """The part of a task's context that the operators and sensors use."""
+    run = run or Run()
 
-    def xcom_push(key: str, value: Any) -> None:
-        ({} if xcoms is None else xcoms)[key] = json.loads(json.dumps(value))
+    def xcom_push(key: str, value: Any, **_: Any) -> None:
+        links = {link.key for link in task.operator_extra_links}
+        (run.links if key in links else run.xcoms)[key] = json.loads(json.dumps(value))
 
     ti = SimpleNamespace(
         dag_id="dag",
@@ -102,7 +106,7 @@ def run_task(
     while True:
         # Each execution is a process of its own and knows nothing of the one before.
         process = copy.copy(task)
-        context = context_of(process, run.xcoms)
+        context = context_of(process, run)
         context["ti"].start_date = start_date or context["ti"].start_date
         context["ti"].get_first_reschedule_date = lambda _: first_reschedule[0] if first_reschedule else None
         started = datetime.now(UTC)

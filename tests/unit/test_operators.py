@@ -243,7 +243,7 @@ class TestDeferral:
         monkeypatch.setattr(
             AdsHook, "start_import_task", lambda *_: ImportTask(import_task_id=ID, status="IMPORT_IN_PROGRESS")
         )
-        monkeypatch.setattr(AdsHook, "conn_region_name", "eu-west-1")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
         run = run_task(task, monkeypatch, deferral_failure=TRIGGER_CRASHED)
         assert run.deferrals == [{"import_task_ids": [ID], "poll_interval": 0.02, "deadline": None, **settings}]
 

@@ -27,8 +27,9 @@ BELOW = {
     "polling": {"discovery", "exceptions", "hooks"},
     "triggers": {"discovery", "exceptions", "polling"},
     "outcome": {"discovery", "exceptions"},
-    "operators": {"discovery", "exceptions", "hooks", "outcome", "polling", "triggers", "version_compat"},
-    "sensors": {"discovery", "exceptions", "hooks", "outcome", "polling", "triggers", "version_compat"},
+    "links": set(),
+    "operators": {"links", "discovery", "exceptions", "hooks", "outcome", "polling", "triggers", "version_compat"},
+    "sensors": {"links", "discovery", "exceptions", "hooks", "outcome", "polling", "triggers", "version_compat"},
     "provider_info": {"__version__"},
     "emulator": {"discovery", "emulator"},
 }

@@ -273,6 +273,7 @@ class TestDeferral:
         config: Any = task.hook._config
         assert (config and config.read_timeout) == (settings["botocore_config"] and 7)
         monkeypatch.setattr(AdsHook, "get_import_tasks", lambda *_: [running_task()])
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
         monkeypatch.setattr(time, "time", lambda: 1_000_000.0)
         run = run_task(task, monkeypatch, deferral_failure=TRIGGER_CRASHED)
         assert run.deferral_timeouts == [timedelta(seconds=3600 + DEFERRAL_GRACE)]
