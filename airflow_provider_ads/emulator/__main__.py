@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import signal
 import sys
 from threading import Event
@@ -18,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     Run an emulator until it is interrupted.
 
     :param arguments: the command line's arguments; None: those of the process.
-    :return: the exit status, 1 if the port cannot be had.
+    :return: the exit status, 1 if an argument makes no sense or the port cannot be had.
     """
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_ads.emulator",
@@ -44,21 +45,30 @@ def main(arguments: list[str] | None = None) -> int:
     interrupted = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
-    emulator = AdsEmulator(
-        host=options.host,
-        port=options.port,
-        public_url=options.public_url,
-        import_seconds=options.import_seconds,
-        home_region=options.home_region or None,
-    )
     try:
+        emulator = AdsEmulator(
+            host=options.host,
+            port=options.port,
+            public_url=options.public_url,
+            import_seconds=options.import_seconds,
+            home_region=options.home_region or None,
+        )
         emulator.start()
+    except ValueError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
     except (OSError, OverflowError) as error:
         print(f"Cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)  # noqa: T201
         return 1
     try:
         print(f"The emulator answers at {emulator.endpoint_url}")  # noqa: T201
-        print(f"export AIRFLOW_CONN_AWS_DEFAULT='{emulator.airflow_connection}'", flush=True)  # noqa: T201
+        print(f"export AIRFLOW_CONN_AWS_DEFAULT={shlex.quote(emulator.airflow_connection)}")  # noqa: T201
+        print(  # noqa: T201
+            f"export AWS_ENDPOINT_URL={shlex.quote(emulator.endpoint_url)} AWS_ACCESS_KEY_ID=emulator "
+            "AWS_SECRET_ACCESS_KEY=emulator "
+            f"AWS_DEFAULT_REGION={shlex.quote(emulator.home_region or 'us-west-2')}",
+            flush=True,
+        )
         interrupted.wait()
     finally:
         emulator.stop()

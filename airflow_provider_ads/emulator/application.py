@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 from collections import Counter
@@ -21,6 +22,7 @@ from airflow_provider_ads.emulator.protocol import (
     json_response,
     parse_parameters,
     region_of,
+    to_json,
 )
 
 __all__ = ["Application"]
@@ -29,6 +31,16 @@ _log = logging.getLogger(__name__)
 
 Operation = Callable[[Mapping[str, Any], str], dict[str, Any]]
 
+#: The control interface over HTTP, for an emulator in another process.
+_CONTROLS = {
+    "GET /_ads/": "this list",
+    "GET /_ads/calls": "the number of calls by operation",
+    "DELETE /_ads/calls": "begin to count calls anew",
+    "GET /_ads/import-tasks": "the import tasks of every region, oldest first",
+    "POST /_ads/faults": "show a fault: a JSON object of the arguments of AdsEmulator.inject",
+    "DELETE /_ads/faults": "remove all faults",
+}
+
 
 class Application:
     """
@@ -36,7 +48,7 @@ class Application:
 
     :param tasks: the import tasks.
     :param faults: the faults to show.
-    :param control: answers requests below ``/_ads/``.
+    :param inject: :meth:`airflow_provider_ads.emulator.AdsEmulator.inject`.
     :param moto: answers requests of all other services.
     """
 
@@ -44,7 +56,7 @@ class Application:
         self,
         tasks: ImportTasks,
         faults: Faults,
-        control: Callable[[Request], Response],
+        inject: Callable[..., None],
         moto: Callable[[dict[str, Any], Any], Iterable[bytes]],
     ) -> None:
         self.stopping = Event()
@@ -53,8 +65,9 @@ class Application:
             "GetHomeRegion": tasks.get_home_region,
             "StartImportTask": tasks.start_import_task,
         }
+        self._tasks = tasks
         self._faults = faults
-        self._control = control
+        self._inject = inject
         self._moto = moto
         self._calls: Counter[str] = Counter()
         self._lock = Lock()
@@ -80,7 +93,7 @@ class Application:
         if target_prefix in SERVICES:
             return self._answer(request, target_prefix, operation)(environ, start_response)
         if request.path.startswith("/_ads/"):
-            return self._control(request)(environ, start_response)
+            return self._answer_control(request)(environ, start_response)
         if (expired := _expired(request)) is not None:
             return expired(environ, start_response)
         return self._moto(environ, start_response)
@@ -90,14 +103,16 @@ class Application:
             self._calls[operation] += 1
         body = request.get_data()
         try:
-            verdict = self._faults.strike(operation)
-            if verdict.delay:
-                self.stopping.wait(verdict.delay)
-            if verdict.drop:
+            effect = self._faults.strike(operation)
+            if effect.delay:
+                _log.info("%s: delayed by %g s, as injected", operation, effect.delay)
+                self.stopping.wait(effect.delay)
+            if effect.drop:
+                _log.info("%s: connection dropped, as injected", operation)
                 request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
                 raise ConnectionAbortedError("injected into the emulator")
-            if verdict.error is not None:
-                raise verdict.error
+            if effect.error is not None:
+                raise effect.error
             return json_response(self._perform(request, body, target_prefix, operation))
         except ServiceError as error:
             _log.info("%s: %s", operation, error)
@@ -116,6 +131,33 @@ class Application:
         answer = self._operations[operation](parameters, region)
         _log.info("%s in %s", operation, region)
         return answer
+
+    def _answer_control(self, request: Request) -> Response:
+        asked = f"{request.method} {request.path}"
+        _log.info("%s", asked)
+        content: object = None
+        status = 200
+        match asked:
+            case "GET /_ads/":
+                content = _CONTROLS
+            case "GET /_ads/calls":
+                content = self.calls()
+            case "DELETE /_ads/calls":
+                self.clear_calls()
+            case "GET /_ads/import-tasks":
+                content = self._tasks.import_tasks()
+            case "POST /_ads/faults":
+                try:
+                    self._inject(**json.loads(request.get_data()))
+                except (TypeError, ValueError) as error:
+                    content, status = {"message": str(error)}, 400
+            case "DELETE /_ads/faults":
+                self._faults.clear()
+            case _:
+                content, status = {"message": f"The emulator does not know {asked}."}, 404
+        if content is None:
+            return Response(status=204)
+        return Response(to_json(content), status, content_type="application/json")
 
 
 def _expired(request: Request) -> Response | None:

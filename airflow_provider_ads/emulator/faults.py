@@ -7,10 +7,11 @@ import time
 from dataclasses import dataclass
 from threading import Lock
 
+from airflow_provider_ads.emulator.arguments import is_number
 from airflow_provider_ads.emulator.errors import HTTP_STATUS, ServiceError
 from airflow_provider_ads.emulator.protocol import SERVICES
 
-__all__ = ["Fault", "Faults", "Verdict"]
+__all__ = ["Effect", "Fault", "Faults"]
 
 _OPERATIONS = frozenset(name for service in SERVICES.values() for name in service.operation_names)
 
@@ -20,7 +21,7 @@ class Fault:
     """
     A fault, with the parameters of :meth:`airflow_provider_ads.emulator.AdsEmulator.inject`.
 
-    :raises ValueError: if the parameters do not go together.
+    :raises ValueError: if a parameter is of the wrong type, or they do not go together.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Fault:
     message: str | None = None
 
     def __post_init__(self) -> None:
+        self._check_types()
         if self.kind == "refuse":
             others = (self.operation, self.calls, self.share, self.delay, self.status, self.message)
             if self.seconds is None or others != (None,) * 6:
@@ -53,6 +55,19 @@ class Fault:
             raise ValueError(f"delay is more than 0, not {self.delay}.")
         self._check_error()
 
+    def _check_types(self) -> None:
+        if not isinstance(self.kind, str):
+            raise ValueError(f"The kind of a fault is a string, not {self.kind!r}.")
+        for names, fits, what in (
+            (("operation", "message"), _is_string, "a string"),
+            (("calls", "status"), _is_integer, "an integer"),
+            (("share", "seconds", "delay"), is_number, "a finite number"),
+        ):
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not fits(value):
+                    raise ValueError(f"{name} is {what}, not {value!r}.")
+
     def _check_error(self) -> None:
         if self.kind in ("drop", "latency", "refuse"):
             if self.status is not None or self.message is not None:
@@ -67,8 +82,16 @@ class Fault:
             raise ValueError(f"The status of an error is 400 to 599, not {self.status}.")
 
 
+def _is_string(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 @dataclass
-class Verdict:
+class Effect:
     """
     What is to be done to one call.
 
@@ -118,14 +141,14 @@ class Faults:
         with self._lock:
             self._injected.clear()
 
-    def strike(self, operation: str) -> Verdict:
+    def strike(self, operation: str) -> Effect:
         """
         Decide about one call: latencies add up, of other faults the first that applies is shown.
 
         :param operation: the operation that is called.
         :return: what is to be done to the call.
         """
-        verdict = Verdict()
+        effect = Effect()
         with self._lock:
             now = time.monotonic()
             self._injected = [each for each in self._injected if each.ends is None or now < each.ends]
@@ -138,13 +161,13 @@ class Faults:
                 if injected.calls is not None:
                     injected.calls -= 1
                 if fault.kind == "latency":
-                    verdict.delay += fault.delay or 0.0
+                    effect.delay += fault.delay or 0.0
                     continue
                 if fault.kind == "drop":
-                    verdict.drop = True
+                    effect.drop = True
                 else:
                     message = fault.message or f"{fault.kind}, injected into the emulator."
-                    verdict.error = ServiceError(fault.kind, message, fault.status)
+                    effect.error = ServiceError(fault.kind, message, fault.status)
                 break
             self._injected = [each for each in self._injected if each.calls is None or each.calls > 0]
-        return verdict
+        return effect

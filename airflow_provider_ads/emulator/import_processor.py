@@ -9,10 +9,10 @@ from threading import Thread
 
 from airflow_provider_ads.discovery import limits
 from airflow_provider_ads.emulator.error_archive import make_error_archive
+from airflow_provider_ads.emulator.import_quotas import ImportQuotas
 from airflow_provider_ads.emulator.import_rows import Row, RowError, read_import_file
 from airflow_provider_ads.emulator.import_tasks import ImportTask, ImportTasks
-from airflow_provider_ads.emulator.inventory import Inventory
-from airflow_provider_ads.emulator.storage import Storage
+from airflow_provider_ads.emulator.storage import Storage, UnreadableFileError
 
 __all__ = ["ImportProcessor"]
 
@@ -36,40 +36,48 @@ class ImportProcessor(Thread):
         super().__init__(name="ads-emulator-imports", daemon=True)
         self._tasks = tasks
         self._storage = storage
-        self._inventories: dict[str, Inventory] = defaultdict(lambda: Inventory(record_quota, server_quota))
+        self._quotas: dict[str, ImportQuotas] = defaultdict(lambda: ImportQuotas(record_quota, server_quota))
 
     def run(self) -> None:
         """Do imports until the tasks are closed."""
         while (task := self._tasks.next_import()) is not None:
+            _log.info("%s: importing %r from %r", task.id, task.fields["name"], task.fields["importUrl"])
             try:
-                self._import(task)
+                reason = self._import(task)
             except Exception:
-                _log.exception("%s: the import broke down", task.id)
+                reason = "the import broke down"
+                _log.exception("%s: %s", task.id, reason)
                 self._tasks.complete(task, {"status": "INTERNAL_ERROR"})
-            if not task.in_progress:
-                _log.info("%s: %s", task.id, task.fields["status"])
+            _log.info("%s: %s: %s", task.id, task.fields["status"], reason)
 
-    def _import(self, task: ImportTask) -> None:
+    def _import(self, task: ImportTask) -> str:
         """
         Do one import.
 
         The statuses' meanings are documented for the console:
         https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
-        The emulator's own choice: a file that is missing or too large is ``IMPORT_FAILED``; counts are set
-        once a file's type is known; applications count by name if imported, and by row if not; an import
-        that would exceed a quota imports nothing.
+        The emulator's own choice: a file that is missing or too large is ``IMPORT_FAILED`` without an archive
+        (there the page has an archive for every ``IMPORT_FAILED``); counts are set once a file's type is known;
+        applications count by name if imported, and by row if not; rows with more cells than the header fail;
+        an import that would exceed a quota imports nothing.
+
+        :return: why it ended as it did.
         """
-        content = self._storage.read(str(task.fields["importUrl"]), limits.IMPORT_FILE_MAX_BYTES)
+        content, problem = b"", ""
+        try:
+            content = self._storage.read(str(task.fields["importUrl"]), limits.IMPORT_FILE_MAX_BYTES)
+        except UnreadableFileError as error:
+            problem = str(error)
         if not self._tasks.wait_import_seconds(task):
-            return
-        if content is None:
+            return "given up"
+        if problem:
             self._tasks.complete(task, {"status": "IMPORT_FAILED"})
-            return
+            return problem
         import_file = read_import_file(content)
         if import_file is None:
             self._tasks.complete(task, {"status": "IMPORT_FAILED_UNSUPPORTED_FILE_TYPE"})
-            return
-        status = self._inventories[task.region].add(row for row in import_file.rows if not row.errors)
+            return "not a CSV with a template column, nor a ZIP with a vInfo sheet"
+        status = self._quotas[task.region].add(row for row in import_file.rows if not row.errors)
         if status is not None:
             import_file = dataclasses.replace(
                 import_file, rows=tuple(_over_quota(row, status) for row in import_file.rows)
@@ -90,6 +98,7 @@ class ImportProcessor(Thread):
             "applicationImportFailure": sum(bool(row.applications) for row in failed),
         }
         self._tasks.complete(task, outcome, has_archive=status != "IMPORT_COMPLETE")
+        return f"{len(imported)} imported, {len(failed)} failed"
 
 
 def _over_quota(row: Row, status: str) -> Row:

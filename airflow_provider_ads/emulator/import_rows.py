@@ -16,7 +16,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatch
 
 from airflow_provider_ads.discovery.import_file import (
     IDENTITY_COLUMNS,
@@ -28,6 +27,9 @@ from airflow_provider_ads.discovery.import_file import (
 __all__ = ["ImportFile", "Row", "RowError", "read_import_file"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
+
+#: The name of an RVTools export's sheet vInfo as CSV, such as ``RVTools_tabvInfo.csv``.
+_VINFO = re.compile(r"(?:^|[\W\d_]|tab)vinfo\.csv\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Row:
     :param line: the line of the file that it begins on; the header's is 1.
     :param text: its text as it was sent, with the line end.
     :param cells: what it says, by column.
-    :param identity: what tells its server from others, besides the ExternalId; empty if there is nothing.
+    :param identity: what tells its server from others, besides ServerId and ExternalId; empty if there is nothing.
     :param errors: why it cannot be imported.
     """
 
@@ -62,8 +64,13 @@ class Row:
     errors: tuple[RowError, ...]
 
     @property
+    def server_id(self) -> str:
+        """The id of the server that the row updates; empty if it tells none."""
+        return self.cells.get("ServerId", "")
+
+    @property
     def external_id(self) -> str:
-        """The row's own key, the first choice for matching servers."""
+        """The row's own key."""
         return self.cells.get("ExternalId", "")
 
     @property
@@ -95,8 +102,8 @@ class _Format:
 
     :param classification: the ``fileClassification``.
     :param columns: columns of which the header has one at least.
-    :param identity: columns that tell servers apart, besides ExternalId. Servers match if all of them are equal,
-        whatever the letter case: the emulator's own choice.
+    :param identity: columns that tell servers apart, besides ServerId and ExternalId. Servers match if all of them
+        are equal, whatever the letter case: the emulator's own choice.
     :param check: tells what is wrong with a row's cells.
     """
 
@@ -112,8 +119,9 @@ def read_import_file(content: bytes) -> ImportFile | None:
 
     A ZIP file is an RVTools export, other files are the import template:
     https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
+    The service takes RVTools exports as CSV and as Excel files (the same page); the emulator reads CSV only for now.
     The emulator's own choice: a template is UTF-8 text without a NUL, whose header has one template column at
-    least; of an RVTools export the rows of ``*vInfo*.csv`` are the servers.
+    least; of an RVTools export the rows of ``vInfo.csv`` or ``RVTools_tabvInfo.csv`` are the servers.
 
     :param content: the file.
     :return: its rows, or None if it is of no type that is supported.
@@ -128,7 +136,7 @@ def _read_vinfo(content: bytes) -> bytes | None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as export:
             for name in export.namelist():
-                if fnmatch(name.lower(), "*vinfo*.csv"):
+                if _VINFO.search(name):
                     return export.read(name)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error):
         pass  # damaged, of an unknown compression, or encrypted

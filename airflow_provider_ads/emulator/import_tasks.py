@@ -16,6 +16,7 @@ from uuid import uuid4
 from botocore.model import StructureShape
 
 from airflow_provider_ads.discovery import limits
+from airflow_provider_ads.emulator.arguments import is_number
 from airflow_provider_ads.emulator.errors import ServiceError
 from airflow_provider_ads.emulator.protocol import SERVICES
 
@@ -66,16 +67,17 @@ class ImportTasks:
     :param home_region: the Migration Hub home region; None: not set.
     :param import_seconds: seconds that each import takes.
     :param archive_url: makes a link to the error archive of the task with this id.
+    :raises ValueError: if ``import_seconds`` is not a finite number of 0 or more.
     """
 
     def __init__(self, *, home_region: str | None, import_seconds: float, archive_url: Callable[[str], str]) -> None:
         self.home_region = home_region
-        self._import_seconds = import_seconds
         self._archive_url = archive_url
         self._tasks: list[ImportTask] = []
         self._queue: deque[ImportTask] = deque()
         self._closed = False
         self._changed = Condition()
+        self.import_seconds = import_seconds
 
     @property
     def import_seconds(self) -> float:
@@ -84,6 +86,8 @@ class ImportTasks:
 
     @import_seconds.setter
     def import_seconds(self, seconds: float) -> None:
+        if not is_number(seconds) or seconds < 0:
+            raise ValueError(f"import_seconds is a finite number of 0 or more, not {seconds!r}.")
         with self._changed:
             self._import_seconds = seconds
             self._changed.notify_all()
@@ -212,13 +216,8 @@ class ImportTasks:
         :return: the task that was started first, or None once closed.
         """
         with self._changed:
-            while True:
-                self._changed.wait_for(lambda: self._queue or self._closed)
-                if self._closed:
-                    return None
-                task = self._queue.popleft()
-                if task.in_progress:
-                    return task
+            self._changed.wait_for(lambda: self._queue or self._closed)
+            return None if self._closed else self._queue.popleft()
 
     def wait_import_seconds(self, task: ImportTask) -> bool:
         """

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Iterable
-from threading import Lock, Thread, Timer, current_thread
+from threading import Event, Lock, Thread, current_thread
 from typing import Any
 
 from werkzeug.serving import (
@@ -19,6 +19,9 @@ from werkzeug.serving import (
 __all__ = ["PortServer"]
 
 _log = logging.getLogger(__name__)
+
+#: Seconds until it is tried again to listen on a port that another process has taken.
+_RETRY_SECONDS = 0.1
 
 WsgiApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -34,7 +37,7 @@ class _Server(ThreadedWSGIServer):
     """
     Notes its connections, so that they can be closed.
 
-    :param bound: the socket to listen on; it is closed, the server has its own copy.
+    :param bound: a socket that listens; it is closed, the server has its own copy.
     :param application: the WSGI application.
     :param connections: where the connections and their threads are noted.
     """
@@ -45,7 +48,6 @@ class _Server(ThreadedWSGIServer):
         self._connections = connections
         host, port = bound.getsockname()[:2]
         with bound:
-            bound.listen(LISTEN_QUEUE)
             super().__init__(host, port, application, _RequestHandler, fd=bound.fileno())
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -83,7 +85,8 @@ class PortServer:
         self._server: _Server | None = None
         self._thread: Thread | None = None
         self._bound: socket.socket | None = None
-        self._timer: Timer | None = None
+        self._reopening: Thread | None = None
+        self._reopening_cancelled = Event()
         self._lock = Lock()
 
     def start(self) -> None:
@@ -95,7 +98,11 @@ class PortServer:
         """
         bound = self._bind()
         self.port = bound.getsockname()[1]
-        self._listen(bound)
+        try:
+            self._listen(bound)
+        except OSError:
+            bound.close()
+            raise
 
     def refuse(self, seconds: float) -> None:
         """
@@ -107,18 +114,24 @@ class PortServer:
         with self._lock:
             if self._server is None and self._bound is None:
                 raise ValueError("The port of an emulator that does not run cannot be closed.")
+            bound, self._bound = self._bound, None
             self._close()
-            # A port that is bound but not listened on refuses connections, and nobody else can take it.
-            self._bound = self._bind()
-            self._timer = Timer(seconds, self._listen_again)
-            self._timer.daemon = True
-            self._timer.start()
+            # A port that is bound but not listened on refuses connections. On Linux another process can take it.
+            self._bound = bound or self._bind()
+            self._reopening_cancelled = Event()
+            self._reopening = Thread(
+                target=self._reopen,
+                args=(self._bound, seconds, self._reopening_cancelled),
+                name="ads-emulator-reopening",
+                daemon=True,
+            )
+            self._reopening.start()
 
     def stop(self) -> None:
         """Close the port and every connection, and wait for their threads to end."""
         with self._lock:
             self._close()
-        for thread in (self._timer, *self._connections.copy().values()):
+        for thread in (self._reopening, *self._connections.copy().values()):
             if thread is not None:
                 thread.join()
 
@@ -134,19 +147,31 @@ class PortServer:
         return bound
 
     def _listen(self, bound: socket.socket) -> None:
+        bound.listen(LISTEN_QUEUE)
         self._server = _Server(bound, self._application, self._connections)
         self._thread = Thread(target=self._server.serve_forever, args=(0.1,), name="ads-emulator-port", daemon=True)
         self._thread.start()
 
-    def _listen_again(self) -> None:
-        with self._lock:
-            if self._bound is not None and self._timer is current_thread():
-                bound, self._bound = self._bound, None
-                self._listen(bound)
+    def _reopen(self, bound: socket.socket, seconds: float, cancelled: Event) -> None:
+        warned = False
+        while not cancelled.wait(seconds):
+            with self._lock:
+                if cancelled.is_set():
+                    return
+                try:
+                    self._listen(bound)
+                except OSError as error:
+                    if not warned:
+                        _log.warning("Port %d cannot be listened on again yet: %s", self.port, error)
+                    warned, seconds = True, _RETRY_SECONDS
+                else:
+                    self._bound = None
+                    _log.info("Port %d is listened on again", self.port)
+                    return
 
     def _close(self) -> None:
-        if self._bound is not None and self._timer is not None:
-            self._timer.cancel()
+        self._reopening_cancelled.set()
+        if self._bound is not None:
             self._bound.close()
             self._bound = None
         if self._server is not None and self._thread is not None:

@@ -64,7 +64,7 @@ def parse_parameters(body: bytes, operation: OperationModel) -> dict[str, Any]:
     :raises ServiceError: if the body is not a JSON object or a parameter is not valid.
     """
     try:
-        parameters = json.loads(body or b"{}")
+        parameters = json.loads(body or b"{}", object_hook=_without_nulls)
     except ValueError as error:
         raise ServiceError("SerializationException", f"The body is not JSON: {error}") from error
     if not isinstance(parameters, dict):
@@ -77,6 +77,15 @@ def parse_parameters(body: bytes, operation: OperationModel) -> dict[str, Any]:
         if report.has_errors():
             raise ServiceError("InvalidParameterException", report.generate_report())
     return parameters
+
+
+def _without_nulls(members: dict[str, Any]) -> dict[str, Any]:
+    """
+    Drop the members that are null, which servers take for absent.
+
+    https://github.com/smithy-lang/smithy/blob/main/smithy-aws-protocol-tests/model/awsJson1_1/null.smithy
+    """
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _value_problems(value: object, shape: Shape, name: str) -> Iterator[str]:

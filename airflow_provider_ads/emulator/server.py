@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import Client
 
 from airflow_provider_ads.discovery import limits
 from airflow_provider_ads.emulator.application import Application
-from airflow_provider_ads.emulator.control import answer_control_request
 from airflow_provider_ads.emulator.faults import Fault, Faults
 from airflow_provider_ads.emulator.import_processor import ImportProcessor
 from airflow_provider_ads.emulator.import_tasks import ImportTasks
@@ -23,6 +24,8 @@ from airflow_provider_ads.emulator.port_server import PortServer
 from airflow_provider_ads.emulator.storage import Storage
 
 __all__ = ["AdsEmulator"]
+
+_log = logging.getLogger(__name__)
 
 #: One for the process, as is the state of moto.
 _moto = DomainDispatcherApplication(create_backend_app)
@@ -50,9 +53,11 @@ class AdsEmulator:
     """
     An emulator of AWS Application Discovery Service, with moto's S3 and STS, on one port.
 
+    It answers ``StartImportTask``, ``DescribeImportTasks`` and, of Migration Hub Config, ``GetHomeRegion``.
     It is a context manager: ``with AdsEmulator(import_seconds=0.1) as ads:``. Point clients at
     :attr:`endpoint_url`, or Airflow at :attr:`airflow_connection`. Its buckets are moto's: all emulators of a
-    process share them, and when the last one stops, all that moto holds is gone.
+    process share them, and when the last one stops, all that moto holds is gone. Other processes read its calls
+    and tasks and inject faults over HTTP: ``GET /_ads/`` lists how.
 
     It imports the file that was uploaded, by the service's documented rules. Where AWS documents nothing it
     has chosen, and the docstrings of its modules say so.
@@ -66,6 +71,7 @@ class AdsEmulator:
     :param server_quota: servers that the account may hold from imports, by default as many as on AWS.
     :param archive_link_seconds: seconds that a link to an error archive is good for; AWS tells no number.
     :param seed: makes faults with a share strike the same calls each time.
+    :raises ValueError: if ``public_url`` or ``import_seconds`` makes no sense.
     """
 
     def __init__(
@@ -81,18 +87,17 @@ class AdsEmulator:
         archive_link_seconds: int = 3600,
         seed: int = 0,
     ) -> None:
+        if public_url is not None:
+            public_url = public_url.rstrip("/")
+            if not public_url.startswith(("http://", "https://")):
+                raise ValueError(f"public_url begins with http:// or https:// and a host, unlike {public_url!r}.")
         self._public_url = public_url
         self._record_quota = record_quota
         self._server_quota = server_quota
         self._archive_link_seconds = archive_link_seconds
         self._tasks = ImportTasks(home_region=home_region, import_seconds=import_seconds, archive_url=self._archive_url)
         self._faults = Faults(seed)
-        self._application = Application(
-            self._tasks,
-            self._faults,
-            lambda request: answer_control_request(self, request),
-            self._answer_moto,
-        )
+        self._application = Application(self._tasks, self._faults, self.inject, self._answer_moto)
         self._server = PortServer(host, port, self._application)
         self._inner_server = PortServer("127.0.0.1", 0, _moto)
         self._storage: Storage | None = None
@@ -119,7 +124,6 @@ class AdsEmulator:
             self._storage = Storage(
                 f"http://127.0.0.1:{self._inner_server.port}", self.endpoint_url, self._archive_link_seconds
             )
-            started.callback(self._storage.close)
             processor = ImportProcessor(self._tasks, self._storage, self._record_quota, self._server_quota)
             processor.start()
             started.callback(processor.join)
@@ -148,7 +152,7 @@ class AdsEmulator:
     def endpoint_url(self) -> str:
         """The URL that clients reach it by: for ADS, Migration Hub Config, S3 and STS."""
         if self._public_url is not None:
-            return self._public_url.rstrip("/")
+            return self._public_url
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._server.host, self._server.host)
         return f"http://[{host}]:{self._server.port}" if ":" in host else f"http://{host}:{self._server.port}"
 
@@ -217,7 +221,7 @@ class AdsEmulator:
         :param delay: by how many seconds a ``latency`` delays the answer.
         :param status: the HTTP status of the error; needed for a code that the emulator does not know.
         :param message: the message of the error.
-        :raises ValueError: if the arguments do not go together.
+        :raises ValueError: if an argument is of the wrong type, or they do not go together.
         """
         injected = Fault(
             kind=fault,
@@ -233,6 +237,7 @@ class AdsEmulator:
             self._server.refuse(seconds)
         else:
             self._faults.add(injected)
+        _log.info("Injected: %s", injected)
 
     def clear_faults(self) -> None:
         """Remove all faults; a port that is closed opens at its time."""
@@ -289,7 +294,7 @@ class AdsEmulator:
         return self._storage.archive_url(import_task_id)
 
     def _answer_moto(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if self._public_url is not None and environ.get("HTTP_HOST") == self._public_url.partition("://")[2]:
+        if self._public_url is not None and environ.get("HTTP_HOST") == urlsplit(self._public_url).netloc:
             # moto would take the first label of a name with dots for a bucket.
             environ["HTTP_HOST"] = "localhost"
         answer: Iterable[bytes] = _moto(environ, start_response)

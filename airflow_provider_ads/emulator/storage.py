@@ -12,7 +12,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
-__all__ = ["Storage", "parse_import_url"]
+__all__ = ["Storage", "UnreadableFileError", "parse_import_url"]
 
 #: The bucket of the error archives. Where AWS keeps them is documented nowhere.
 _ARCHIVE_BUCKET = "application-discovery-service-import-errors"
@@ -38,12 +38,16 @@ def parse_import_url(import_url: str) -> tuple[str, str]:
     url = urlsplit(import_url)
     host = _S3_HOST.fullmatch(url.hostname or "")
     if url.scheme != "https" or host is None:
-        raise ValueError(f"not the URL of an S3 object: {import_url}")
+        raise ValueError(f"{import_url}: not the URL of an S3 object")
     path = unquote_plus(url.path.removeprefix("/"))  # S3 takes a plus sign for a space, as the console writes it
     if host["bucket"]:
         return host["bucket"], path
     bucket, _, key = path.partition("/")
     return bucket, key
+
+
+class UnreadableFileError(Exception):
+    """The file to import cannot be had; the message tells why."""
 
 
 class Storage:
@@ -61,21 +65,28 @@ class Storage:
         self._public_client = _s3_client(session, public_url)
         self._link_seconds = link_seconds
 
-    def read(self, import_url: str, max_bytes: int) -> bytes | None:
+    def read(self, import_url: str, max_bytes: int) -> bytes:
         """
         Read the file to import.
 
         :param import_url: the import URL.
         :param max_bytes: how large the file may be.
-        :return: the file, or None if there is none or it is larger.
+        :return: the file.
+        :raises UnreadableFileError: if there is none or it is larger.
         """
         try:
             bucket, key = parse_import_url(import_url)
             answer = self._client.get_object(Bucket=bucket, Key=key)
-        except (ClientError, ParamValidationError, ValueError):  # no such object, or nothing an object can be
-            return None
+        except ClientError as error:
+            raise UnreadableFileError(f"s3://{bucket}/{key}: {error.response['Error']['Code']}") from error
+        except ParamValidationError as error:
+            raise UnreadableFileError(f"s3://{bucket}/{key}: no bucket and key can have these names") from error
+        except ValueError as error:
+            raise UnreadableFileError(str(error)) from error
         with answer["Body"] as body:
-            return bytes(body.read()) if answer["ContentLength"] <= max_bytes else None
+            if answer["ContentLength"] > max_bytes:
+                raise UnreadableFileError(f"larger than {max_bytes:,} bytes")
+            return bytes(body.read())
 
     def write_archive(self, import_task_id: str, archive: bytes) -> None:
         """
@@ -102,11 +113,6 @@ class Storage:
             )
         )
 
-    def close(self) -> None:
-        """Close the connections; links can still be made."""
-        self._client.close()
-        self._public_client.close()
-
 
 @cache
 def _session() -> botocore.session.Session:
@@ -126,10 +132,7 @@ def _s3_client(session: botocore.session.Session, endpoint_url: str) -> Any:
         aws_secret_access_key="emulator",
         config=Config(
             proxies={},
-            retries={"mode": "standard", "total_max_attempts": 3},
             s3={"addressing_style": "path"},
             signature_version="s3v4",
-            use_dualstack_endpoint=False,
-            use_fips_endpoint=False,
         ),
     )

@@ -29,6 +29,26 @@ def test_calls(ads: AdsEmulator, discovery: Any) -> None:
     assert ask(ads, "GET", "/_ads/calls") == (200, {"DescribeImportTasks": 1})
 
 
+def test_calls_are_counted_anew(ads: AdsEmulator, discovery: Any) -> None:
+    discovery.describe_import_tasks()
+    assert ask(ads, "DELETE", "/_ads/calls") == (204, None)
+    assert ads.calls() == {}
+
+
+def test_list_of_what_there_is(ads: AdsEmulator) -> None:
+    status, listed = ask(ads, "GET", "/_ads/")
+    assert status == 200
+    assert "DELETE /_ads/calls" in listed
+    for name in listed:
+        assert ask(ads, *name.split())[0] in (200, 204, 400)
+
+
+def test_requests_are_logged(ads: AdsEmulator, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    ask(ads, "GET", "/_ads/calls")
+    assert caplog.messages.count("GET /_ads/calls") == 1
+
+
 def test_import_tasks(ads: AdsEmulator) -> None:
     ads.add_import_task(name="n", status="IMPORT_COMPLETE")
     status, (task,) = ask(ads, "GET", "/_ads/import-tasks")
@@ -57,8 +77,8 @@ def test_refusal_spares_the_request_that_asks_for_it(ads: AdsEmulator) -> None:
     [
         ({"fault": "latency"}, "needs a delay"),
         ({"fault": "drop", "colour": "red"}, "colour"),
-        ({"fault": "drop", "calls": "two"}, "not supported"),
-        ({"fault": ["drop"]}, "list"),
+        ({"fault": "drop", "calls": "two"}, "calls is an integer, not 'two'"),
+        ({"fault": ["drop"]}, "is a string, not ['drop']"),
         (["drop"], "list"),
         ({}, "fault"),
     ],
@@ -69,6 +89,6 @@ def test_faults_that_make_no_sense(ads: AdsEmulator, content: object, said: str)
     assert said in answer["message"]
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/_ads/colours"), ("DELETE", "/_ads/calls")])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/_ads/colours"), ("DELETE", "/_ads/import-tasks")])
 def test_what_there_is_not(ads: AdsEmulator, method: str, path: str) -> None:
     assert ask(ads, method, path) == (404, {"message": f"The emulator does not know {method} {path}."})

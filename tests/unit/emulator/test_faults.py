@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import math
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +13,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConn
 
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.emulator.errors import HTTP_STATUS
+from airflow_provider_ads.emulator.port_server import PortServer
 from tests.unit.emulator.conftest import MakeClient, end_refusal, receives, wait_for, wait_for_import
 
 Error = tuple[int, str] | None
@@ -143,6 +146,14 @@ class TestDrop:
         describe()
         assert ads.calls() == {"DescribeImportTasks": 2}
 
+    def test_is_logged(self, ads: AdsEmulator, describe: Any, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO")
+        ads.inject("drop", calls=1)
+        with pytest.raises(ConnectionClosedError):
+            describe()
+        assert caplog.messages.count("DescribeImportTasks: connection dropped, as injected") == 1
+        assert any(message.startswith("Injected: Fault(kind='drop'") for message in caplog.messages)
+
 
 class TestLatency:
     def test_delays_the_answer(self, ads: AdsEmulator, describe: Any) -> None:
@@ -151,6 +162,12 @@ class TestLatency:
         started = time.monotonic()
         describe()
         assert time.monotonic() - started >= 0.5
+
+    def test_is_logged(self, ads: AdsEmulator, describe: Any, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO")
+        ads.inject("latency", delay=0.01, calls=1)
+        describe()
+        assert caplog.messages.count("DescribeImportTasks: delayed by 0.01 s, as injected") == 1
 
     def test_goes_together_with_an_error(self, ads: AdsEmulator, describe: Any) -> None:
         ads.inject("latency", delay=0.2, calls=1)
@@ -205,6 +222,45 @@ class TestRefuse:
         end_refusal(ads)
         assert wait_for_import(discovery, import_task_id)["serverImportSuccess"] == 1
 
+    def test_port_that_is_taken_meanwhile_is_had_again(
+        self, ads: AdsEmulator, describe: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        ads.inject("refuse", seconds=3600)
+        with socket.create_server(("127.0.0.1", urlsplit(ads.endpoint_url).port or 0)):
+            for _ in range(2):
+                ads.inject("refuse", seconds=0.01)
+                wait_for(lambda: "Address already in use" in caplog.text)
+            time.sleep(0.3)
+        end_refusal(ads)
+        describe()
+        assert sum(record.levelname == "WARNING" for record in caplog.records) == 2
+        assert f"Port {urlsplit(ads.endpoint_url).port} is listened on again" in caplog.messages
+
+    def test_port_that_is_taken_does_not_hold_up_the_end(self) -> None:
+        before = set(threading.enumerate())
+        with AdsEmulator() as ads:
+            ads.inject("refuse", seconds=0.2)
+            with socket.create_server(("127.0.0.1", urlsplit(ads.endpoint_url).port or 0)):
+                time.sleep(0.4)
+                ads.stop()
+                assert set(threading.enumerate()) == before
+
+    def test_that_is_over_does_not_end_a_later_one(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        close = PortServer._close
+
+        def close_late(server: PortServer) -> None:
+            time.sleep(0.4)  # the first refusal's time is over while the second one begins
+            close(server)
+
+        ads.inject("refuse", seconds=0.2)
+        with monkeypatch.context() as patch:
+            patch.setattr(PortServer, "_close", close_late)
+            ads.inject("refuse", seconds=3600)
+        wait_for(lambda: sum(each.name == "ads-emulator-reopening" for each in threading.enumerate()) == 1)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", urlsplit(ads.endpoint_url).port))
+
     def test_needs_an_emulator_that_runs(self) -> None:
         with pytest.raises(ValueError, match="does not run"):
             AdsEmulator().inject("refuse", seconds=1)
@@ -227,6 +283,19 @@ class TestRefuse:
         ({"fault": "latency", "delay": 0}, "delay is more than 0, not 0"),
         ({"fault": "latency", "delay": 1, "status": 500}, "belong to an error code, not to 'latency'"),
         ({"fault": "drop", "message": "gone"}, "belong to an error code, not to 'drop'"),
+        ({"fault": 5}, "kind of a fault is a string, not 5"),
+        ({"fault": None, "status": 500}, "kind of a fault is a string, not None"),
+        ({"fault": "ThrottlingException", "operation": ["x"]}, "operation is a string, not"),
+        ({"fault": "ThrottlingException", "message": 5}, "message is a string, not 5"),
+        ({"fault": "ThrottlingException", "calls": 1.5}, "calls is an integer, not 1.5"),
+        ({"fault": "ThrottlingException", "calls": True}, "calls is an integer, not True"),
+        ({"fault": "ThrottlingException", "status": "500"}, "status is an integer, not '500'"),
+        ({"fault": "ThrottlingException", "share": "1"}, "share is a finite number, not '1'"),
+        ({"fault": "ThrottlingException", "share": True}, "share is a finite number, not True"),
+        ({"fault": "ThrottlingException", "seconds": math.nan}, "seconds is a finite number, not nan"),
+        ({"fault": "refuse", "seconds": math.inf}, "seconds is a finite number, not inf"),
+        ({"fault": "refuse", "seconds": 10**400}, "seconds is a finite number, not 1000"),
+        ({"fault": "latency", "delay": math.inf}, "delay is a finite number, not inf"),
         ({"fault": "refuse"}, "needs seconds and takes nothing else"),
         ({"fault": "refuse", "seconds": -1}, "seconds is more than 0, not -1"),
         ({"fault": "refuse", "seconds": 1, "calls": 1}, "needs seconds and takes nothing else"),

@@ -104,6 +104,43 @@ class TestStatus:
         assert import_file("ExternalId\na\n")["status"] == "IMPORT_COMPLETE"
 
 
+class TestLog:
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            ("ExternalId\na\n \n", "IMPORT_COMPLETE_WITH_ERRORS: 1 imported, 1 failed"),
+            ("ExternalId\n" + "a" * 10_000_000, "IMPORT_FAILED: larger than 10,000,000 bytes"),
+            (
+                "name\na\n",
+                "IMPORT_FAILED_UNSUPPORTED_FILE_TYPE: not a CSV with a template column, nor a ZIP with a vInfo sheet",
+            ),
+        ],
+    )
+    def test_tells_what_is_imported_and_how_it_ended(
+        self, import_file: ImportFile, caplog: pytest.LogCaptureFixture, content: str, said: str
+    ) -> None:
+        caplog.set_level("INFO")
+        task_id = import_file(content)["importTaskId"]
+        wait_for(lambda: f"{task_id}: {said}" in caplog.messages)
+        assert f"{task_id}: importing 'servers.csv' from 's3://inventory/servers.csv'" in caplog.messages
+
+    @pytest.mark.parametrize(
+        ("import_url", "reason"),
+        [
+            ("s3://inventory/none.csv", "s3://inventory/none.csv: NoSuchKey"),
+            ("s3://no-such-bucket/servers.csv", "s3://no-such-bucket/servers.csv: NoSuchBucket"),
+            ("s3:///servers.csv/x", "s3:///servers.csv/x: no bucket and key can have these names"),
+            ("file:///etc/passwd", "file:///etc/passwd: not the URL of an S3 object"),
+        ],
+    )
+    def test_tells_why_a_file_cannot_be_had(
+        self, s3: Any, discovery: Any, caplog: pytest.LogCaptureFixture, import_url: str, reason: str
+    ) -> None:
+        caplog.set_level("INFO")
+        task_id = discovery.start_import_task(name="n", importUrl=import_url)["task"]["importTaskId"]
+        wait_for(lambda: f"{task_id}: IMPORT_FAILED: {reason}" in caplog.messages)
+
+
 class TestApplications:
     def test_are_counted_by_name_and_their_failures_by_row(self, import_file: ImportFile) -> None:
         task = import_file(

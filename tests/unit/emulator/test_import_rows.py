@@ -38,6 +38,9 @@ class TestTypes:
             b"PK\x05\x06" + bytes(18),
             export(RVTools_tabvHost="Host\nesx1\n"),
             export(RVTools_tabvInfo="Name\nweb1\n"),
+            export(notvinfoatall="VM\nweb1\n"),
+            export(notvinfo="VM\nweb1\n"),
+            export(vInfo2="VM\nweb1\n"),
         ],
     )
     def test_not_supported(self, content: bytes) -> None:
@@ -72,6 +75,12 @@ class TestTypes:
         assert import_file.classification == "RVTOOLS_EXPORT"
         assert [[error.column for error in row.errors] for row in import_file.rows] == [[], [], ["VM"]]
         assert [row.identity for row in import_file.rows] == [("web1", "u1"), ("web2", "u2"), ("", "u3")]
+
+    @pytest.mark.parametrize("name", ["vInfo", "VINFO", "tabvinfo", "RVTools_tabvInfo", "2026-01-02 vInfo"])
+    def test_names_of_the_rvtools_sheet(self, name: str) -> None:
+        import_file = read_import_file(export(**{name: "VM\nweb1\n"}))
+        assert import_file is not None
+        assert len(import_file.rows) == 1
 
 
 class TestIdentity:

@@ -4,9 +4,9 @@ import re
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.emulator.import_tasks import ImportTasks
 from tests.unit.emulator.conftest import HOME_REGION, MakeClient, describe
 
 
@@ -221,7 +221,17 @@ class TestTasksThatArePutThere:
 
 def test_describing_is_permitted_without_a_home_region(ads: AdsEmulator, discovery: Any) -> None:
     ads.home_region = None
-    try:
-        assert discovery.describe_import_tasks()["tasks"] == []
-    except ClientError as error:  # pragma: no cover
-        pytest.fail(str(error))
+    assert discovery.describe_import_tasks()["tasks"] == []
+
+
+def test_status_that_is_changed_after_the_wait_stays() -> None:
+    tasks = ImportTasks(home_region=HOME_REGION, import_seconds=0, archive_url=str)
+    tasks.start_import_task({"name": "n", "importUrl": "s3://b/k"}, HOME_REGION)
+    task = tasks.next_import()
+    assert task is not None
+    assert tasks.wait_import_seconds(task)
+    tasks.update_import_task(task.id, {"status": "DELETE_IN_PROGRESS"})
+    tasks.complete(task, {"status": "IMPORT_COMPLETE"}, has_archive=True)
+    (described,) = tasks.import_tasks()
+    assert described["status"] == "DELETE_IN_PROGRESS"
+    assert described.keys().isdisjoint({"importCompletionTime", "errorsAndFailedEntriesZip"})

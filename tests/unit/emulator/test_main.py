@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -45,29 +46,33 @@ def run() -> Iterator[Run]:
         yield run
 
 
-def started(process: subprocess.Popen[str]) -> tuple[str, dict[str, Any]]:
-    """Wait for the endpoint and the Airflow connection that it prints."""
+def started(process: subprocess.Popen[str]) -> tuple[str, dict[str, Any], dict[str, str]]:
+    """Wait for the endpoint, the Airflow connection and the variables for AWS's tools that it prints."""
     assert process.stdout is not None
     endpoint = process.stdout.readline()
     connection = re.fullmatch("export AIRFLOW_CONN_AWS_DEFAULT='(.*)'\n", process.stdout.readline())
     assert connection is not None
-    return endpoint.split()[-1], json.loads(connection[1])
+    export, *variables = shlex.split(process.stdout.readline())
+    assert export == "export"
+    return endpoint.split()[-1], json.loads(connection[1]), dict(each.split("=", 1) for each in variables)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_answers_until_it_is_interrupted(run: Run, number: signal.Signals) -> None:
+def test_answers_until_it_is_interrupted(run: Run, number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     process = run("--port", "0", "--import-seconds", "0", "--home-region", "eu-central-1")
-    endpoint_url, connection = started(process)
+    endpoint_url, connection, variables = started(process)
     assert urlsplit(endpoint_url).hostname == "127.0.0.1"
     assert connection["extra"]["endpoint_url"] == endpoint_url
-    config: Any = botocore.session.Session().create_client(
-        "migrationhub-config",
-        region_name=connection["extra"]["region_name"],
-        endpoint_url=endpoint_url,
-        aws_access_key_id=connection["login"],
-        aws_secret_access_key=connection["password"],
-        config=Config(proxies={}),
-    )
+    assert connection["extra"]["region_name"] == "eu-central-1"
+    assert variables == {
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_ACCESS_KEY_ID": "emulator",
+        "AWS_SECRET_ACCESS_KEY": "emulator",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    config: Any = botocore.session.Session().create_client("migrationhub-config", config=Config(proxies={}))
     assert config.get_home_region()["HomeRegion"] == "eu-central-1"
     config.close()
     process.send_signal(number)
@@ -75,6 +80,27 @@ def test_answers_until_it_is_interrupted(run: Run, number: signal.Signals) -> No
     assert (process.returncode, output) == (0, "")
     assert "GetHomeRegion in eu-central-1" in errors
     assert "Traceback" not in errors
+
+
+def test_without_a_home_region(run: Run) -> None:
+    _, connection, variables = started(run("--port", "0", "--home-region", ""))
+    assert connection["extra"]["region_name"] == variables["AWS_DEFAULT_REGION"] == "us-west-2"
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "said"),
+    [
+        ("--public-url", "ads.example.com:5005", "public_url begins with http:// or https://"),
+        ("--import-seconds", "-1", "import_seconds is a finite number of 0 or more, not -1.0"),
+        ("--import-seconds", "nan", "import_seconds is a finite number of 0 or more, not nan"),
+    ],
+)
+def test_argument_that_makes_no_sense(run: Run, argument: str, value: str, said: str) -> None:
+    process = run("--port", "0", f"{argument}={value}")
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (1, "")
+    assert errors.startswith(said)
+    assert errors.count("\n") == 1
 
 
 def test_port_in_use(run: Run) -> None:

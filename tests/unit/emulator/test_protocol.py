@@ -78,6 +78,12 @@ def test_error(ads: AdsEmulator) -> None:
     [
         ("StartImportTask", {}, "InvalidParameterException", "name"),
         ("StartImportTask", START | {"name": 1}, "InvalidParameterException", "name"),
+        (
+            "StartImportTask",
+            START | {"name": None},
+            "InvalidParameterException",
+            'Missing required parameter in input: "name"',
+        ),
         ("StartImportTask", START | {"colour": "red"}, "InvalidParameterException", "colour"),
         ("StartImportTask", START | {"name": ""}, "InvalidParameterValueException", "minimum of 1"),
         ("StartImportTask", START | {"name": " \n"}, "InvalidParameterValueException", "pattern"),
@@ -149,6 +155,18 @@ def test_request_that_is_refused(ads: AdsEmulator, operation: str, parameters: o
 )
 def test_longest_request_that_is_taken(ads: AdsEmulator, parameters: dict[str, str]) -> None:
     assert send(ads, "StartImportTask", parameters).status == 200
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters"),
+    [
+        ("StartImportTask", START | {"clientRequestToken": None}),
+        ("DescribeImportTasks", {"filters": None, "maxResults": None, "nextToken": None}),
+        ("DescribeImportTasks", {"filters": [{"name": None, "values": None}]}),
+    ],
+)
+def test_null_member_counts_as_absent(ads: AdsEmulator, operation: str, parameters: dict[str, object]) -> None:
+    assert send(ads, operation, parameters).status == 200
 
 
 def test_request_without_a_body(ads: AdsEmulator) -> None:

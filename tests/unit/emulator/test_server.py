@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import gc
 import json
+import math
 import socket
 import threading
 import time
@@ -36,12 +37,15 @@ class TestStop:
     @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to list sockets")
     def test_leaves_no_socket(self, emulator: AdsEmulator, client: MakeClient) -> None:
         before = sockets()
+        emulator.import_seconds = 0
         with emulator:
             discovery = client("discovery", emulator=emulator)
-            discovery.describe_import_tasks()
+            started = discovery.start_import_task(name="n", importUrl="s3://b/k")["task"]
+            assert wait_for_import(discovery, started["importTaskId"])["status"] == "IMPORT_FAILED"
             assert sockets() > before
             discovery.close()
         assert sockets() == before
+        assert emulator.import_tasks()  # an emulator that were garbage by now would have closed its connections
 
     def test_ends_an_import_that_runs(self, emulator: AdsEmulator, client: MakeClient) -> None:
         with emulator:
@@ -154,12 +158,18 @@ class TestPublicUrl:
             extra = json.loads(ads.airflow_connection)["extra"]
             assert extra["endpoint_url"] == "http://ads.example.com:5005"
 
-    def test_may_have_dots(self, client: MakeClient) -> None:
+    @pytest.mark.parametrize("public_url", ["", "ads.example.com", "ads.example.com:5005", "http://", "ftp://ads"])
+    def test_needs_a_scheme_and_a_host(self, public_url: str) -> None:
+        with pytest.raises(ValueError, match="public_url begins with http:// or https://"):
+            AdsEmulator(public_url=public_url)
+
+    @pytest.mark.parametrize("end", ["", "/"])
+    def test_may_have_dots(self, client: MakeClient, end: str) -> None:
         """Moto takes the first label of a host name for a bucket, which the emulator must prevent."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         public_url = f"http://ads.localtest.me:{port}"
-        with AdsEmulator(port=port, public_url=public_url, import_seconds=0) as ads:
+        with AdsEmulator(port=port, public_url=public_url + end, import_seconds=0) as ads:
             direct = AdsEmulator(public_url=f"http://127.0.0.1:{port}")
             s3 = client("s3", region="us-east-1", emulator=direct)
             s3.create_bucket(Bucket="inventory")
@@ -204,6 +214,16 @@ def test_settings_can_be_changed_while_it_runs(ads: AdsEmulator, discovery: Any)
     assert describe(discovery, started["importTaskId"])["status"] == "IMPORT_IN_PROGRESS"
     ads.import_seconds = 0.01
     assert wait_for_import(discovery, started["importTaskId"])["status"] == "IMPORT_FAILED"
+
+
+@pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, 10**400, True, "1", None])
+def test_import_seconds_that_cannot_be(seconds: Any) -> None:
+    with pytest.raises(ValueError, match="import_seconds is a finite number of 0 or more, not"):
+        AdsEmulator(import_seconds=seconds)
+    emulator = AdsEmulator()
+    with pytest.raises(ValueError, match="import_seconds is a finite number of 0 or more, not"):
+        emulator.import_seconds = seconds
+    assert emulator.import_seconds == 1
 
 
 def test_unknown_path_is_moto_s_business(ads: AdsEmulator) -> None:

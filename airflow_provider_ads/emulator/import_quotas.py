@@ -1,4 +1,4 @@
-"""The servers and records that imports brought, which the account's quotas limit."""
+"""The quotas of records and servers that imports use up."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ from collections.abc import Iterable
 
 from airflow_provider_ads.emulator.import_rows import Row
 
-__all__ = ["Inventory"]
+__all__ = ["ImportQuotas"]
 
 
-class Inventory:
+class ImportQuotas:
     """
-    What was imported into one region.
+    What was imported into one region, and how much may be.
 
+    A row with a ServerId updates that server:
+    https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
     Equal ExternalIds are one server whatever else differs; otherwise the other identity columns decide:
     https://docs.aws.amazon.com/application-discovery/latest/userguide/view-data.html
     Every imported row counts as a record again, also if it adds no server (the same page).
     The quotas are documented per account, not saying whether each region has its own: that it has is the
-    emulator's own choice, and so is the order in which they are checked.
+    emulator's own choice, and so are the order in which they are checked and that a ServerId which no import
+    brought is a new server.
 
-    :param record_quota: records that it may hold.
-    :param server_quota: servers that it may hold.
+    :param record_quota: records that the region may hold.
+    :param server_quota: servers that the region may hold.
     """
 
     def __init__(self, record_quota: int, server_quota: int) -> None:
@@ -42,7 +45,7 @@ class Inventory:
         server_by_key = dict(self._server_by_key)
         for row in rows:
             records += 1
-            keys = [key for key in (row.external_id, row.identity) if key]
+            keys = [key for key in enumerate((row.server_id, row.external_id, row.identity)) if key[1]]
             known = next((server_by_key[key] for key in keys if key in server_by_key), None)
             if known is None:
                 known = servers
