@@ -55,15 +55,15 @@ def main(arguments: list[str] | None = None) -> int:
         )
         emulator.start()
     except ValueError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(error, file=sys.stderr)
         return 1
     except (OSError, OverflowError) as error:
-        print(f"Cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"Cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
         return 1
     try:
-        print(f"The emulator answers at {emulator.endpoint_url}")  # noqa: T201
-        print(f"export AIRFLOW_CONN_AWS_DEFAULT={shlex.quote(emulator.airflow_connection)}")  # noqa: T201
-        print(  # noqa: T201
+        print(f"The emulator answers at {emulator.endpoint_url}")
+        print(f"export AIRFLOW_CONN_AWS_DEFAULT={shlex.quote(emulator.airflow_connection)}")
+        print(
             f"export AWS_ENDPOINT_URL={shlex.quote(emulator.endpoint_url)} AWS_ACCESS_KEY_ID=emulator "
             "AWS_SECRET_ACCESS_KEY=emulator "
             f"AWS_DEFAULT_REGION={shlex.quote(emulator.home_region or 'us-west-2')}",
