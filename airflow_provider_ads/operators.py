@@ -18,7 +18,7 @@ from airflow_provider_ads.discovery.import_task import (
 from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError, fail_without_retry
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.links import MigrationHubLink
-from airflow_provider_ads.outcome import conclude
+from airflow_provider_ads.outcome import attach_to_asset_events, conclude
 from airflow_provider_ads.polling import LONGEST_OUTAGE, check_poll_interval
 from airflow_provider_ads.triggers import (
     DEFERRAL_FAILED,
@@ -44,6 +44,8 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
 
     The result is the import task id. After waiting, the XCom ``import_task`` holds the import's summary, also
     when the import failed: see :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`.
+
+    With ``outlets``, the summary is also in the ``extra`` of their asset events, as ``import_task``.
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html
 
@@ -107,6 +109,7 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
         if not self.wait_for_completion:
             if self.deferrable:
                 self.log.info("Not waiting for the import, because wait_for_completion is False")
+            attach_to_asset_events(context, task.summary())
             return task.import_task_id
         if self.deferrable and task.status in IMPORT_RUNNING_STATUSES:
             self._defer(context, task)

@@ -9,9 +9,9 @@ from typing import Any
 from airflow_provider_ads.discovery.import_task import ImportTask, VerdictKind, judge_import
 from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError
 
-__all__ = ["IMPORT_TASK_XCOM_KEY", "conclude"]
+__all__ = ["IMPORT_TASK_XCOM_KEY", "attach_to_asset_events", "conclude"]
 
-#: The XCom that holds the summaries, also when an import failed.
+#: The XCom that holds the summaries, also when an import failed, and their key in the extra of asset events.
 IMPORT_TASK_XCOM_KEY = "import_task"
 
 
@@ -23,7 +23,7 @@ def conclude(
     log: Any,
 ) -> Any:
     """
-    Log the verdict on every import, push the summaries as XCom, and fail unless all are done.
+    Log the verdict on every import, push the summaries as XCom and to asset events, and fail unless all are done.
 
     :param context: the task's context.
     :param import_tasks: the imports, none of them running.
@@ -48,4 +48,18 @@ def conclude(
         raise ImportOutcomeError(message, summaries, try_again=all(verdict.try_again for verdict in bad))
     if bad:
         raise AdsCallError(message, code="UnknownStatus", import_task_id=bad[0].import_task.import_task_id)
+    attach_to_asset_events(context, result)
     return result
+
+
+def attach_to_asset_events(context: Mapping[str, Any], result: Any) -> None:
+    """
+    Put summaries into the ``extra`` of the events of the task's outlets, where the Dags that they trigger find them.
+
+    :param context: the task's context.
+    :param result: the summary of an import, or a list of them.
+    """
+    for outlet in context["ti"].task.outlets:
+        # Outlets may be other things than assets, and the events of an alias are those of assets yet unknown.
+        if hasattr(outlet, "uri"):
+            context["outlet_events"][outlet].extra[IMPORT_TASK_XCOM_KEY] = result

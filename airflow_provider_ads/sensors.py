@@ -59,7 +59,8 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
 
     The result, and the XCom ``import_task`` also when an import failed, is the summary of the import, or for
     several a list of them in the order given: see
-    :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`.
+    :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. With ``outlets``, it is also in the
+    ``extra`` of their asset events, as ``import_task``.
 
     :param import_task_id: the id of an import, or any number of ids; ``.output`` of a mapped task for all that
         it started. (templated)

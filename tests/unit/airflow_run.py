@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from threading import Event, Thread
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.models.trigger import Trigger
@@ -22,6 +22,11 @@ from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.version_compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+
+if TYPE_CHECKING or AIRFLOW_V_3_0_PLUS:
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+else:
+    from airflow.utils.context import OutletEventAccessors
 
 try:
     from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
@@ -41,6 +46,7 @@ class Run:
     :param result: what it returned.
     :param error: what it raised.
     :param xcoms: what it pushed itself, but for links.
+    :param outlet_events: Airflow's own accessors of the events of the task's outlets.
     :param links: what it stored to make its links of.
     :param deferrals: the triggers' arguments, one dict for each deferral.
     :param deferral_timeouts: Airflow's own limit on each deferral.
@@ -52,6 +58,7 @@ class Run:
     error: BaseException | None = None
     xcoms: dict[str, Any] = field(default_factory=dict)
     links: dict[str, Any] = field(default_factory=dict)
+    outlet_events: Any = field(default_factory=OutletEventAccessors)
     deferrals: list[dict[str, Any]] = field(default_factory=list)
     deferral_timeouts: list[timedelta | None] = field(default_factory=list)
     events: list[Any] = field(default_factory=list)
@@ -75,7 +82,7 @@ def context_of(task: Any, run: Run | None = None) -> dict[str, Any]:
         task=task,
         xcom_push=xcom_push,
     )
-    return {"ti": ti, "task": task}
+    return {"ti": ti, "task": task, "outlet_events": run.outlet_events}
 
 
 def run_task(
