@@ -12,8 +12,8 @@ LOWEST := .venv-lowest
 help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-demo: $(NEWEST)/installed ## Run the example Dag on a real Airflow against the emulator
-	$(NEWEST)/bin/python scripts/demo.py
+demo: $(NEWEST)/installed ## Run the example Dag on a whole Airflow against the emulator (KEEP=1: leave its UI open)
+	$(NEWEST)/bin/python -m scripts.demo
 
 test: lint unit e2e unit-lowest e2e-lowest ## Run everything that must pass: lint, types and all tests on both sets
 

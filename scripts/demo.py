@@ -1,57 +1,67 @@
-"""Run the example Dag on a real Airflow against the emulator, and show what was imported."""
+"""Run the example Dag on a whole Airflow against the emulator, show what happens as it happens, and what came of it."""
 
 from __future__ import annotations
 
 import os
-import subprocess
+import signal
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import boto3
 
 from airflow_provider_ads.emulator import AdsEmulator
+from scripts.local_airflow import LocalAirflow, TaskInstance
 
 ROOT = Path(__file__).resolve().parents[1]
 DAG_ID = "example_ads_import"
 BUCKET = "migration-inventory"
+INVENTORY = ROOT / "scripts" / "servers.csv"
+EXPECTED = {"serverImportSuccess": 294, "serverImportFailure": 6}
 
 
 def main() -> int:
     """Run the demo; return the exit status."""
-    with AdsEmulator(import_seconds=5) as ads:
-        inventory = ROOT / "scripts" / "servers.csv"
-        say(f"The emulator of AWS answers at {ads.endpoint_url}; uploading {inventory.name} to s3://{BUCKET}")
-        upload(ads, inventory)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return run_demo()
+    except KeyboardInterrupt:
+        say("Interrupted; everything that the demo had started is stopped")
+        return 130
+
+
+def run_demo() -> int:
+    """Start everything, run the Dag, and stop everything."""
+    with AdsEmulator(import_seconds=20) as ads:
+        servers = len(INVENTORY.read_text().splitlines()) - 1
+        say(f"The emulator of AWS answers at {ads.endpoint_url}; uploading {servers} servers to s3://{BUCKET}")
+        upload(ads, INVENTORY)
+        say("Starting Airflow: database, API server, scheduler, Dag processor, triggerer")
         environment = {
-            **os.environ,
-            "AIRFLOW_HOME": str(ROOT / ".airflow-demo"),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW_CONN_AWS_DEFAULT": ads.airflow_connection,
+            # The Dag's own schedule would start a second run as soon as it is unpaused.
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         }
-        say("Preparing Airflow's database")
-        airflow(["db", "migrate"], environment, show=False)
-        say(f"Running the Dag {DAG_ID} of example_dags/{DAG_ID}.py")
-        status = airflow(["dags", "test", DAG_ID], environment)
-        tasks = ads.import_tasks()
-    say("What the account holds now")
-    for task in tasks:
-        print(f"  {task['importTaskId']}  {task['name']}")
-        print(f"  status              {task['status']}")
-        print(f"  servers imported    {task.get('serverImportSuccess', 0)}")
-        print(f"  servers failed      {task.get('serverImportFailure', 0)}")
-    imported = [task.get("serverImportSuccess") for task in tasks]
-    if status or imported != [8]:
-        say(f"The demo did not end as it should (airflow's exit status {status}, servers imported {imported})")
-        return 1
-    say("Done. Two of the ten rows were rejected, as they would be on AWS: one without an identity, one with a word")
-    print("   where a number belongs. Next: copy the Dag, change the two marked lines, and schedule it.")
-    return 0
+        with LocalAirflow(ROOT / ".airflow-demo", ROOT / "example_dags", environment) as airflow:
+            say(f"Airflow answers at {airflow.url}; unpausing and triggering {DAG_ID} of example_dags/{DAG_ID}.py")
+            run_id = airflow.trigger(DAG_ID)
+            task_instances = show_progress(airflow, ads, run_id)
+            run_state = airflow.run_state(DAG_ID, run_id)
+            import_task = ads.import_tasks()[-1] if ads.import_tasks() else {}
+            as_expected = run_state == "success" and {key: import_task.get(key) for key in EXPECTED} == EXPECTED
+            show_result(task_instances, run_state, import_task)
+            if not as_expected:
+                say(f"The demo did not end as it should: look at the logs in {airflow.home / 'logs'}")
+            if os.environ.get("KEEP"):
+                say(f"Airflow stays open at {airflow.url}, without a login, until you press Ctrl-C")
+                signal.pause()
+    return 0 if as_expected else 1
 
 
 def upload(ads: AdsEmulator, inventory: Path) -> None:
     """Put the inventory where the Dag looks for it."""
-    s3 = boto3.client(
+    s3: Any = boto3.client(
         "s3",
         region_name="us-west-2",
         endpoint_url=ads.endpoint_url,
@@ -60,25 +70,42 @@ def upload(ads: AdsEmulator, inventory: Path) -> None:
     )
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
     s3.upload_file(str(inventory), BUCKET, inventory.name)
+    s3.close()
 
 
-def airflow(arguments: list[str], environment: dict[str, str], show: bool = True) -> int:
-    """Run the airflow command; return its exit status."""
-    run = subprocess.run(
-        [Path(sys.executable).with_name("airflow"), *arguments],
-        env=environment,
-        stdout=None if show else subprocess.PIPE,
-        stderr=None if show else subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if run.returncode and not show:
-        print(run.stdout)
-    return run.returncode
+def show_progress(airflow: LocalAirflow, ads: AdsEmulator, run_id: str) -> list[TaskInstance]:
+    """Print a line for each change of a task's state or of the import, until the run has ended."""
+    started = time.monotonic()
+    told: list[str] = []
+    task_instances: list[TaskInstance] = []
+    for task_instances in airflow.watch(DAG_ID, run_id, seconds=240):
+        lines = [f"task    {task.task_id:<18}{task.state}" for task in task_instances if task.state]
+        lines += [f"import  {task['importTaskId'][:18]}  {task['status']}" for task in ads.import_tasks()]
+        for line in lines:
+            if line not in told:
+                print(f"   {time.monotonic() - started:5.1f} s  {line}", flush=True)
+        told += lines
+    return task_instances
+
+
+def show_result(task_instances: list[TaskInstance], run_state: str, import_task: dict[str, Any]) -> None:
+    """Print the table of tasks, the counts of the import, and what comes next."""
+    say(f"The run ended: {run_state}")
+    print(f"   {'task':<18}{'state':<10}{'seconds':>8}")
+    for task in task_instances:
+        print(f"   {task.task_id:<18}{task.state or '':<10}{task.duration or 0:8.1f}")
+    print()
+    print(f"   {'import':<18}{import_task.get('name')}")
+    print(f"   {'status':<18}{import_task.get('status')}")
+    print(f"   {'servers imported':<18}{import_task.get('serverImportSuccess', 0)}")
+    print(f"   {'servers failed':<18}{import_task.get('serverImportFailure', 0)}")
+    print(f"   {'applications':<18}{import_task.get('applicationImportSuccess', 0)}")
+    say("The rows that failed have no identity, a word for a number, or a number out of range, and AWS would reject")
+    print("   them too. Next: copy the Dag, change its two marked lines, and schedule it.")
 
 
 def say(line: str) -> None:
-    """Print a step so that it stands out among Airflow's log lines."""
+    """Print a step so that it stands out."""
     print(f"\n\033[1m>> {line}\033[0m" if sys.stdout.isatty() else f"\n>> {line}", flush=True)
 
 

@@ -1,0 +1,291 @@
+"""A whole Airflow on this machine: API server, scheduler, Dag processor and triggerer, on SQLite, in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+__all__ = ["LocalAirflow", "TaskInstance"]
+
+#: Seconds that Airflow may take to become healthy, or to end.
+PATIENCE = 120.0
+
+COMPONENTS = {
+    "api-server": ["api-server", "--workers", "1"],
+    "dag-processor": ["dag-processor"],
+    "scheduler": ["scheduler"],
+    "triggerer": ["triggerer"],
+}
+
+
+@dataclass(frozen=True)
+class TaskInstance:
+    """
+    A row of Airflow's table of task instances.
+
+    :param id: Airflow's own id, which is in the title of the task's process.
+    :param task_id: the task.
+    :param map_index: which of the mapped ones; -1 if the task is not mapped.
+    :param state: what Airflow says of it; None before it is scheduled.
+    :param duration: seconds from its first start to its end, None before that.
+    :param try_number: which try it is.
+    """
+
+    id: str
+    task_id: str
+    map_index: int
+    state: str | None
+    duration: float | None
+    try_number: int
+
+
+class LocalAirflow:
+    """
+    Airflow 3, started and stopped with a ``with`` statement.
+
+    :param home: the folder of its database, settings and logs; what an earlier run left there is removed.
+    :param dags_folder: where its Dags are.
+    :param environment: further environment variables of its processes.
+    """
+
+    def __init__(self, home: Path, dags_folder: Path, environment: Mapping[str, str]) -> None:
+        self.home = home.resolve()
+        port, worker_log_port, trigger_log_port = _free_ports(3)
+        self.url = f"http://127.0.0.1:{port}"
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__FERNET_KEY": "",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_log_port),
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log_port),
+            **environment,
+        }
+        self._components: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """
+        Create the database, start all components, and wait until they are healthy.
+
+        :raises RuntimeError: a component ended, or they are not healthy in time; the message quotes its log.
+        """
+        self.stop()
+        shutil.rmtree(self.home, ignore_errors=True)
+        (self.home / "logs").mkdir(parents=True)
+        try:
+            self.command("db", "migrate")
+            for name in COMPONENTS:
+                self.start_component(name)
+            self._wait_until_healthy()
+        except BaseException:
+            self.stop()
+            raise
+
+    def start_component(self, name: str) -> None:
+        """Start one of the components, ``triggerer`` for example; its output goes to a file of its name."""
+        with self.log_file(name).open("ab") as log:
+            self._components[name] = subprocess.Popen(
+                [sys.executable, "-m", "airflow", *COMPONENTS[name]],
+                cwd=self.home,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # A Ctrl-C is for the one who started Airflow, who then stops it in order.
+                start_new_session=True,
+            )
+
+    def stop(self) -> None:
+        """End every process of this Airflow, also what an earlier run in the same folder left behind."""
+        for component in self._components.values():
+            component.terminate()
+        processes = self.processes()
+        psutil.wait_procs(processes, timeout=10 if self._components else 0)
+        while processes := self.processes():
+            for process in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(processes, timeout=5)
+        for component in self._components.values():
+            component.wait()
+        self._components.clear()
+
+    def processes(self) -> list[psutil.Process]:
+        """
+        Every process of this Airflow, or of an earlier one in the same folder.
+
+        They are known by their interpreter and working directory, as Airflow's workers overwrite their environment
+        and arguments with their title.
+        """
+        interpreter = os.path.realpath(sys.executable)
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.cwd() == str(self.home) and process.exe() == interpreter:
+                    found.append(process)
+        return found
+
+    def log_file(self, component: str) -> Path:
+        """The file that a component's output goes to."""
+        return self.home / f"{component}.log"
+
+    def command(self, *arguments: str) -> str:
+        """
+        Run the ``airflow`` command and return what it printed.
+
+        :raises RuntimeError: it failed; the message quotes what it printed.
+        """
+        run = subprocess.run(
+            [sys.executable, "-m", "airflow", *arguments],
+            cwd=self.home,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+        if run.returncode:
+            raise RuntimeError(f"airflow {' '.join(arguments)} failed:\n{run.stdout}")
+        return run.stdout
+
+    def trigger(self, dag_id: str, **conf: Any) -> str:
+        """
+        Unpause a Dag, once it is parsed, and run it.
+
+        :param conf: the run's configuration.
+        :return: the run's id.
+        :raises RuntimeError: Airflow does not find the Dag in time.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+                break
+            except urllib.error.HTTPError as error:
+                if error.code != 404 or time.monotonic() > deadline:
+                    log = self._tail("dag-processor")
+                    raise RuntimeError(f"Airflow does not find the Dag {dag_id}:\n{log}") from error
+            time.sleep(0.5)
+        run = self._api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
+        return str(run["dag_run_id"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """The state of a run: queued, running, success or failed."""
+        ((state,),) = self.query("select state from dag_run where dag_id = ? and run_id = ?", dag_id, run_id)
+        return str(state)
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
+        """The task instances of a run in the order in which they started."""
+        rows = self.query(
+            "select id, task_id, map_index, state, duration, try_number from task_instance "
+            "where dag_id = ? and run_id = ? order by coalesce(start_date, '9'), task_id, map_index",
+            dag_id,
+            run_id,
+        )
+        return [TaskInstance(str(uuid.UUID(row[0])), *row[1:]) for row in rows]
+
+    def processes_of(self, task_instance: TaskInstance) -> list[psutil.Process]:
+        """The processes that work on a task instance."""
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                if task_instance.id in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
+    def query(self, statement: str, *parameters: str) -> list[tuple[Any, ...]]:
+        """Read Airflow's database."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.home / 'airflow.db'}?mode=ro", uri=True)) as database:
+            return database.execute(statement, parameters).fetchall()
+
+    def watch(self, dag_id: str, run_id: str, seconds: float) -> Iterator[list[TaskInstance]]:
+        """
+        Yield the task instances of a run, twice a second, until the run has ended.
+
+        :param seconds: how long the run may take.
+        :raises TimeoutError: it took longer.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            ended = self.run_state(dag_id, run_id) in {"success", "failed"}
+            yield self.task_instances(dag_id, run_id)
+            if ended:
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{dag_id} {run_id} did not end in {seconds:.0f} s")
+            time.sleep(0.5)
+
+    def _wait_until_healthy(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            for name, component in self._components.items():
+                if component.poll() is not None:
+                    raise RuntimeError(f"Airflow's {name} ended:\n{self._tail(name)}")
+            with contextlib.suppress(OSError, ValueError):
+                health = self._api("GET", "/monitor/health")
+                if all(health[name]["status"] == "healthy" for name in ("scheduler", "triggerer", "dag_processor")):
+                    return
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"Airflow is not healthy after {PATIENCE:.0f} s:\n{self._tail('scheduler')}")
+            time.sleep(0.5)
+
+    def _tail(self, component: str) -> str:
+        return "\n".join(self.log_file(component).read_text(errors="replace").splitlines()[-20:])
+
+    def _api(self, method: str, path: str, body: Any = None) -> Any:
+        headers = {"Content-Type": "application/json"}
+        if path != "/monitor/health":
+            with urllib.request.urlopen(f"{self.url}/auth/token", timeout=30) as answer:
+                headers["Authorization"] = f"Bearer {json.load(answer)['access_token']}"
+        request = urllib.request.Request(
+            f"{self.url}/api/v2{path}",
+            method=method,
+            headers=headers,
+            data=None if body is None else json.dumps(body).encode(),
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for free in sockets:
+            free.bind(("127.0.0.1", 0))
+        return [free.getsockname()[1] for free in sockets]
