@@ -158,9 +158,10 @@ _NO_CREDENTIALS = (
 )
 _WRONG_PARAMETER = "AWS did not accept a parameter, which the message names. Correct it and run the task again"
 
-#: What a user can do about an error code.
-#: https://docs.aws.amazon.com/application-discovery/latest/APIReference/CommonErrors.html and the pages of the
-#: operations beside it.
+#: What a user can do about an error code. Those of the service itself are on the pages of its operations, such as
+#: https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html; the others are
+#: those of AWS services in general, https://docs.aws.amazon.com/securityhub/1.0/APIReference/CommonErrors.html, and
+#: the names of botocore's own errors.
 _ADVICE = {
     "AccessDenied": _NOT_ALLOWED,
     "AccessDeniedException": _NOT_ALLOWED,
@@ -203,7 +204,6 @@ _ADVICE = {
 }
 
 _TRANSIENT = OrRetryChecker([TransientRetryableChecker(), ThrottledRetryableChecker()])
-
 
 #: What botocore would retry as well, but certificates and CA bundles do not mend themselves.
 _LASTING = (ssl.SSLError, FileNotFoundError, IsADirectoryError, PermissionError)

@@ -9,14 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from airflow_provider_ads.emulator import AdsEmulator
 from scripts.local_airflow import LocalAirflow, TaskInstance
+from scripts.s3 import upload
 
 ROOT = Path(__file__).resolve().parents[1]
 DAG_ID = "example_ads_import"
-BUCKET = "migration-inventory"
+IMPORT_URL = "s3://migration-inventory/servers.csv"
 INVENTORY = ROOT / "scripts" / "servers.csv"
 EXPECTED = {"serverImportSuccess": 294, "serverImportFailure": 6}
 
@@ -34,9 +33,10 @@ def main() -> int:
 def run_demo() -> int:
     """Start everything, run the Dag, and stop everything."""
     with AdsEmulator(import_seconds=20) as ads:
-        servers = len(INVENTORY.read_text().splitlines()) - 1
-        say(f"The emulator of AWS answers at {ads.endpoint_url}; uploading {servers} servers to s3://{BUCKET}")
-        upload(ads, INVENTORY)
+        inventory = INVENTORY.read_text()
+        servers = len(inventory.splitlines()) - 1
+        say(f"The emulator of AWS answers at {ads.endpoint_url}; uploading {servers} servers to {IMPORT_URL}")
+        upload(ads, IMPORT_URL, inventory)
         say("Starting Airflow: database, API server, scheduler, Dag processor, triggerer")
         environment = {
             "AIRFLOW_CONN_AWS_DEFAULT": ads.airflow_connection,
@@ -57,20 +57,6 @@ def run_demo() -> int:
                 say(f"Airflow stays open at {airflow.url}, without a login, until you press Ctrl-C")
                 signal.pause()
     return 0 if as_expected else 1
-
-
-def upload(ads: AdsEmulator, inventory: Path) -> None:
-    """Put the inventory where the Dag looks for it."""
-    s3: Any = boto3.client(
-        "s3",
-        region_name="us-west-2",
-        endpoint_url=ads.endpoint_url,
-        aws_access_key_id="demo",
-        aws_secret_access_key="demo",
-    )
-    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
-    s3.upload_file(str(inventory), BUCKET, inventory.name)
-    s3.close()
 
 
 def show_progress(airflow: LocalAirflow, ads: AdsEmulator, run_id: str) -> list[TaskInstance]:

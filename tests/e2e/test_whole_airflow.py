@@ -10,7 +10,7 @@ from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.emulator import AdsEmulator
 from scripts.local_airflow import LocalAirflow
-from tests.s3 import upload
+from scripts.s3 import upload
 
 pytestmark = pytest.mark.skipif(
     not AIRFLOW_V_3_0_PLUS, reason="Airflow 2 has neither the API server nor the Dag processor of its own"
@@ -23,7 +23,9 @@ def test_a_deferred_wait_holds_no_process(tmp_path: Path, capsys: pytest.Capture
         environment = {
             "AIRFLOW_CONN_AWS_DEFAULT": ads.airflow_connection,
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
-            "IMPORT_URL": upload(ads, "ExternalId,HostName\n1,a.example\n2,b.example\n"),
+            "IMPORT_URL": upload(
+                ads, "s3://inventory/inventory.csv", "ExternalId,HostName\n1,a.example\n2,b.example\n"
+            ),
         }
         with LocalAirflow(tmp_path / "airflow", Path(__file__).parent / "dags", environment) as airflow:
             run_id = airflow.trigger("two_deferrals")

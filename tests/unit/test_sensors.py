@@ -364,6 +364,14 @@ class TestConstructor:
         assert mapped.partial_kwargs["max_failed_records"] == 1
 
 
+def test_airflow_2_is_not_told_of_an_execute_within_an_execute(
+    aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_task(sensor(aws_default.add_import_task(status="IMPORT_COMPLETE")), monkeypatch)
+    # Once, because this test is no worker.
+    assert capsys.readouterr().out.count("execute cannot be called outside") == 1
+
+
 class TestFailure:
     def test_is_final_and_has_the_outcome_as_cause(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
