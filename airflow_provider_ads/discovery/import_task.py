@@ -73,7 +73,7 @@ _READ_THE_FAILED_RECORDS = (
 _NEXT_STEP = {
     "IMPORT_FAILED": (
         "No record was imported. Check that {import_url} exists, is readable with the account's credentials and is at "
-        f"most 10 MB. {_READ_THE_FAILED_RECORDS}, if it could read the file"
+        f"most 10 MB. {_READ_THE_FAILED_RECORDS}, if the service could read the file"
     ),
     "IMPORT_FAILED_SERVER_LIMIT_EXCEEDED": (
         "The account's quota of imported servers is used up (10,000 unless raised). Delete imports that are no "
