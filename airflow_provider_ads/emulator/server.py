@@ -169,6 +169,8 @@ class AdsEmulator:
                     "endpoint_url": self.endpoint_url,
                     # Names such as bucket.localhost do not resolve everywhere.
                     "config_kwargs": {"s3": {"addressing_style": "path"}},
+                    # To assume a role and to test a connection, Airflow does not ask the endpoint above.
+                    "service_config": {"sts": {"endpoint_url": self.endpoint_url}},
                 },
             }
         )
