@@ -27,6 +27,7 @@ from botocore.retries.standard import (
 )
 
 from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.discovery.limits import SERVICE_REGIONS
 from airflow_provider_ads.version_compat import AirflowFailException
 
 __all__ = [
@@ -147,8 +148,8 @@ _NOT_ALLOWED = (
     "The credentials may not call {action}. Allow the action in the IAM policy of the user or role behind aws_conn_id"
 )
 _WRONG_REGION = (
-    "Set region_name to the account's Migration Hub home region ('aws migrationhub-config get-home-region' "
-    "names it); if the account has none yet, choose one in the Migration Hub console"
+    "Set region_name to the account's Migration Hub home region, which the Migration Hub console and "
+    "'aws migrationhub-config get-home-region' name; if the account has none yet, choose one in the console"
 )
 _WRONG_CREDENTIALS = "AWS does not know these credentials. Correct the access key and the secret of aws_conn_id"
 _EXPIRED_CREDENTIALS = "The credentials have expired. Renew those of aws_conn_id"
@@ -176,12 +177,14 @@ _ADVICE = {
     "HTTPClientError": "The request could not be sent. Check verify, the proxy and the network",
     "HomeRegionNotSetException": _WRONG_REGION,
     "IncompleteSignature": _WRONG_CREDENTIALS,
+    "IncompleteSignatureException": _WRONG_CREDENTIALS,
     "InvalidClientTokenId": _WRONG_CREDENTIALS,
     "InvalidInputException": _WRONG_REGION,
     "InvalidParameterException": _WRONG_PARAMETER,
     "InvalidParameterValueException": _WRONG_PARAMETER,
     "InvalidSignatureException": _WRONG_CREDENTIALS,
     "MissingAuthenticationToken": _NO_CREDENTIALS,
+    "MissingAuthenticationTokenException": _NO_CREDENTIALS,
     "NoCredentialsError": _NO_CREDENTIALS,
     "NoRegionError": "No region is set. " + _WRONG_REGION,
     "OptInRequired": (
@@ -189,6 +192,7 @@ _ADVICE = {
     ),
     "ParamValidationError": _WRONG_PARAMETER,
     "PartialCredentialsError": _WRONG_CREDENTIALS,
+    "ProfileNotFound": "Correct profile_name in aws_conn_id, or give the machine that profile",
     "RequestExpired": "The request was too old. Check the machine's clock, or renew the credentials of aws_conn_id",
     "ResourceInUseException": (
         "The client_request_token was used before, for an import with another name or URL. Use a new token for "
@@ -197,10 +201,20 @@ _ADVICE = {
     "SSLError": "The endpoint's certificate was not accepted. Check verify and the proxy",
     "SignatureDoesNotMatch": _WRONG_CREDENTIALS,
     "UnknownRegionError": (
-        "No such region. Correct region_name, here or in aws_conn_id; the service is offered in us-east-1, us-west-2, "
-        "ap-northeast-1, ap-southeast-2, eu-central-1, eu-west-1 and eu-west-2"
+        "No such region. Correct region_name, here or in aws_conn_id; the service is offered in "
+        + ", ".join(SERVICE_REGIONS)
     ),
     "UnrecognizedClientException": _WRONG_CREDENTIALS,
+}
+
+#: The IAM prefix of the operations that are not the service's own.
+#: https://docs.aws.amazon.com/migrationhub/latest/ug/migrationhub-api-permissions-ref.html
+_IAM_PREFIXES = {
+    "AssumeRole": "sts",
+    "AssumeRoleWithSAML": "sts",
+    "AssumeRoleWithWebIdentity": "sts",
+    "GetCallerIdentity": "sts",
+    "GetHomeRegion": "mgh",
 }
 
 _TRANSIENT = OrRetryChecker([TransientRetryableChecker(), ThrottledRetryableChecker()])
@@ -216,8 +230,8 @@ def call_error(
     Turn what boto3 raised into an error that says what to do.
 
     :param error: what was raised.
-    :param operation: the operation of the service, ``DescribeImportTasks`` for example.
-    :param about: which imports the call was about.
+    :param operation: the operation, ``DescribeImportTasks`` for example.
+    :param about: which imports the call was about, or what else it was for.
     :param region_name: the region that was called.
     :param aws_conn_id: the connection that the credentials are from.
     """
@@ -241,7 +255,7 @@ def call_error(
     advice = _ADVICE.get(code)
     if advice is None:
         advice = "This may pass by itself" if transient else "See the message of AWS"
-    action = f"{'sts' if operation.startswith('AssumeRole') else 'discovery'}:{operation}"
+    action = f"{_IAM_PREFIXES.get(operation, 'discovery')}:{operation}"
     return AdsCallError(
         f"{operation} for {about} in {region_name or 'no region'} with aws_conn_id={aws_conn_id!r} failed with {code}: "
         f"{reason.rstrip('.')}{request_id}. {advice.format(action=action)}.",

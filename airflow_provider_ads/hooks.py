@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -19,7 +20,7 @@ from airflow_provider_ads.discovery.import_task import (
     check_import_url,
     check_name,
 )
-from airflow_provider_ads.discovery.limits import IMPORT_TASK_PAGE_SIZE, VALUES_PER_FILTER
+from airflow_provider_ads.discovery.limits import IMPORT_TASK_PAGE_SIZE, SERVICE_REGIONS, VALUES_PER_FILTER
 from airflow_provider_ads.exceptions import (
     EXPIRED_CREDENTIALS_CODES,
     AdsCallError,
@@ -64,6 +65,73 @@ class AdsHook(AwsGenericHook[Any]):
         if region_name is not None:
             _check_region(region_name)
         return super().get_client_type(region_name, config, deferrable)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Check credentials, region, home region and permissions, and start no import.
+
+        https://docs.aws.amazon.com/migrationhub-home-region/latest/APIReference/API_GetHomeRegion.html
+
+        It needs the permissions ``mgh:GetHomeRegion`` and ``discovery:DescribeImportTasks``. Whether an import may be
+        started cannot be tried without starting one.
+
+        Airflow's own test of a connection, in the UI and as ``airflow connections test``, does not come here: it
+        asks the hook of the connection's type, which is the Amazon provider's and checks the credentials alone.
+        Call this one from Python, ``AdsHook("aws_default").test_connection()``, or run
+        ``example_dags/example_ads_check_connection.py``.
+
+        :return: True and what was found; or False and, on a line for each check that failed, why and what to do
+            next. Nothing is raised, whatever the connection holds and AWS answers.
+        """
+        problems: list[str] = []
+        with self._noting(problems, "credentials", "GetCallerIdentity", None):
+            region_name = boto3.session.Session(**self.conn_config.session_kwargs).region_name
+        if problems:
+            return False, problems[0]
+        offered = region_name in SERVICE_REGIONS
+        if not offered:
+            problems.append(
+                f"region: {f'The service is not offered in {region_name}' if region_name else 'No region is set'}. "
+                "Set region_name, here or in aws_conn_id, to the account's Migration Hub home region, which is one of "
+                f"{', '.join(SERVICE_REGIONS)}."
+            )
+        # AWS's own collector asks us-west-2 for the home region, wherever that is:
+        # https://docs.aws.amazon.com/application-discovery/latest/userguide/agentless-collector-gs-prerequisites.html
+        asked_region = region_name if offered else "us-west-2"
+        remarks = []
+        identity = None
+        with self._noting(problems, "credentials", "GetCallerIdentity", asked_region):
+            session = self.get_session(asked_region)
+            identity = self._client_of(session, "sts", sts_test_connection=True).get_caller_identity()
+        if identity is not None:
+            remarks.append(f"Checked as {identity['Arn']} of account {identity['Account']}.")
+            with self._noting(problems, "home region", "GetHomeRegion", asked_region):
+                home_region = self._client_of(session, "migrationhub-config").get_home_region().get("HomeRegion")
+                if home_region is None:
+                    problems.append(
+                        "home region: The account has no Migration Hub home region. Choose one on the Settings page of "
+                        "the Migration Hub console, and set region_name to it, here or in aws_conn_id."
+                    )
+                elif home_region != region_name:
+                    problems.append(
+                        f"home region: The account's Migration Hub home region is {home_region}, the hook's region is "
+                        f"{region_name}. Set region_name to {home_region}, here or in aws_conn_id."
+                    )
+            if offered:
+                with self._noting(problems, "permissions", "DescribeImportTasks", region_name):
+                    self.conn.describe_import_tasks(maxResults=1)
+        if self.aws_conn_id and not self.conn_config:
+            remarks.append(
+                f"Airflow found no connection {self.aws_conn_id!r} that it can read; without one, the machine's own "
+                "credentials are used. Create or correct the connection, unless that is meant."
+            )
+        if problems:
+            return False, "\n".join([*problems, *remarks])
+        found = (
+            f"Imports can be listed in {region_name}, the account's Migration Hub home region. Whether they may be "
+            "started too (discovery:StartImportTask) shows with the first import."
+        )
+        return True, "\n".join([found, *remarks])
 
     def start_import_task(self, name: str, import_url: str, client_request_token: str | None = None) -> ImportTask:
         """
@@ -134,6 +202,22 @@ class AdsHook(AwsGenericHook[Any]):
         filters = {} if name is None else {"filters": [{"name": "NAME", "values": [check_name(name)]}]}
         tasks = self._describe("all imports" if name is None else f"imports named {name!r}", **filters)
         return (task for task in tasks if (task.name or "").startswith(name_prefix or ""))
+
+    @contextmanager
+    def _noting(self, problems: list[str], check: str, operation: str, region_name: str | None) -> Iterator[None]:
+        try:
+            yield
+        except (ClientError, BotoCoreError) as error:
+            explained = call_error(error, operation, "the connection test", region_name, self.aws_conn_id)
+            problems.append(f"{check}: {explained}")
+        except Exception as error:
+            # What Airflow and boto3 raise about a connection that makes no sense has nothing in common.
+            reason = f"{type(error).__name__}: {error}".rstrip(".")
+            problems.append(f"{check}: {reason}. Correct the connection {self.aws_conn_id!r}.")
+
+    def _client_of(self, session: Any, service: str, **endpoint: bool) -> Any:
+        endpoint_url = self.conn_config.get_service_endpoint_url(service, **endpoint)
+        return session.client(service, endpoint_url=endpoint_url, config=self.config, verify=self.verify)
 
     def _describe(self, about: str, **parameters: Any) -> list[ImportTask]:
         result = self._call(

@@ -1,5 +1,5 @@
 """
-Every number that AWS sets for imports, with the page that says so.
+Every number that AWS sets for imports, and where it offers them, with the page that says so.
 
 "Documented in 2022" marks numbers whose page AWS has not republished since it archived the user guide's
 source (https://github.com/awsdocs/amazon-application-discovery-user-guide, commit 61493a7).
@@ -17,6 +17,7 @@ __all__ = [
     "IMPORT_TASK_PAGE_SIZE",
     "IMPORT_URL_MAX_CHARACTERS",
     "IMPORT_URL_PATTERN",
+    "SERVICE_REGIONS",
     "VALUES_PER_FILTER",
 ]
 
@@ -60,3 +61,15 @@ IMPORT_RECORDS_PER_ACCOUNT = 25_000
 #: Documented in 2022.
 #: https://docs.aws.amazon.com/application-discovery/latest/userguide/ads_service_limits.html
 IMPORTED_SERVERS_PER_ACCOUNT = 10_000
+
+#: The regions that the service is offered in.
+#: https://docs.aws.amazon.com/general/latest/gr/appdiscserv.html
+SERVICE_REGIONS = (
+    "us-east-1",
+    "us-west-2",
+    "ap-northeast-1",
+    "ap-southeast-2",
+    "eu-central-1",
+    "eu-west-1",
+    "eu-west-2",
+)

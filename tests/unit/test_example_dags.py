@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
+from airflow_provider_ads.emulator import AdsEmulator
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(
     path
@@ -15,15 +17,36 @@ EXAMPLES = sorted(
 )
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example_loads_without_a_warning(path: Path) -> None:
+def load(path: Path) -> Any:
     spec: Any = importlib.util.spec_from_file_location(path.stem, path)
     module: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    dag = module.start_import.dag
+    return module
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_loads_without_a_warning(path: Path) -> None:
+    module = load(path)
+    dag = module.dag if hasattr(module, "dag") else module.start_import.dag
     assert dag.dag_id == path.stem
+
+
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if "import" in path.stem], ids=lambda path: path.stem)
+def test_an_import_is_retried_and_waited_for(path: Path) -> None:
+    dag = load(path).start_import.dag
     assert dag.default_args["retries"] > 0
     assert dag.task_dict["wait_for_import"].upstream_task_ids == {"start_import"}
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the example is for Airflow 3")
+def test_the_check_of_a_connection_fails_without_a_retry_and_says_why(aws_default: AdsEmulator) -> None:
+    module = load(ROOT / "example_dags" / "example_ads_check_connection.py")
+    task = module.dag.task_dict["check_connection"]
+    assert task.retries == 0
+    assert "Imports can be listed in us-west-2" in task.python_callable()
+    aws_default.home_region = "eu-west-1"
+    with pytest.raises(RuntimeError, match="Set region_name to eu-west-1"):
+        task.python_callable()
 
 
 def test_the_example_for_airflow_2_differs_in_its_import_alone() -> None:

@@ -14,10 +14,14 @@ from botocore.exceptions import (
     EndpointConnectionError,
     HTTPClientError,
     NoCredentialsError,
+    ProfileNotFound,
     ReadTimeoutError,
     SSLError,
+    UnknownRegionError,
 )
 
+from airflow_provider_ads.discovery.limits import SERVICE_REGIONS
+from airflow_provider_ads.emulator.errors import HTTP_STATUS
 from airflow_provider_ads.exceptions import (
     AdsCallError,
     AdsError,
@@ -75,16 +79,21 @@ class TestTree:
 
 
 class TestCallError:
-    def test_every_error_of_the_operations_has_advice(self) -> None:
-        model: Any = botocore.session.get_session().get_service_model("discovery")
-        codes = {
-            shape.name
-            for operation in ("StartImportTask", "DescribeImportTasks", "BatchDeleteImportData")
-            for shape in model.operation_model(operation).error_shapes
-        }
-        assert len(codes) == 6
-        for code in codes - {"ServerInternalErrorException"}:
-            assert "See the message of AWS" not in str(explain(client_error(code)))
+    @pytest.mark.parametrize(
+        ("service", "operations", "number_of_codes"),
+        [
+            ("discovery", ("StartImportTask", "DescribeImportTasks", "BatchDeleteImportData"), 6),
+            ("migrationhub-config", ("GetHomeRegion",), 5),
+        ],
+    )
+    def test_every_error_of_the_operations_has_advice(
+        self, service: Any, operations: tuple[str, ...], number_of_codes: int
+    ) -> None:
+        model: Any = botocore.session.get_session().get_service_model(service)
+        codes = {shape.name for operation in operations for shape in model.operation_model(operation).error_shapes}
+        assert len(codes) == number_of_codes
+        for code in codes:
+            assert "See the message of AWS" not in str(explain(client_error(code, HTTP_STATUS[code])))
 
     def test_message_says_what_failed_where_why_and_what_next(self) -> None:
         error = explain(client_error("AuthorizationErrorException"))
@@ -96,9 +105,40 @@ class TestCallError:
         assert error.code == "AuthorizationErrorException"
         assert not error.transient
 
-    def test_a_role_that_may_not_be_assumed_is_named_as_such(self) -> None:
-        error = explain(client_error("AccessDenied", 403, "AssumeRole"))
-        assert "may not call sts:AssumeRole" in str(error)
+    @pytest.mark.parametrize(
+        ("code", "operation", "action"),
+        [
+            ("AccessDenied", "AssumeRole", "sts:AssumeRole"),
+            ("AccessDenied", "AssumeRoleWithSAML", "sts:AssumeRoleWithSAML"),
+            ("AccessDenied", "AssumeRoleWithWebIdentity", "sts:AssumeRoleWithWebIdentity"),
+            ("AccessDenied", "GetCallerIdentity", "sts:GetCallerIdentity"),
+            ("AccessDeniedException", "GetHomeRegion", "mgh:GetHomeRegion"),
+            ("AuthorizationErrorException", "StartImportTask", "discovery:StartImportTask"),
+        ],
+    )
+    def test_the_action_that_was_denied_is_named_as_in_iam(self, code: str, operation: str, action: str) -> None:
+        assert f"may not call {action}. Allow the action" in str(explain(client_error(code, 403, operation)))
+
+    @pytest.mark.parametrize(
+        ("code", "next_step"),
+        [
+            ("InvalidClientTokenId", "Correct the access key"),
+            ("UnrecognizedClientException", "Correct the access key"),
+            ("IncompleteSignature", "Correct the access key"),
+            ("IncompleteSignatureException", "Correct the access key"),
+            ("MissingAuthenticationToken", "Give aws_conn_id an access key or a role"),
+            ("MissingAuthenticationTokenException", "Give aws_conn_id an access key or a role"),
+        ],
+    )
+    def test_credentials_are_advised_on_as_each_protocol_spells_it(self, code: str, next_step: str) -> None:
+        assert next_step in str(explain(client_error(code)))
+
+    def test_a_profile_that_the_machine_does_not_have_is_corrected_in_the_connection(self) -> None:
+        assert "Correct profile_name in aws_conn_id" in str(explain(ProfileNotFound(profile="nope")))
+
+    def test_a_region_that_does_not_exist_leads_to_those_that_do(self) -> None:
+        error = UnknownRegionError(region_name="mars-north-1", error_msg="No partition found")
+        assert f"the service is offered in {', '.join(SERVICE_REGIONS)}." in str(explain(error))
 
     @pytest.mark.parametrize("code", ["HomeRegionNotSetException", "InvalidInputException"])
     def test_both_codes_of_a_wrong_region_lead_to_the_home_region(self, code: str) -> None:

@@ -7,11 +7,25 @@ from typing import Any
 import pytest
 
 from airflow_provider_ads import hooks
+from airflow_provider_ads.discovery.limits import SERVICE_REGIONS
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, ImportTaskNotFound
 from airflow_provider_ads.hooks import AdsHook
 
 UNKNOWN_ID = "import-task-" + "f" * 32
+
+#: Nothing listens there.
+NOWHERE = "http://127.0.0.1:1"
+
+ONE_ATTEMPT = {"retries": {"total_max_attempts": 1}}
+
+
+def change_connection(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Change the connection ``aws_default``: its login and password, and what is in its extra."""
+    connection = json.loads(ads.airflow_connection)
+    for name, value in changes.items():
+        (connection if name in connection else connection["extra"])[name] = value
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
 
 
 class TestSettings:
@@ -35,6 +49,216 @@ class TestSettings:
         with pytest.raises(AdsCallError, match="Give aws_conn_id an access key or a role") as error:
             AdsHook(aws_conn_id=None, region_name="us-west-2").get_import_task(UNKNOWN_ID)
         assert error.value.code == "NoCredentialsError"
+
+
+class TestTestConnection:
+    def test_says_what_was_found_and_what_only_an_import_shows(self, aws_default: AdsEmulator) -> None:
+        assert AdsHook().test_connection() == (
+            True,
+            "Imports can be listed in us-west-2, the account's Migration Hub home region. Whether they may be started "
+            "too (discovery:StartImportTask) shows with the first import.\n"
+            "Checked as arn:aws:sts::123456789012:user/moto of account 123456789012.",
+        )
+        assert aws_default.calls() == {"GetHomeRegion": 1, "DescribeImportTasks": 1}
+
+    def test_is_made_with_the_role_of_the_connection(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        change_connection(aws_default, monkeypatch, role_arn="arn:aws:iam::123456789012:role/importer")
+        good, message = AdsHook().test_connection()
+        assert good
+        assert "Checked as arn:aws:sts::123456789012:assumed-role/importer/" in message
+
+    def test_shows_no_secret(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        change_connection(aws_default, monkeypatch, password="the-secret-key", aws_session_token="the-session-token")
+        good, message = AdsHook().test_connection()
+        aws_default.home_region = "eu-west-1"
+        bad, another_message = AdsHook().test_connection()
+        assert (good, bad) == (True, False)
+        assert "the-secret-key" not in message + another_message
+        assert "the-session-token" not in message + another_message
+
+    def test_without_credentials_nothing_else_is_asked(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        change_connection(aws_default, monkeypatch, login=None, password=None)
+        good, message = AdsHook().test_connection()
+        assert not good
+        assert message.startswith("credentials: GetCallerIdentity")
+        assert "Give aws_conn_id an access key or a role" in message
+        assert not aws_default.calls()
+
+    def test_sts_is_asked_where_the_connection_says(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        change_connection(aws_default, monkeypatch, service_config={"sts": {"endpoint_url": NOWHERE}})
+        good, message = AdsHook(config=ONE_ATTEMPT).test_connection()
+        assert not good
+        assert message.startswith("credentials: GetCallerIdentity")
+        assert f'Could not connect to the endpoint URL: "{NOWHERE}/". The endpoint cannot be reached.' in message
+
+    def test_sts_is_not_asked_at_the_endpoint_of_all_other_services(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        change_connection(aws_default, monkeypatch, service_config={})
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", NOWHERE)
+        _, message = AdsHook(config=ONE_ATTEMPT).test_connection()
+        assert message.startswith("credentials: GetCallerIdentity")
+        assert f'"{NOWHERE}/"' in message
+
+    def test_the_home_region_is_asked_for_where_the_connection_says(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        service_config = json.loads(aws_default.airflow_connection)["extra"]["service_config"]
+        service_config["migrationhub-config"] = {"endpoint_url": NOWHERE}
+        change_connection(aws_default, monkeypatch, service_config=service_config)
+        good, message = AdsHook(config=ONE_ATTEMPT).test_connection()
+        assert not good
+        assert message.startswith("home region: GetHomeRegion")
+        assert f'"{NOWHERE}/"' in message
+        assert aws_default.calls() == {"DescribeImportTasks": 1}
+
+    @pytest.mark.parametrize(
+        ("operation", "check"), [("GetHomeRegion", "home region"), ("DescribeImportTasks", "permissions")]
+    )
+    def test_every_call_has_the_hooks_config(self, aws_default: AdsEmulator, operation: str, check: str) -> None:
+        aws_default.inject("latency", operation=operation, delay=1.0)
+        good, message = AdsHook(config={**ONE_ATTEMPT, "read_timeout": 0.1}).test_connection()
+        assert not good
+        assert message.startswith(f"{check}: {operation}")
+        assert "ReadTimeoutError" in message
+
+    @pytest.mark.parametrize("service", ["sts", "migrationhub-config", "discovery"])
+    def test_every_certificate_is_verified_as_the_hook_says(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, service: str
+    ) -> None:
+        service_config = {"sts": {"endpoint_url": aws_default.endpoint_url}}
+        service_config[service] = {"endpoint_url": aws_default.endpoint_url.replace("http:", "https:")}
+        change_connection(aws_default, monkeypatch, service_config=service_config)
+        good, message = AdsHook(verify="no-such-bundle.pem", config=ONE_ATTEMPT).test_connection()
+        assert not good
+        assert "No such file or directory" in message
+
+    @pytest.mark.parametrize(
+        ("region_name", "problem"),
+        [
+            (None, "No region is set"),
+            ("eu-west-3", "The service is not offered in eu-west-3"),
+            ("mars-north-1", "The service is not offered in mars-north-1"),
+        ],
+    )
+    def test_a_region_without_the_service_leads_to_the_home_region(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, region_name: str | None, problem: str
+    ) -> None:
+        change_connection(aws_default, monkeypatch, region_name=region_name)
+        good, message = AdsHook().test_connection()
+        region, home_region, _ = message.splitlines()
+        assert not good
+        assert region.startswith(f"region: {problem}. Set region_name, here or in aws_conn_id, to")
+        assert region.endswith(f"one of {', '.join(SERVICE_REGIONS)}.")
+        assert home_region.endswith("Set region_name to us-west-2, here or in aws_conn_id.")
+        assert aws_default.calls() == {"GetHomeRegion": 1}
+
+    def test_a_region_that_the_machine_sets_counts(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        change_connection(aws_default, monkeypatch, region_name=None)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+        good, message = AdsHook().test_connection()
+        assert good
+        assert "Imports can be listed in us-west-2" in message
+
+    def test_another_home_region_is_named(self, aws_default: AdsEmulator) -> None:
+        aws_default.home_region = "eu-west-1"
+        assert AdsHook(region_name="us-west-2").test_connection() == (
+            False,
+            "home region: The account's Migration Hub home region is eu-west-1, the hook's region is us-west-2. "
+            "Set region_name to eu-west-1, here or in aws_conn_id.\n"
+            "Checked as arn:aws:sts::123456789012:user/moto of account 123456789012.",
+        )
+
+    def test_an_account_without_a_home_region_has_to_choose_one(self, aws_default: AdsEmulator) -> None:
+        aws_default.home_region = None
+        good, message = AdsHook().test_connection()
+        assert not good
+        assert message.startswith("home region: The account has no Migration Hub home region. Choose one")
+
+    @pytest.mark.parametrize(
+        ("code", "operation", "check", "action"),
+        [
+            ("AccessDeniedException", "GetHomeRegion", "home region", "mgh:GetHomeRegion"),
+            ("AuthorizationErrorException", "DescribeImportTasks", "permissions", "discovery:DescribeImportTasks"),
+        ],
+    )
+    def test_an_action_that_is_denied_is_named(
+        self, aws_default: AdsEmulator, code: str, operation: str, check: str, action: str
+    ) -> None:
+        aws_default.inject(code, operation=operation)
+        good, message = AdsHook().test_connection()
+        problem, _ = message.splitlines()
+        assert not good
+        assert problem.startswith(f"{check}: {operation}")
+        assert f"may not call {action}. Allow the action in the IAM policy" in problem
+
+    def test_every_check_that_fails_is_named(self, aws_default: AdsEmulator) -> None:
+        aws_default.inject("AccessDeniedException", operation="GetHomeRegion")
+        aws_default.inject("AuthorizationErrorException", operation="DescribeImportTasks")
+        good, message = AdsHook().test_connection()
+        assert not good
+        assert [line.partition(" ")[0] for line in message.splitlines()] == ["home", "permissions:", "Checked"]
+
+    @pytest.mark.parametrize(
+        ("extra", "reason"),
+        [
+            ({"profile_name": "nope"}, "Correct profile_name in aws_conn_id"),
+            ({"role_arn": "x", "assume_role_method": "y"}, "NotImplementedError: Found assume_role_method='y'"),
+            ({"config_kwargs": {"x": 1}}, "Got unexpected keyword argument 'x'. Correct the connection 'aws_default'"),
+            ({"service_config": 1}, "'int' object has no attribute 'get'. Correct the connection 'aws_default'"),
+        ],
+        ids=["profile", "role", "config", "services"],
+    )
+    def test_a_connection_that_makes_no_sense_raises_nothing(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any], reason: str
+    ) -> None:
+        change_connection(aws_default, monkeypatch, **extra)
+        good, message = AdsHook().test_connection()
+        assert not good
+        assert message.startswith("credentials: ")
+        assert reason in message
+
+    def test_an_endpoint_that_is_no_url_raises_nothing(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        change_connection(aws_default, monkeypatch, endpoint_url="localhost:5005")
+        good, message = AdsHook().test_connection()
+        home_region, permissions, _ = message.splitlines()
+        assert not good
+        assert home_region.startswith("home region: ValueError: Invalid endpoint: localhost:5005. Correct the")
+        assert permissions.startswith("permissions: ValueError: Invalid endpoint: localhost:5005. Correct the")
+
+    @pytest.mark.parametrize("connection", [None, "{"], ids=["missing", "malformed"])
+    def test_a_connection_that_airflow_cannot_read_is_named(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch, connection: str | None
+    ) -> None:
+        if connection is not None:
+            monkeypatch.setenv("AIRFLOW_CONN_MY_AWS", connection)
+        good, message = AdsHook("my_aws", region_name="us-west-2").test_connection()
+        assert not good
+        assert message.startswith("credentials: GetCallerIdentity")
+        assert "Airflow found no connection 'my_aws' that it can read" in message
+
+    def test_without_a_connection_the_machines_own_credentials_do_too(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", ads.endpoint_url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "machine")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "machine")
+        good, message = AdsHook("my_aws", region_name="us-west-2").test_connection()
+        assert good
+        assert "Airflow found no connection 'my_aws' that it can read" in message
+        good, message = AdsHook(None, region_name="us-west-2").test_connection()
+        assert good
+        assert "no connection" not in message
 
 
 class TestStartImportTask:

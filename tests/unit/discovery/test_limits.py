@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import boto3
 import botocore.session
 import pytest
 
@@ -23,3 +24,7 @@ from airflow_provider_ads.discovery import limits
 def test_limits_are_those_of_the_service_model(shape: str, key: str, limit: Any) -> None:
     model: Any = botocore.session.get_session().get_service_model("discovery")
     assert model.shape_for(shape).metadata[key] == limit
+
+
+def test_the_service_regions_are_those_that_boto3_knows() -> None:
+    assert sorted(limits.SERVICE_REGIONS) == sorted(boto3.session.Session().get_available_regions("discovery"))

@@ -1,0 +1,25 @@
+"""Check that a connection can import server inventories into AWS Migration Hub, and say what is missing if not."""
+
+from __future__ import annotations
+
+# [START check_connection]
+from airflow.sdk import DAG, task
+
+from airflow_provider_ads.hooks import AdsHook
+
+with DAG(dag_id="example_ads_check_connection", schedule=None, tags=["example", "migration"]) as dag:
+
+    @task(retries=0)
+    def check_connection() -> str:
+        """Return what was found, or fail with what has to be mended."""
+        hook = AdsHook(
+            aws_conn_id="aws_default",  # your connection
+            region_name="us-west-2",  # your Migration Hub home region
+        )
+        good, message = hook.test_connection()
+        if not good:
+            raise RuntimeError(message)
+        return message
+
+    check_connection()
+# [END check_connection]
