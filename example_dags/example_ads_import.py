@@ -21,7 +21,7 @@ with DAG(
         "retry_delay": timedelta(minutes=5),
     },
     tags=["example", "migration"],
-):
+) as dag:
     start_import = AdsStartImportTaskOperator(
         task_id="start_import",
         name="cmdb-{{ run_id }}",

@@ -11,7 +11,6 @@ from typing import Any
 
 from airflow_provider_ads.emulator import AdsEmulator
 from scripts.local_airflow import LocalAirflow, TaskInstance
-from scripts.s3 import upload
 
 ROOT = Path(__file__).resolve().parents[1]
 DAG_ID = "example_ads_import"
@@ -36,7 +35,7 @@ def run_demo() -> int:
         inventory = INVENTORY.read_text()
         servers = len(inventory.splitlines()) - 1
         say(f"The emulator of AWS answers at {ads.endpoint_url}; uploading {servers} servers to {IMPORT_URL}")
-        upload(ads, IMPORT_URL, inventory)
+        ads.upload(IMPORT_URL, inventory)
         say("Starting Airflow: database, API server, scheduler, Dag processor, triggerer")
         environment = {
             "AIRFLOW_CONN_AWS_DEFAULT": ads.airflow_connection,
@@ -46,11 +45,11 @@ def run_demo() -> int:
         with LocalAirflow(ROOT / ".airflow-demo", ROOT / "example_dags", environment) as airflow:
             say(f"Airflow answers at {airflow.url}; unpausing and triggering {DAG_ID} of example_dags/{DAG_ID}.py")
             run_id = airflow.trigger(DAG_ID)
-            task_instances = show_progress(airflow, ads, run_id)
+            task_instances, samples = show_progress(airflow, ads, run_id)
             run_state = airflow.run_state(DAG_ID, run_id)
             import_task = ads.import_tasks()[-1] if ads.import_tasks() else {}
             as_expected = run_state == "success" and {key: import_task.get(key) for key in EXPECTED} == EXPECTED
-            show_result(task_instances, run_state, import_task)
+            show_result(task_instances, run_state, import_task, samples)
             if not as_expected:
                 say(f"The demo did not end as it should: look at the logs in {airflow.home / 'logs'}")
             if os.environ.get("KEEP"):
@@ -59,10 +58,17 @@ def run_demo() -> int:
     return 0 if as_expected else 1
 
 
-def show_progress(airflow: LocalAirflow, ads: AdsEmulator, run_id: str) -> list[TaskInstance]:
-    """Print a line for each change of a task's state or of the import, until the run has ended."""
+def show_progress(airflow: LocalAirflow, ads: AdsEmulator, run_id: str) -> tuple[list[TaskInstance], list[int]]:
+    """
+    Print a line for each change of a task's state or of the import, until the run has ended.
+
+    :return: the task instances, and how many processes a deferred one had, every half second.
+    """
     started = time.monotonic()
     told: list[str] = []
+    samples: list[int] = []
+    # A worker says that it defers, and then its process ends: it gets two seconds for that.
+    looks_at_its_end = 4
     task_instances: list[TaskInstance] = []
     for task_instances in airflow.watch(DAG_ID, run_id, seconds=240):
         lines = [f"task    {task.task_id:<18}{task.state}" for task in task_instances if task.state]
@@ -71,15 +77,19 @@ def show_progress(airflow: LocalAirflow, ads: AdsEmulator, run_id: str) -> list[
             if line not in told:
                 print(f"   {time.monotonic() - started:5.1f} s  {line}", flush=True)
         told += lines
-    return task_instances
+        samples += [len(airflow.processes_of(task)) for task in task_instances if task.state == "deferred"]
+    return task_instances, samples[looks_at_its_end:]
 
 
-def show_result(task_instances: list[TaskInstance], run_state: str, import_task: dict[str, Any]) -> None:
+def show_result(
+    task_instances: list[TaskInstance], run_state: str, import_task: dict[str, Any], samples: list[int]
+) -> None:
     """Print the table of tasks, the counts of the import, and what comes next."""
     say(f"The run ended: {run_state}")
     print(f"   {'task':<18}{'state':<10}{'seconds':>8}")
     for task in task_instances:
         print(f"   {task.task_id:<18}{task.state or '':<10}{task.duration or 0:8.1f}")
+    print(f"   processes of wait_for_import while it was deferred, every 0.5 s: {' '.join(map(str, samples))}")
     print()
     print(f"   {'import':<18}{import_task.get('name')}")
     print(f"   {'status':<18}{import_task.get('status')}")

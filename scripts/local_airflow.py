@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import psutil
+from cryptography.fernet import Fernet
 
 __all__ = ["LocalAirflow", "TaskInstance"]
 
@@ -79,12 +80,16 @@ class LocalAirflow:
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
-            "AIRFLOW__CORE__FERNET_KEY": "",
+            "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            # Seconds that a component waits while another one writes; by default, 5, some end when runs begin together.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}?timeout=60",
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_log_port),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log_port),
+            # Seconds for which a worker may miss, by a race of Airflow's own, that its task has ended; 5 by default.
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             **environment,
         }
         self._components: dict[str, subprocess.Popen[bytes]] = {}
@@ -109,6 +114,9 @@ class LocalAirflow:
         (self.home / "logs").mkdir(parents=True)
         try:
             self.command("db", "migrate")
+            with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
+                # So that reading and writing do not wait for each other.
+                database.execute("PRAGMA journal_mode=WAL")
             for name in COMPONENTS:
                 self.start_component(name)
             self._wait_until_healthy()
@@ -190,7 +198,7 @@ class LocalAirflow:
 
         :param conf: the run's configuration.
         :return: the run's id.
-        :raises RuntimeError: Airflow does not find the Dag in time.
+        :raises RuntimeError: Airflow does not find the Dag in time; the message quotes the errors of Dag files.
         """
         deadline = time.monotonic() + PATIENCE
         while True:
@@ -199,8 +207,8 @@ class LocalAirflow:
                 break
             except urllib.error.HTTPError as error:
                 if error.code != 404 or time.monotonic() > deadline:
-                    log = self._tail("dag-processor")
-                    raise RuntimeError(f"Airflow does not find the Dag {dag_id}:\n{log}") from error
+                    errors = "\n".join(text for (text,) in self.query("select stacktrace from import_error"))
+                    raise RuntimeError(f"Airflow does not find the Dag {dag_id}. {errors}") from error
             time.sleep(0.5)
         run = self._api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
         return str(run["dag_run_id"])
@@ -220,6 +228,21 @@ class LocalAirflow:
         )
         return [TaskInstance(str(uuid.UUID(row[0])), *row[1:]) for row in rows]
 
+    def events(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> list[str]:
+        """
+        What Airflow's audit log says of a task instance, oldest first: running, deferred, success and so on.
+
+        ``running`` stands there for each time that a worker took the task up.
+        """
+        rows = self.query(
+            "select event from log where dag_id = ? and run_id = ? and task_id = ? and map_index = ? order by id",
+            dag_id,
+            run_id,
+            task_id,
+            map_index,
+        )
+        return [event for (event,) in rows]
+
     def processes_of(self, task_instance: TaskInstance) -> list[psutil.Process]:
         """The processes that work on a task instance."""
         found = []
@@ -229,7 +252,7 @@ class LocalAirflow:
                     found.append(process)
         return found
 
-    def query(self, statement: str, *parameters: str) -> list[tuple[Any, ...]]:
+    def query(self, statement: str, *parameters: str | int) -> list[tuple[Any, ...]]:
         """Read Airflow's database."""
         with contextlib.closing(sqlite3.connect(f"file:{self.home / 'airflow.db'}?mode=ro", uri=True)) as database:
             return database.execute(statement, parameters).fetchall()
@@ -240,9 +263,11 @@ class LocalAirflow:
 
         :param seconds: how long the run may take.
         :raises TimeoutError: it took longer.
+        :raises RuntimeError: a component of Airflow ended; the message quotes its log.
         """
         deadline = time.monotonic() + seconds
         while True:
+            self._check_components()
             ended = self.run_state(dag_id, run_id) in {"success", "failed"}
             yield self.task_instances(dag_id, run_id)
             if ended:
@@ -254,9 +279,7 @@ class LocalAirflow:
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + PATIENCE
         while True:
-            for name, component in self._components.items():
-                if component.poll() is not None:
-                    raise RuntimeError(f"Airflow's {name} ended:\n{self._tail(name)}")
+            self._check_components()
             with contextlib.suppress(OSError, ValueError):
                 health = self._api("GET", "/monitor/health")
                 if all(health[name]["status"] == "healthy" for name in ("scheduler", "triggerer", "dag_processor")):
@@ -264,6 +287,11 @@ class LocalAirflow:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"Airflow is not healthy after {PATIENCE:.0f} s:\n{self._tail('scheduler')}")
             time.sleep(0.5)
+
+    def _check_components(self) -> None:
+        for name, component in self._components.items():
+            if component.poll() is not None:
+                raise RuntimeError(f"Airflow's {name} ended:\n{self._tail(name)}")
 
     def _tail(self, component: str) -> str:
         return "\n".join(self.log_file(component).read_text(errors="replace").splitlines()[-20:])

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Request, Response
 
 from airflow_provider_ads.emulator.errors import ServiceError
 from airflow_provider_ads.emulator.faults import Faults
+from airflow_provider_ads.emulator.iam_actions import iam_actions_of
 from airflow_provider_ads.emulator.import_tasks import ImportTasks
 from airflow_provider_ads.emulator.protocol import (
     SERVICES,
@@ -35,7 +36,8 @@ Operation = Callable[[Mapping[str, Any], str], dict[str, Any]]
 _CONTROLS = {
     "GET /_ads/": "this list",
     "GET /_ads/calls": "the number of calls by operation",
-    "DELETE /_ads/calls": "begin to count calls anew",
+    "DELETE /_ads/calls": "begin to count calls and IAM actions anew",
+    "GET /_ads/iam-actions": "the number of requests by the IAM action that they need",
     "GET /_ads/import-tasks": "the import tasks of every region, oldest first",
     "POST /_ads/faults": "show a fault: a JSON object of the arguments of AdsEmulator.inject",
     "DELETE /_ads/faults": "remove all faults",
@@ -70,6 +72,7 @@ class Application:
         self._inject = inject
         self._moto = moto
         self._calls: Counter[str] = Counter()
+        self._iam_actions: Counter[str] = Counter()
         self._lock = Lock()
 
     def calls(self) -> Counter[str]:
@@ -81,10 +84,29 @@ class Application:
         with self._lock:
             return self._calls.copy()
 
+    def iam_actions(self) -> Counter[str]:
+        """
+        Count the IAM actions that were needed since the start or the last :meth:`clear_calls`.
+
+        :return: number of requests by action.
+        """
+        with self._lock:
+            return self._iam_actions.copy()
+
+    def count_iam_actions(self, *actions: str) -> None:
+        """
+        Count IAM actions that are needed once more.
+
+        :param actions: the actions, such as ``s3:GetObject``.
+        """
+        with self._lock:
+            self._iam_actions.update(actions)
+
     def clear_calls(self) -> None:
-        """Begin to count calls anew."""
+        """Begin to count calls and IAM actions anew."""
         with self._lock:
             self._calls.clear()
+            self._iam_actions.clear()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
@@ -96,11 +118,15 @@ class Application:
             return self._answer_control(request)(environ, start_response)
         if (expired := _expired(request)) is not None:
             return expired(environ, start_response)
+        self.count_iam_actions(*iam_actions_of(request))
         return self._moto(environ, start_response)
 
     def _answer(self, request: Request, target_prefix: str, operation: str) -> Response:
         with self._lock:
             self._calls[operation] += 1
+            # Both sign with IAM's prefix, mgh too:
+            # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsmigrationhub.html
+            self._iam_actions[f"{SERVICES[target_prefix].signing_name}:{operation}"] += 1
         body = request.get_data()
         try:
             effect = self._faults.strike(operation)
@@ -144,6 +170,8 @@ class Application:
                 content = self.calls()
             case "DELETE /_ads/calls":
                 self.clear_calls()
+            case "GET /_ads/iam-actions":
+                content = self.iam_actions()
             case "GET /_ads/import-tasks":
                 content = self._tasks.import_tasks()
             case "POST /_ads/faults":

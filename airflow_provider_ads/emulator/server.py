@@ -56,8 +56,8 @@ class AdsEmulator:
     It answers ``StartImportTask``, ``DescribeImportTasks`` and, of Migration Hub Config, ``GetHomeRegion``.
     It is a context manager: ``with AdsEmulator(import_seconds=0.1) as ads:``. Point clients at
     :attr:`endpoint_url`, or Airflow at :attr:`airflow_connection`. Its buckets are moto's: all emulators of a
-    process share them, and when the last one stops, all that moto holds is gone. Other processes read its calls
-    and tasks and inject faults over HTTP: ``GET /_ads/`` lists how.
+    process share them, and when the last one stops, all that moto holds is gone. Other processes read its calls,
+    IAM actions and tasks and inject faults over HTTP: ``GET /_ads/`` lists how.
 
     It imports the file that was uploaded, by the service's documented rules. Where AWS documents nothing it
     has chosen, and the docstrings of its modules say so.
@@ -97,8 +97,8 @@ class AdsEmulator:
         self._archive_link_seconds = archive_link_seconds
         self._tasks = ImportTasks(home_region=home_region, import_seconds=import_seconds, archive_url=self._archive_url)
         self._faults = Faults(seed)
-        self._application = Application(self._tasks, self._faults, self.inject, self._answer_moto)
-        self._server = PortServer(host, port, self._application)
+        self._application = Application(self._tasks, self._faults, self.inject, _moto)
+        self._server = PortServer(host, port, self._answer)
         self._inner_server = PortServer("127.0.0.1", 0, _moto)
         self._storage: Storage | None = None
         self._running = ExitStack()
@@ -122,7 +122,12 @@ class AdsEmulator:
             started.callback(self._server.stop)
             started.callback(self._application.stopping.set)
             self._storage = Storage(
-                f"http://127.0.0.1:{self._inner_server.port}", self.endpoint_url, self._archive_link_seconds
+                f"http://127.0.0.1:{self._inner_server.port}",
+                self.endpoint_url,
+                self._archive_link_seconds,
+                # The one who starts an import needs the permission to read the file:
+                # https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
+                on_read=lambda: self._application.count_iam_actions("s3:GetObject"),
             )
             processor = ImportProcessor(self._tasks, self._storage, self._record_quota, self._server_quota)
             processor.start()
@@ -245,6 +250,21 @@ class AdsEmulator:
         """Remove all faults; a port that is closed opens at its time."""
         self._faults.clear()
 
+    def upload(self, import_url: str, content: str | bytes) -> str:
+        """
+        Put a file into S3 as if it had been there; its bucket is made, in us-east-1, if there is none.
+
+        :param import_url: where to, as ``s3://bucket/key`` or the object's https URL.
+        :param content: the file; text is written in UTF-8.
+        :return: the import URL.
+        :raises ValueError: if no object can have that URL.
+        :raises RuntimeError: if the emulator was not started.
+        """
+        if self._storage is None:
+            raise RuntimeError("An upload needs an emulator that was started.")
+        self._storage.write(import_url, content.encode() if isinstance(content, str) else content)
+        return import_url
+
     # -- what it knows ---------------------------------------------------------------------------------------
 
     def calls(self) -> Counter[str]:
@@ -255,8 +275,21 @@ class AdsEmulator:
         """
         return self._application.calls()
 
+    def iam_actions(self) -> Counter[str]:
+        """
+        Count the actions that an IAM policy must allow for the requests that arrived, of S3 and STS too.
+
+        Each import file that is read counts as ``s3:GetObject``, which the one who starts the import needs. Not
+        counted are requests that need no permission, such as ``GetCallerIdentity``, and presigned URLs.
+        An action that the emulator does not know reads ``s3: unknown (GetBucketCors)``; the docstring of
+        :func:`airflow_provider_ads.emulator.iam_actions.iam_actions_of` tells what else it does not know.
+
+        :return: number of requests by action, such as ``iam_actions()["discovery:StartImportTask"]``.
+        """
+        return self._application.iam_actions()
+
     def clear_calls(self) -> None:
-        """Begin to count calls anew."""
+        """Begin to count calls and IAM actions anew."""
         self._application.clear_calls()
 
     def import_tasks(self) -> list[dict[str, Any]]:
@@ -295,9 +328,8 @@ class AdsEmulator:
             raise RuntimeError("An error archive needs an emulator that was started.")
         return self._storage.archive_url(import_task_id)
 
-    def _answer_moto(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if self._public_url is not None and environ.get("HTTP_HOST") == urlsplit(self._public_url).netloc:
             # moto would take the first label of a name with dots for a bucket.
             environ["HTTP_HOST"] = "localhost"
-        answer: Iterable[bytes] = _moto(environ, start_response)
-        return answer
+        return self._application(environ, start_response)

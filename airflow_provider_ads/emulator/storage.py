@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
@@ -57,13 +59,15 @@ class Storage:
     :param endpoint_url: where S3 answers.
     :param public_url: the host of the links to error archives.
     :param link_seconds: seconds that such a link is good for.
+    :param on_read: called for each import file that is read.
     """
 
-    def __init__(self, endpoint_url: str, public_url: str, link_seconds: int) -> None:
+    def __init__(self, endpoint_url: str, public_url: str, link_seconds: int, on_read: Callable[[], None]) -> None:
         session = _session()
         self._client = _s3_client(session, endpoint_url)
         self._public_client = _s3_client(session, public_url)
         self._link_seconds = link_seconds
+        self._on_read = on_read
 
     def read(self, import_url: str, max_bytes: int) -> bytes:
         """
@@ -76,6 +80,7 @@ class Storage:
         """
         try:
             bucket, key = parse_import_url(import_url)
+            self._on_read()
             answer = self._client.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
             raise UnreadableFileError(f"s3://{bucket}/{key}: {error.response['Error']['Code']}") from error
@@ -87,6 +92,24 @@ class Storage:
             if answer["ContentLength"] > max_bytes:
                 raise UnreadableFileError(f"larger than {max_bytes:,} bytes")
             return bytes(body.read())
+
+    def write(self, import_url: str, content: bytes) -> None:
+        """
+        Keep a file to import, in a bucket that is made in us-east-1 if there is none of its name.
+
+        :param import_url: where to.
+        :param content: the file.
+        :raises ValueError: if no object can have that URL.
+        """
+        bucket, key = parse_import_url(import_url)
+        if not bucket or not key:
+            raise ValueError(f"{import_url}: not the URL of an S3 object")
+        try:
+            with suppress(self._client.exceptions.BucketAlreadyOwnedByYou):
+                self._client.create_bucket(Bucket=bucket)
+            self._client.put_object(Bucket=bucket, Key=key, Body=content)
+        except (ClientError, ParamValidationError) as error:
+            raise ValueError(f"{import_url}: not the URL of an S3 object: {error}") from error
 
     def write_archive(self, import_task_id: str, archive: bytes) -> None:
         """

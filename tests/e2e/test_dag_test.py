@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 from airflow_provider_ads.emulator import AdsEmulator
-from scripts.s3 import upload
 from tests.e2e.conftest import RunInAirflow
 
 #: What asyncio and aiohttp say when something is left behind.
@@ -19,7 +18,7 @@ LEFTOVERS = (
 
 
 def test_two_deferrals_in_a_row_leave_nothing_behind(ads: AdsEmulator, run_in_airflow: RunInAirflow) -> None:
-    url = upload(ads, "s3://inventory/inventory.csv", "ExternalId,HostName\n1,a.example\n2,b.example\n")
+    url = ads.upload("s3://inventory/inventory.csv", "ExternalId,HostName\n1,a.example\n2,b.example\n")
     run = run_in_airflow(
         Path(__file__).parent / "dags" / "two_deferrals.py", IMPORT_URL=url, PYTHONWARNINGS="always::ResourceWarning"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -51,6 +52,11 @@ def test_imports_the_inventory_and_says_so(demo: subprocess.Popen[str]) -> None:
     assert "task    wait_for_import   deferred" in printed
     assert "servers imported  294" in printed
     assert "servers failed    6" in printed
+    samples = re.findall(r"processes of wait_for_import while it was deferred, every 0.5 s: ([\d ]+)", printed)[
+        0
+    ].split()
+    assert len(samples) > 10
+    assert set(samples) == {"0"}
 
 
 @pytest.mark.parametrize("said", ["Starting Airflow", "deferred"], ids=["while it starts", "while a task is deferred"])

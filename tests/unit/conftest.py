@@ -9,7 +9,6 @@ import pytest
 
 from airflow_provider_ads import hooks, polling, triggers
 from airflow_provider_ads.emulator import AdsEmulator
-from scripts.s3 import upload
 
 # What Airflow and botocore have loaded by now stays; to look through it for garbage takes longer than the tests.
 gc.freeze()
@@ -38,13 +37,13 @@ def aws_default(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> AdsEmulato
 @pytest.fixture
 def inventory(ads: AdsEmulator) -> str:
     """The URL of an inventory of three servers, all of which can be imported."""
-    return upload(ads, "s3://inventory/inventory.csv", "ExternalId,HostName\n1,a.example\n2,b.example\n3,c.example\n")
+    return ads.upload("s3://inventory/inventory.csv", "ExternalId,HostName\n1,a.example\n2,b.example\n3,c.example\n")
 
 
 @pytest.fixture
 def half_bad_inventory(ads: AdsEmulator) -> str:
     """The URL of an inventory of two servers, one of which has no identity."""
-    return upload(ads, "s3://inventory/inventory.csv", "ExternalId,HostName,OS.Name\n1,a.example,Linux\n,,Linux\n")
+    return ads.upload("s3://inventory/inventory.csv", "ExternalId,HostName,OS.Name\n1,a.example,Linux\n,,Linux\n")
 
 
 @pytest.fixture(autouse=True)

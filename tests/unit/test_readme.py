@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import botocore.session
 import pytest
 
+import airflow_provider_ads
+from airflow_provider_ads import exceptions
+from airflow_provider_ads.discovery import limits
 from airflow_provider_ads.discovery.import_task import ImportTask, judge_import
 
 IMPORT_STATUS: Any = botocore.session.get_session().get_service_model("discovery").shape_for("ImportStatus")
@@ -24,3 +28,37 @@ def test_the_table_of_outcomes_says_what_the_code_does(status: str) -> None:
         else {"done": "success"}.get(verdict.kind.value, verdict.kind.value)
     )
     assert ROWS[status] == {"running": "waiting"}.get(expected, expected)
+
+
+def section(title: str) -> str:
+    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_the_table_of_errors_has_the_codes_that_there_is_advice_for() -> None:
+    codes, _, own = section("Errors, and what to do").partition("The rest is this provider's own")
+    rows = re.findall(r"^\| (`.+?`) \|", codes, re.MULTILINE)
+    assert sorted(code for row in rows for code in re.findall(r"`(\w+)`", row)) == sorted(exceptions._ADVICE)
+    for name in re.findall(r"^\| `(\w+)` \|", own, re.MULTILINE):
+        assert name == "ValueError" or issubclass(getattr(exceptions, name), exceptions.AdsError)
+
+
+def test_the_table_of_classes_names_what_there_is() -> None:
+    names = re.findall(r"^\| \[`([\w.]+)`\]\(([\w./]+)\)", section("What there is"), re.MULTILINE)
+    assert len(names) > 5
+    for name, file in names:
+        module, _, attribute = name.rpartition(".")
+        assert attribute in importlib.import_module(f"{airflow_provider_ads.__name__}.{module}").__all__
+        assert f"class {attribute}" in (Path(__file__).parents[2] / file).read_text()
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    text = " ".join(section("Limits").split())
+    assert f"files of at most {limits.IMPORT_FILE_MAX_BYTES // 1_000_000} MB" in text
+    assert f"{limits.IMPORT_RECORDS_PER_ACCOUNT:,} import records" in text
+    assert f"{limits.IMPORTED_SERVERS_PER_ACCOUNT:,} imported servers" in text
+    assert re.search(r"offered in (.+?)\.", text)[1].replace(" and ", ", ").split(", ") == list(limits.SERVICE_REGIONS)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(([\w./]+)\)", README))
+def test_links_into_the_repository_lead_somewhere(path: str) -> None:
+    assert (Path(__file__).parents[2] / path).exists()

@@ -35,6 +35,13 @@ def test_calls_are_counted_anew(ads: AdsEmulator, discovery: Any) -> None:
     assert ads.calls() == {}
 
 
+def test_iam_actions(ads: AdsEmulator, discovery: Any) -> None:
+    discovery.describe_import_tasks()
+    assert ask(ads, "GET", "/_ads/iam-actions") == (200, {"discovery:DescribeImportTasks": 1})
+    ask(ads, "DELETE", "/_ads/calls")
+    assert ask(ads, "GET", "/_ads/iam-actions") == (200, {})
+
+
 def test_list_of_what_there_is(ads: AdsEmulator) -> None:
     status, listed = ask(ads, "GET", "/_ads/")
     assert status == 200

@@ -187,6 +187,38 @@ class TestPublicUrl:
             assert ads.calls()["StartImportTask"] == 1
 
 
+class TestUpload:
+    @pytest.mark.parametrize("content", ["ExternalId\n\N{SNOWMAN}\n", "ExternalId\n\N{SNOWMAN}\n".encode()])
+    def test_is_a_file_to_import(self, ads: AdsEmulator, client: MakeClient, content: str | bytes) -> None:
+        assert ads.upload("s3://new-bucket/2026/servers.csv", content) == "s3://new-bucket/2026/servers.csv"
+        found = client("s3").get_object(Bucket="new-bucket", Key="2026/servers.csv")
+        assert found["Body"].read().decode() == "ExternalId\n\N{SNOWMAN}\n"
+
+    def test_to_a_bucket_that_is_there(self, ads: AdsEmulator, s3: Any) -> None:
+        url = "https://inventory.s3.us-west-2.amazonaws.com/servers.csv"
+        for content in (b"first", b"second"):
+            assert ads.upload(url, content) == url
+        assert s3.get_object(Bucket="inventory", Key="servers.csv")["Body"].read() == b"second"
+
+    @pytest.mark.parametrize(
+        "import_url",
+        ["servers.csv", "s3://inventory", "s3://inventory/", "s3:///servers.csv", "s3://ab/k", "s3://a b/k"],
+    )
+    def test_to_what_is_no_object(self, ads: AdsEmulator, client: MakeClient, import_url: str) -> None:
+        with pytest.raises(ValueError, match=f"^{import_url}: not the URL of an S3 object"):
+            ads.upload(import_url, "")
+        assert client("s3").list_buckets()["Buckets"] == []
+
+    def test_needs_an_emulator_that_was_started(self) -> None:
+        with pytest.raises(RuntimeError, match="started"):
+            AdsEmulator().upload("s3://inventory/servers.csv", "")
+
+    def test_meets_no_fault_and_counts_as_nobody_s_call(self, ads: AdsEmulator) -> None:
+        ads.inject("refuse", seconds=3600)
+        ads.upload("s3://inventory/servers.csv", "")
+        assert ads.calls() == ads.iam_actions() == {}
+
+
 class TestAirflowConnection:
     def test_is_an_aws_connection_to_the_emulator(self, ads: AdsEmulator) -> None:
         connection = json.loads(ads.airflow_connection)
