@@ -1,0 +1,131 @@
+"""One running Airflow for all of these tests, and emulators of AWS for its connections."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
+
+from airflow_provider_ads.emulator import AdsEmulator
+from scripts.local_airflow import LocalAirflow, TaskInstance
+from tests.e2e.whole_airflow.runs import Run, Runs
+from tests.e2e.whole_airflow.traces import database_texts, places_of
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+
+#: Part of the client request tokens of a run.
+INTENTION = "an-intention-of-the-user"
+
+SECRET_KEY = "wJalrXUtnFEMI-a-secret-access-key"
+
+#: What no log, XCom, event or rendered field may show; the first two are parts of a presigned URL.
+SECRETS = ["X-Amz-Signature", "X-Amz-Credential", INTENTION, SECRET_KEY]
+
+RUNS = pytest.StashKey[Runs]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    skip = pytest.mark.skip(reason="Airflow 2 has neither the API server nor the Dag processor of its own")
+    here = [item for item in items if HERE in item.path.parents]
+    for item in here if not AIRFLOW_V_3_0_PLUS else []:
+        item.add_marker(skip)
+    # What looks at the whole run comes last.
+    items.sort(key=lambda item: item.path.name == "test_iam_policy.py")
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[dict[str, AdsEmulator]]:
+    """The emulators by the connection that leads to them."""
+    emulators = {
+        "aws_default": AdsEmulator(import_seconds=8),
+        "aws_refused": AdsEmulator(),
+        "aws_role": AdsEmulator(import_seconds=8, home_region="eu-west-1"),
+        "aws_slow": AdsEmulator(import_seconds=3600),
+        "aws_throttled": AdsEmulator(),
+    }
+    with ExitStack() as running:
+        for emulator in emulators.values():
+            running.enter_context(emulator)
+        ads = emulators["aws_default"]
+        ads.upload("s3://inventory/good.csv", "ExternalId,HostName\n1,a.example\n2,b.example\n")
+        ads.upload("s3://inventory/half-bad.csv", "ExternalId,HostName,OS.Name\n1,a.example,Linux\n,,Linux\n")
+        ads.upload("s3://inventory/bad.csv", "ExternalId,HostName,OS.Name\n,,Linux\n")
+        for number in range(20):
+            ads.upload(f"s3://inventory/part-{number}.csv", f"ExternalId\n{number}\n")
+        yield emulators
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory, aws: dict[str, AdsEmulator]) -> Iterator[LocalAirflow]:
+    """A whole Airflow with the Dags of the tests and the examples, deferrable by default."""
+    folder = tmp_path_factory.mktemp("whole-airflow")
+    dags = folder / "dags"
+    shutil.copytree(HERE.parent / "dags", dags)
+    shutil.copytree(ROOT / "example_dags", dags, dirs_exist_ok=True)
+    environment = {
+        **{f"AIRFLOW_CONN_{name.upper()}": ads.airflow_connection for name, ads in aws.items()},
+        "AIRFLOW_CONN_AWS_DEFAULT": changed(aws["aws_default"].airflow_connection, password=SECRET_KEY),
+        "AIRFLOW_CONN_AWS_ROLE": changed(
+            aws["aws_role"].airflow_connection,
+            extra={"role_arn": "arn:aws:iam::123456789012:role/importer", "region_name": "us-west-2"},
+        ),
+        "AIRFLOW_VAR_INTENTION": INTENTION,
+        "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True",
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+        # For the trigger that crashes: the triggerer does not import from the folder of Dags.
+        "PYTHONPATH": str(ROOT),
+        "IMPORT_URL": "s3://inventory/good.csv",
+    }
+    with LocalAirflow(folder / "airflow", dags, environment) as running:
+        yield running
+    assert running.processes() == []
+
+
+@pytest.fixture(scope="session")
+def runs(airflow: LocalAirflow, pytestconfig: pytest.Config) -> Runs:
+    """Runs of Dags on the whole Airflow."""
+    runs = pytestconfig.stash[RUNS] = Runs(airflow)
+    return runs
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if runs := config.stash.get(RUNS, None):
+        terminalreporter.write_line(
+            f"{runs.count} Dag runs on the whole Airflow. {runs.mismatches} of them were repeated, because Airflow "
+            "took a task that came back from a deferral or a rescheduling for one that was killed."
+        )
+
+
+@pytest.fixture(scope="session")
+def secrets_in_database() -> set[str]:
+    """The secrets that Airflow's database held at any time of the run that has some."""
+    return set()
+
+
+@pytest.fixture(scope="session")
+def finished(airflow: LocalAirflow, runs: Runs, secrets_in_database: set[str]) -> dict[str, Run]:
+    """The runs, by Dag, of Dags that can run side by side."""
+
+    def scan(run_id: str, task_instances: list[TaskInstance]) -> None:
+        # All the time, because what is written for a trigger is gone when the trigger is.
+        secrets_in_database.update(places_of(SECRETS, database_texts(airflow)))
+
+    dags = ["connection_region_and_role", "default_deferrable", "example_ads_check_connection", "one_wait_for_each"]
+    with ThreadPoolExecutor(len(dags) + 1) as pool:
+        jobs = {dag: pool.submit(runs.run, dag) for dag in dags}
+        jobs["outcomes"] = pool.submit(runs.run, "outcomes", while_running=scan)
+    return {dag: job.result() for dag, job in jobs.items()}
+
+
+def changed(connection: str, extra: dict[str, Any] | None = None, **fields: Any) -> str:
+    """A connection with other fields."""
+    settings = json.loads(connection)
+    return json.dumps({**settings, **fields, "extra": {**settings["extra"], **(extra or {})}})

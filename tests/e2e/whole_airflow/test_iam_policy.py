@@ -1,0 +1,28 @@
+"""The README's IAM policy allows what the runs needed, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_ads.emulator import AdsEmulator
+from tests.e2e.whole_airflow.runs import Run
+
+README = Path(__file__).parents[3] / "README.md"
+
+
+def test_allows_the_actions_of_the_whole_run(
+    finished: dict[str, Run], aws: dict[str, AdsEmulator], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (policy,) = re.findall(r"```json\n(\{\s+\"Version\".+?)```", README.read_text(), re.DOTALL)
+    allowed = [action for statement in json.loads(policy)["Statement"] for action in statement["Action"]]
+    needed: Counter[str] = Counter()
+    for emulator in aws.values():
+        needed += emulator.iam_actions()
+    with capsys.disabled():
+        print(f"\nIAM actions of the whole run, counted: {dict(needed)}")
+    assert sorted(allowed) == sorted(needed)
