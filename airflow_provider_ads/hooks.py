@@ -151,7 +151,12 @@ class AdsHook(AwsGenericHook[Any]):
         if client_request_token is not None:
             parameters["clientRequestToken"] = check_client_request_token(client_request_token)
         about = f"{name!r} from {import_url}"
-        response = self._call("StartImportTask", about, lambda client: client.start_import_task(**parameters))
+        try:
+            response = self._call("StartImportTask", about, lambda client: client.start_import_task(**parameters))
+        except AdsCallError as error:
+            if error.code == "ResourceInUseException":
+                self._name_the_holder(error, client_request_token)
+            raise
         return ImportTask.from_response(response["task"])
 
     def get_import_tasks(self, import_task_ids: str | Iterable[str]) -> list[ImportTask]:
@@ -202,6 +207,17 @@ class AdsHook(AwsGenericHook[Any]):
         filters = {} if name is None else {"filters": [{"name": "NAME", "values": [check_name(name)]}]}
         tasks = self._describe("all imports" if name is None else f"imports named {name!r}", **filters)
         return (task for task in tasks if (task.name or "").startswith(name_prefix or ""))
+
+    def _name_the_holder(self, error: AdsCallError, client_request_token: str | None) -> None:
+        """Raise an error that says which import a token stands for, if it is listed."""
+        for task in self.list_import_tasks():
+            if task.client_request_token == client_request_token:
+                raise AdsCallError(
+                    f"{error} It stands for {task} from {task.import_url}: to get that import again, ask for its name "
+                    "and URL.",
+                    code=error.code,
+                    import_task_id=task.import_task_id,
+                ) from error
 
     @contextmanager
     def _noting(self, problems: list[str], check: str, operation: str, region_name: str | None) -> Iterator[None]:

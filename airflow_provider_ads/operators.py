@@ -9,14 +9,18 @@ from typing import Any
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.discovery.import_task import (
+    DELETION_STATUSES,
+    IMPORT_FAILED_STATUSES,
     IMPORT_RUNNING_STATUSES,
     ImportTask,
     check_max_failed_records,
 )
 from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError, fail_without_retry
 from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.idempotency import Intention
 from airflow_provider_ads.links import MigrationHubLink
 from airflow_provider_ads.outcome import attach_to_asset_events, conclude
 from airflow_provider_ads.polling import LONGEST_OUTAGE, check_poll_interval
@@ -29,7 +33,14 @@ from airflow_provider_ads.triggers import (
 )
 from airflow_provider_ads.version_compat import conf
 
-__all__ = ["AdsStartImportTaskOperator"]
+__all__ = ["RESUMPTION_MARGIN", "AdsStartImportTaskOperator"]
+
+#: Seconds before its ``execution_timeout`` that a deferred task gives up on Airflow 2, which ends without a message a
+#: task that resumes after it: time for the scheduler to start a worker.
+RESUMPTION_MARGIN = 60.0
+
+#: What an import that is of no use any more may be in: it is followed by another one.
+_LOST_STATUSES = IMPORT_FAILED_STATUSES | DELETION_STATUSES
 
 
 class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
@@ -39,8 +50,13 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
     The task succeeds as soon as AWS has accepted the import, and
     :class:`~airflow_provider_ads.sensors.AdsImportTaskSensor` waits for it; or it waits itself with
     ``wait_for_completion``. Waiting, an import that ends as IMPORT_FAILED or INTERNAL_ERROR follows the task's
-    ``retries``, each of them a new import unless ``client_request_token`` is set; any other bad end fails the task
-    at once.
+    ``retries``, each of them a new import; any other bad end fails the task at once.
+
+    A task starts one import, however often it is killed and tried again: a retry adopts the import that an earlier
+    try has started, unless that import failed or was deleted. Clearing the task starts a new one. A retry does not
+    see that the file has changed, and starts a second import if the rendered ``name`` or ``import_url`` is another one
+    in every try, or if ``retries`` was edited since the last one. Killing the task leaves its import running, because
+    the service cannot cancel any.
 
     The result is the import task id. After waiting, the XCom ``import_task`` holds the import's summary, also
     when the import failed: see :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`.
@@ -51,8 +67,9 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
 
     :param name: what to call the import, 1 to 255 characters; it need not be unique. (templated)
     :param import_url: the file, as ``s3://bucket/key``, at most 4,000 characters. (templated)
-    :param client_request_token: a token of 1 to 100 characters, sent as it is; for one token the service starts
-        one import. Without it, every try starts an import. (templated) (default: None)
+    :param client_request_token: a token of 1 to 100 characters of your own, sent as it is: for one token the service
+        starts one import, and returns it ever after, also when it failed and when the task is cleared. None for one
+        that is derived from the task instance. (templated) (default: None)
     :param wait_for_completion: whether to wait until the import has ended, however long that takes unless
         ``execution_timeout`` is set. (default: False)
     :param deferrable: whether to wait in the triggerer, without holding a worker; nothing without
@@ -71,6 +88,8 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
     aws_hook_class = AdsHook
     template_fields: Sequence[str] = aws_template_fields("name", "import_url", "client_request_token")
     operator_extra_links = (MigrationHubLink(),)
+
+    _import_task: ImportTask | None = None
 
     def __init__(
         self,
@@ -103,8 +122,7 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
         :raises ImportOutcomeError: the import failed, and a new one may succeed.
         :raises AirflowFailException: the import failed, and a new one would fail too.
         """
-        task = self.hook.start_import_task(self.name, self.import_url, self.client_request_token)
-        self.log.info("Import %s. Started in %s from %s", task, self.hook.conn_region_name, self.import_url)
+        task = self._import_task = self._start(context)
         MigrationHubLink.persist_for(context, self)
         if not self.wait_for_completion:
             if self.deferrable:
@@ -115,11 +133,59 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
             self._defer(context, task)
         return self._conclude(context, self._wait(task))
 
+    def _start(self, context: Any) -> ImportTask:
+        first = 0
+        intention = None
+        if self.client_request_token is None:
+            intention = Intention.of(context, self.retries or 0, self.name, self.import_url)
+        if intention is not None and intention.tries > 1:
+            first, adopted = self._look_for_earlier(intention)
+            if adopted is not None:
+                return adopted
+        tokens = [self.client_request_token]
+        if intention is not None:
+            # The service knows the import of an earlier try although it did not list it: it may have failed.
+            tokens = [intention.token(generation) for generation in range(first, max(first + 1, intention.tries))]
+        for token in tokens:
+            task = self.hook.start_import_task(self.name, self.import_url, token)
+            self.log.info("Import %s. Started in %s from %s", task, self.hook.conn_region_name, self.import_url)
+            if task.status not in _LOST_STATUSES:
+                break
+        return task
+
+    def _look_for_earlier(self, intention: Intention) -> tuple[int, ImportTask | None]:
+        """Find what an earlier try has left: the generation to start, or the import to adopt."""
+        latest = intention.latest(self.hook.list_import_tasks(name=self.name))
+        if latest is None:
+            return 0, None
+        generation, task = latest
+        if task.status in _LOST_STATUSES:
+            self.log.info("Import %s. An earlier try of this task started it; it is followed by a new one", task)
+            return generation + 1, None
+        self.log.warning(
+            "Import %s. Adopted: an earlier try of this task started it at %s. To import again, clear the task",
+            task,
+            task.import_request_time,
+        )
+        return generation, task
+
+    def on_kill(self) -> None:
+        """Say that the import goes on, when the task is killed or runs into its ``execution_timeout``."""
+        if self._import_task is not None:
+            self.log.warning(
+                "Import %s. It goes on at AWS, which cannot cancel imports. The next try of this task adopts it; to "
+                "start another one, clear the task",
+                self._import_task,
+            )
+
     def _defer(self, context: Any, task: ImportTask) -> None:
         deadline = None
         timeout = None
         if self.execution_timeout:
-            deadline = context["ti"].start_date.timestamp() + self.execution_timeout.total_seconds()
+            timeout_seconds = self.execution_timeout.total_seconds()
+            deadline = context["ti"].start_date.timestamp() + timeout_seconds
+            if not AIRFLOW_V_3_0_PLUS:
+                deadline -= min(RESUMPTION_MARGIN, timeout_seconds / 2)
             timeout = timedelta(seconds=deadline - time.time() + DEFERRAL_GRACE)
         self.log.info("Waiting in the triggerer for %s", task.import_task_id)
         self.defer(
@@ -170,6 +236,14 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
         try:
             conclude(context, [task], self.max_failed_records, as_list=False, log=self.log)
         except ImportOutcomeError as error:
+            if self.client_request_token is not None:
+                fail_without_retry(
+                    ImportOutcomeError(
+                        f"{error} The client_request_token stands for this import for ever: change it to import again.",
+                        error.import_tasks,
+                        try_again=False,
+                    )
+                )
             if error.try_again:
                 raise
             fail_without_retry(error)

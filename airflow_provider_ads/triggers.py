@@ -124,6 +124,13 @@ class AdsImportTaskTrigger(BaseTrigger):
         await asyncio.sleep(EARLIEST_EVENT - (time.monotonic() - started))
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
+    async def on_kill(self) -> None:
+        """Say that the imports go on, when a user clears or marks the deferred task (Airflow 3.3 and later)."""
+        self.log.warning(
+            "The task was cleared or marked while it waited. %s: going on at AWS, which cannot cancel imports",
+            ", ".join(self.import_task_ids),
+        )
+
     async def _wait(self) -> dict[str, Any]:
         import_task_ids = check_import_task_ids(self.import_task_ids)
         poll_interval = check_poll_interval(self.poll_interval)

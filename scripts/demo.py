@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,6 @@ def show_progress(airflow: LocalAirflow, ads: AdsEmulator, run_id: str) -> tuple
     started = time.monotonic()
     told: list[str] = []
     samples: list[int] = []
-    # A worker says that it defers, and then its process ends: it gets two seconds for that.
-    looks_at_its_end = 4
     task_instances: list[TaskInstance] = []
     for task_instances in airflow.watch(DAG_ID, run_id, seconds=240):
         lines = [f"task    {task.task_id:<18}{task.state}" for task in task_instances if task.state]
@@ -78,7 +77,8 @@ def show_progress(airflow: LocalAirflow, ads: AdsEmulator, run_id: str) -> tuple
                 print(f"   {time.monotonic() - started:5.1f} s  {line}", flush=True)
         told += lines
         samples += [len(airflow.processes_of(task)) for task in task_instances if task.state == "deferred"]
-    return task_instances, samples[looks_at_its_end:]
+    # A worker says that its task defers, and then its process ends.
+    return task_instances, list(dropwhile(bool, samples))
 
 
 def show_result(

@@ -13,10 +13,12 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -84,8 +86,7 @@ class LocalAirflow:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            # Seconds that a component waits while another one writes; by default, 5, some end when runs begin together.
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}?timeout=60",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database_url(60),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_log_port),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log_port),
             # Seconds for which a worker may miss, by a race of Airflow's own, that its task has ended; 5 by default.
@@ -93,6 +94,7 @@ class LocalAirflow:
             **environment,
         }
         self._components: dict[str, subprocess.Popen[bytes]] = {}
+        self._unpaused: set[str] = set()
 
     def __enter__(self) -> Self:
         self.start()
@@ -117,20 +119,29 @@ class LocalAirflow:
             with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
                 # So that reading and writing do not wait for each other.
                 database.execute("PRAGMA journal_mode=WAL")
-            for name in COMPONENTS:
-                self.start_component(name)
-            self._wait_until_healthy()
+            self.start_components()
         except BaseException:
             self.stop()
             raise
 
+    def start_components(self) -> None:
+        """Start all components, and wait until they are healthy."""
+        for name in COMPONENTS:
+            self.start_component(name)
+        self._wait_until_healthy()
+
     def start_component(self, name: str) -> None:
         """Start one of the components, ``triggerer`` for example; its output goes to a file of its name."""
+        environment = dict(self.environment)
+        if name == "api-server":
+            # It locks itself out when much is asked of it at the same moment. It answers with an error then, and is
+            # asked again; the others, which would end, wait until that is over.
+            environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = self._database_url(2)
         with self.log_file(name).open("ab") as log:
             self._components[name] = subprocess.Popen(
                 [sys.executable, "-m", "airflow", *COMPONENTS[name]],
                 cwd=self.home,
-                env=self.environment,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -142,8 +153,11 @@ class LocalAirflow:
         """End every process of this Airflow, also what an earlier run in the same folder left behind."""
         for component in self._components.values():
             component.terminate()
-        processes = self.processes()
-        psutil.wait_procs(processes, timeout=10 if self._components else 0)
+        psutil.wait_procs(self.processes(), timeout=10 if self._components else 0)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill every process of this Airflow, with SIGKILL, also what an earlier run left behind."""
         while processes := self.processes():
             for process in processes:
                 with contextlib.suppress(psutil.NoSuchProcess):
@@ -152,6 +166,17 @@ class LocalAirflow:
         for component in self._components.values():
             component.wait()
         self._components.clear()
+
+    def kill_component(self, name: str) -> None:
+        """Kill a component, with SIGKILL; what it had started lives on, but for the scheduler's idle workers."""
+        component = self._components.pop(name)
+        component.kill()
+        component.wait()
+        for process in self.processes() if name == "scheduler" else []:
+            with contextlib.suppress(psutil.Error):
+                # They would wait for a task for ever.
+                if "<idle>" in " ".join(process.cmdline()):
+                    process.kill()
 
     def processes(self) -> list[psutil.Process]:
         """
@@ -192,26 +217,44 @@ class LocalAirflow:
             raise RuntimeError(f"airflow {' '.join(arguments)} failed:\n{run.stdout}")
         return run.stdout
 
-    def trigger(self, dag_id: str, **conf: Any) -> str:
+    def trigger(self, dag_id: str, run_id: str | None = None, **conf: Any) -> str:
         """
         Unpause a Dag, once it is parsed, and run it.
 
+        :param run_id: what the run is called; None for a name of its own.
         :param conf: the run's configuration.
         :return: the run's id.
         :raises RuntimeError: Airflow does not find the Dag in time; the message quotes the errors of Dag files.
         """
+        run_id = run_id or f"manual__{datetime.now(UTC).isoformat()}"
         deadline = time.monotonic() + PATIENCE
-        while True:
+        while dag_id not in self._unpaused:
             try:
                 self._api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
-                break
+                self._unpaused.add(dag_id)
             except urllib.error.HTTPError as error:
-                if error.code != 404 or time.monotonic() > deadline:
+                if error.code != 404:
+                    raise
+                if time.monotonic() > deadline:
                     errors = "\n".join(text for (text,) in self.query("select stacktrace from import_error"))
                     raise RuntimeError(f"Airflow does not find the Dag {dag_id}. {errors}") from error
-            time.sleep(0.5)
-        run = self._api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
-        return str(run["dag_run_id"])
+                time.sleep(0.5)
+        try:
+            self._api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf, "dag_run_id": run_id})
+        except urllib.error.HTTPError as error:
+            if error.code != 409:
+                raise
+            # It had been made when it was asked for again.
+        return run_id
+
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Clear a task of a run, so that it begins anew."""
+        body = {"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": [task_id]}
+        self._api("POST", f"/dags/{dag_id}/clearTaskInstances", body)
+
+    def delete_run(self, dag_id: str, run_id: str) -> None:
+        """Delete a run, so that another one may have its id."""
+        self._api("DELETE", f"/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}")
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """The state of a run: queued, running, success or failed."""
@@ -252,6 +295,19 @@ class LocalAirflow:
                     found.append(process)
         return found
 
+    def kill_task(self, task_instance: TaskInstance) -> bool:
+        """
+        Kill the process that executes a task instance, with SIGKILL; its supervisor lives on.
+
+        :return: whether there was one.
+        """
+        for process in self.processes_of(task_instance):
+            with contextlib.suppress(psutil.Error):
+                if " ".join(process.cmdline()).strip() == f"airflow worker -- {task_instance.id}":
+                    process.kill()
+                    return True
+        return False
+
     def query(self, statement: str, *parameters: str | int) -> list[tuple[Any, ...]]:
         """Read Airflow's database."""
         with contextlib.closing(sqlite3.connect(f"file:{self.home / 'airflow.db'}?mode=ro", uri=True)) as database:
@@ -281,7 +337,8 @@ class LocalAirflow:
         while True:
             self._check_components()
             with contextlib.suppress(OSError, ValueError):
-                health = self._api("GET", "/monitor/health")
+                with urllib.request.urlopen(f"{self.url}/api/v2/monitor/health", timeout=30) as answer:
+                    health = json.load(answer)
                 if all(health[name]["status"] == "healthy" for name in ("scheduler", "triggerer", "dag_processor")):
                     return
             if time.monotonic() > deadline:
@@ -297,18 +354,28 @@ class LocalAirflow:
         return "\n".join(self.log_file(component).read_text(errors="replace").splitlines()[-20:])
 
     def _api(self, method: str, path: str, body: Any = None) -> Any:
-        headers = {"Content-Type": "application/json"}
-        if path != "/monitor/health":
-            with urllib.request.urlopen(f"{self.url}/auth/token", timeout=30) as answer:
-                headers["Authorization"] = f"Bearer {json.load(answer)['access_token']}"
-        request = urllib.request.Request(
-            f"{self.url}/api/v2{path}",
-            method=method,
-            headers=headers,
-            data=None if body is None else json.dumps(body).encode(),
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        """Call Airflow's API, again when Airflow itself cannot answer."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.url}/auth/token", timeout=30) as answer:
+                    token = json.load(answer)["access_token"]
+                request = urllib.request.Request(
+                    f"{self.url}/api/v2{path}",
+                    method=method,
+                    headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+                    data=None if body is None else json.dumps(body).encode(),
+                )
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return json.loads(answer.read() or "null")
+            except OSError as error:
+                if getattr(error, "code", 500) < 500 or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.5)
+
+    def _database_url(self, seconds: int) -> str:
+        """The database, and how many seconds to wait while somebody else writes to it."""
+        return f"sqlite:///{self.home / 'airflow.db'}?timeout={seconds}"
 
 
 def _free_ports(count: int) -> list[int]:

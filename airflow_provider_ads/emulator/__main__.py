@@ -39,6 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         default="us-west-2",
         help="the Migration Hub home region; '' means not set (default: %(default)s)",
     )
+    parser.add_argument(
+        "--token-seconds", type=float, help="seconds for which a client request token is known (default: for ever)"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
@@ -52,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
             public_url=options.public_url,
             import_seconds=options.import_seconds,
             home_region=options.home_region or None,
+            token_seconds=options.token_seconds,
         )
         emulator.start()
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
@@ -9,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from threading import Event, Lock
-from typing import Any
+from typing import Any, NoReturn
 
 from werkzeug.wrappers import Request, Response
 
@@ -40,7 +41,8 @@ _CONTROLS = {
     "GET /_ads/iam-actions": "the number of requests by the IAM action that they need",
     "GET /_ads/import-tasks": "the import tasks of every region, oldest first",
     "POST /_ads/faults": "show a fault: a JSON object of the arguments of AdsEmulator.inject",
-    "DELETE /_ads/faults": "remove all faults",
+    "DELETE /_ads/faults": "remove all faults, and let go the answers that are held back",
+    "GET /_ads/held": "the number of answers that are held back now",
 }
 
 
@@ -61,7 +63,7 @@ class Application:
         inject: Callable[..., None],
         moto: Callable[[dict[str, Any], Any], Iterable[bytes]],
     ) -> None:
-        self.stopping = Event()
+        self._stopping = Event()
         self._operations: dict[str, Operation] = {
             "DescribeImportTasks": tasks.describe_import_tasks,
             "GetHomeRegion": tasks.get_home_region,
@@ -108,6 +110,11 @@ class Application:
             self._calls.clear()
             self._iam_actions.clear()
 
+    def stop(self) -> None:
+        """End the waits of calls that are delayed or held back; the connections of the latter are closed."""
+        self._stopping.set()
+        self._faults.close()
+
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
         request = Request(environ)
@@ -128,26 +135,32 @@ class Application:
             # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsmigrationhub.html
             self._iam_actions[f"{SERVICES[target_prefix].signing_name}:{operation}"] += 1
         body = request.get_data()
+        effect = self._faults.strike(operation)
+        if effect.delay:
+            _log.info("%s: delayed by %g s, as injected", operation, effect.delay)
+            self._stopping.wait(effect.delay)
+        if effect.drop:
+            _log.info("%s: connection dropped, as injected", operation)
+            _hang_up(request)
         try:
-            effect = self._faults.strike(operation)
-            if effect.delay:
-                _log.info("%s: delayed by %g s, as injected", operation, effect.delay)
-                self.stopping.wait(effect.delay)
-            if effect.drop:
-                _log.info("%s: connection dropped, as injected", operation)
-                request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-                raise ConnectionAbortedError("injected into the emulator")
             if effect.error is not None:
                 raise effect.error
-            return json_response(self._perform(request, body, target_prefix, operation))
+            answer = json_response(self._perform(request, body, target_prefix, operation))
         except ServiceError as error:
             _log.info("%s: %s", operation, error)
-            return error_response(error)
-        except ConnectionError:
-            raise
+            answer = error_response(error)
         except Exception:
             _log.exception("%s broke down", operation)
-            return error_response(ServiceError("ServerInternalErrorException", "The emulator broke down."))
+            answer = error_response(ServiceError("ServerInternalErrorException", "The emulator broke down."))
+        if effect.lose:
+            _log.info("%s: answer lost, as injected", operation)
+            _hang_up(request)
+        if effect.release is not None:
+            _log.info("%s: answer held back, as injected", operation)
+            self._faults.hold(effect.release)
+            if self._stopping.is_set():
+                _hang_up(request)
+        return answer
 
     def _perform(self, request: Request, body: bytes, target_prefix: str, operation: str) -> dict[str, Any]:
         if operation not in self._operations or operation not in SERVICES[target_prefix].operation_names:
@@ -181,11 +194,20 @@ class Application:
                     content, status = {"message": str(error)}, 400
             case "DELETE /_ads/faults":
                 self._faults.clear()
+            case "GET /_ads/held":
+                content = self._faults.held()
             case _:
                 content, status = {"message": f"The emulator does not know {asked}."}, 404
         if content is None:
             return Response(status=204)
         return Response(to_json(content), status, content_type="application/json")
+
+
+def _hang_up(request: Request) -> NoReturn:
+    """Close the connection without an answer."""
+    with contextlib.suppress(OSError):  # the client has closed it already
+        request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    raise ConnectionAbortedError("injected into the emulator")
 
 
 def _expired(request: Request) -> Response | None:

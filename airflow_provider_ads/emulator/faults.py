@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass
-from threading import Lock
+from threading import Event, Lock
 
 from airflow_provider_ads.emulator.arguments import is_number
 from airflow_provider_ads.emulator.errors import HTTP_STATUS, ServiceError
@@ -69,14 +69,14 @@ class Fault:
                     raise ValueError(f"{name} is {what}, not {value!r}.")
 
     def _check_error(self) -> None:
-        if self.kind in ("drop", "latency", "refuse"):
+        if self.kind in ("drop", "hold", "latency", "lose", "refuse"):
             if self.status is not None or self.message is not None:
                 raise ValueError(f"status and message belong to an error code, not to {self.kind!r}.")
         elif self.status is None:
             if self.kind not in HTTP_STATUS:
                 raise ValueError(
-                    f"{self.kind!r} is not 'drop', 'latency' or 'refuse', and an error code needs its HTTP "
-                    f"status, except {', '.join(sorted(HTTP_STATUS))}."
+                    f"{self.kind!r} is not 'drop', 'hold', 'latency', 'lose' or 'refuse', and an error code needs "
+                    f"its HTTP status, except {', '.join(sorted(HTTP_STATUS))}."
                 )
         elif not 400 <= self.status <= 599:
             raise ValueError(f"The status of an error is 400 to 599, not {self.status}.")
@@ -96,13 +96,17 @@ class Effect:
     What is to be done to one call.
 
     :param delay: seconds to wait first.
-    :param drop: whether to close the connection without an answer.
-    :param error: the error to answer with.
+    :param drop: whether to close the connection instead of doing the call.
+    :param error: the error to answer with instead of doing the call.
+    :param lose: whether to close the connection instead of answering.
+    :param release: set when the answer may be sent; None: it is not held back.
     """
 
     delay: float = 0.0
     drop: bool = False
     error: ServiceError | None = None
+    lose: bool = False
+    release: Event | None = None
 
 
 @dataclass
@@ -124,6 +128,8 @@ class Faults:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self._injected: list[_Injected] = []
+        self._held = 0
+        self._release = Event()
         self._lock = Lock()
 
     def add(self, fault: Fault) -> None:
@@ -137,9 +143,38 @@ class Faults:
             self._injected.append(_Injected(fault, ends, fault.calls))
 
     def clear(self) -> None:
-        """Remove all faults."""
+        """Remove all faults, and let go the answers that are held back."""
         with self._lock:
             self._injected.clear()
+            self._held = 0
+            self._release.set()
+            self._release = Event()
+
+    def close(self) -> None:
+        """Let go the answers that are held back, and hold none from now on."""
+        with self._lock:
+            self._held = 0
+            self._release.set()
+
+    def held(self) -> int:
+        """
+        Count the answers that are held back now.
+
+        :return: their number.
+        """
+        with self._lock:
+            return self._held
+
+    def hold(self, release: Event) -> None:
+        """
+        Hold an answer back; not if the faults were cleared since the call met its fault.
+
+        :param release: :attr:`Effect.release` of the call.
+        """
+        with self._lock:
+            if not release.is_set():
+                self._held += 1
+        release.wait()
 
     def strike(self, operation: str) -> Effect:
         """
@@ -165,6 +200,10 @@ class Faults:
                     continue
                 if fault.kind == "drop":
                     effect.drop = True
+                elif fault.kind == "lose":
+                    effect.lose = True
+                elif fault.kind == "hold":
+                    effect.release = self._release
                 else:
                     message = fault.message or f"{fault.kind}, injected into the emulator."
                     effect.error = ServiceError(fault.kind, message, fault.status)

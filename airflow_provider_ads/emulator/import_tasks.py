@@ -7,7 +7,7 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Condition
 from typing import Any, cast
@@ -41,11 +41,13 @@ class ImportTask:
     :param region: the region that holds it.
     :param fields: its fields that are set, by their names in the API.
     :param has_archive: whether an error archive was written for it.
+    :param made: when it was made, by the monotonic clock.
     """
 
     region: str
     fields: dict[str, Any]
     has_archive: bool = False
+    made: float = field(default_factory=time.monotonic)
 
     @property
     def id(self) -> str:
@@ -67,10 +69,18 @@ class ImportTasks:
     :param home_region: the Migration Hub home region; None: not set.
     :param import_seconds: seconds that each import takes.
     :param archive_url: makes a link to the error archive of the task with this id.
-    :raises ValueError: if ``import_seconds`` is not a finite number of 0 or more.
+    :param token_seconds: seconds after its use for which a client request token is known; None: for ever.
+    :raises ValueError: if ``import_seconds`` or ``token_seconds`` is not a finite number of 0 or more.
     """
 
-    def __init__(self, *, home_region: str | None, import_seconds: float, archive_url: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        *,
+        home_region: str | None,
+        import_seconds: float,
+        archive_url: Callable[[str], str],
+        token_seconds: float | None = None,
+    ) -> None:
         self.home_region = home_region
         self._archive_url = archive_url
         self._tasks: list[ImportTask] = []
@@ -78,6 +88,7 @@ class ImportTasks:
         self._closed = False
         self._changed = Condition()
         self.import_seconds = import_seconds
+        self.token_seconds = token_seconds
 
     @property
     def import_seconds(self) -> float:
@@ -91,6 +102,17 @@ class ImportTasks:
         with self._changed:
             self._import_seconds = seconds
             self._changed.notify_all()
+
+    @property
+    def token_seconds(self) -> float | None:
+        """Seconds after its use for which a client request token is known; None: for ever."""
+        return self._token_seconds
+
+    @token_seconds.setter
+    def token_seconds(self, seconds: float | None) -> None:
+        if seconds is not None and (not is_number(seconds) or seconds < 0):
+            raise ValueError(f"token_seconds is None or a finite number of 0 or more, not {seconds!r}.")
+        self._token_seconds = seconds
 
     # -- the operations --------------------------------------------------------------------------------------
 
@@ -113,7 +135,8 @@ class ImportTasks:
         https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html
         Imports belong in the home region:
         https://docs.aws.amazon.com/migrationhub-home-region/latest/APIReference/Welcome.html
-        The emulator's own choice: a token is known for ever, in its region; the home region is checked first.
+        AWS does not document how long a token is known. The emulator's own choice: in its region, for
+        :attr:`token_seconds` from when its task was made; the home region is checked first.
 
         :return: the answer.
         :raises ServiceError: ``HomeRegionNotSetException`` or ``ResourceInUseException``.
@@ -126,8 +149,8 @@ class ImportTasks:
                     f"The home region {where}; StartImportTask was called in {region}.",
                 )
             token = parameters.get("clientRequestToken")
-            for task in self._tasks:
-                if token is not None and (task.region, task.fields["clientRequestToken"]) == (region, token):
+            for task in reversed(self._tasks):  # a token that was forgotten and used again is its last task's
+                if token is not None and self._known_token(task) == (region, token):
                     if any(task.fields[field] != parameters[field] for field in ("name", "importUrl")):
                         raise ServiceError(
                             "ResourceInUseException",
@@ -267,6 +290,11 @@ class ImportTasks:
         task = ImportTask(region, {**defaults, **fields})
         self._tasks.append(task)
         return task
+
+    def _known_token(self, task: ImportTask) -> tuple[str, str] | None:
+        if self._token_seconds is not None and time.monotonic() - task.made >= self._token_seconds:
+            return None
+        return task.region, task.fields["clientRequestToken"]
 
     def _describe(self, task: ImportTask) -> dict[str, Any]:
         """

@@ -71,7 +71,9 @@ class AdsEmulator:
     :param server_quota: servers that the account may hold from imports, by default as many as on AWS.
     :param archive_link_seconds: seconds that a link to an error archive is good for; AWS tells no number.
     :param seed: makes faults with a share strike the same calls each time.
-    :raises ValueError: if ``public_url`` or ``import_seconds`` makes no sense.
+    :param token_seconds: seconds after its use for which a client request token is known; None: for ever, which
+        is the emulator's own choice: AWS documents no time.
+    :raises ValueError: if ``public_url``, ``import_seconds`` or ``token_seconds`` makes no sense.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class AdsEmulator:
         server_quota: int = limits.IMPORTED_SERVERS_PER_ACCOUNT,
         archive_link_seconds: int = 3600,
         seed: int = 0,
+        token_seconds: float | None = None,
     ) -> None:
         if public_url is not None:
             public_url = public_url.rstrip("/")
@@ -95,7 +98,12 @@ class AdsEmulator:
         self._record_quota = record_quota
         self._server_quota = server_quota
         self._archive_link_seconds = archive_link_seconds
-        self._tasks = ImportTasks(home_region=home_region, import_seconds=import_seconds, archive_url=self._archive_url)
+        self._tasks = ImportTasks(
+            home_region=home_region,
+            import_seconds=import_seconds,
+            archive_url=self._archive_url,
+            token_seconds=token_seconds,
+        )
         self._faults = Faults(seed)
         self._application = Application(self._tasks, self._faults, self.inject, _moto)
         self._server = PortServer(host, port, self._answer)
@@ -120,7 +128,7 @@ class AdsEmulator:
             started.callback(self._inner_server.stop)
             self._server.start()
             started.callback(self._server.stop)
-            started.callback(self._application.stopping.set)
+            started.callback(self._application.stop)
             self._storage = Storage(
                 f"http://127.0.0.1:{self._inner_server.port}",
                 self.endpoint_url,
@@ -200,6 +208,21 @@ class AdsEmulator:
     def import_seconds(self, seconds: float) -> None:
         self._tasks.import_seconds = seconds
 
+    @property
+    def token_seconds(self) -> float | None:
+        """
+        Seconds after its use for which a client request token is known; None: for ever.
+
+        They count from when the import was started, and a start that returns the same task again does not
+        prolong them. After them a start with the same token starts another import; the task of the first one
+        keeps its token. A change also concerns tokens that were used before.
+        """
+        return self._tasks.token_seconds
+
+    @token_seconds.setter
+    def token_seconds(self, seconds: float | None) -> None:
+        self._tasks.token_seconds = seconds
+
     def inject(
         self,
         fault: str,
@@ -216,15 +239,19 @@ class AdsEmulator:
         Show a fault to callers of ADS and Migration Hub Config; S3 and STS have none.
 
         Without ``calls`` and ``seconds`` a fault lasts until :meth:`clear_faults`. Latencies add up; of other
-        faults the one that was injected first is shown. A call that met a fault does nothing else.
+        faults the one that was injected first is shown. Only calls that met nothing but ``hold``, ``latency`` and
+        ``lose`` are done.
 
         :param fault: an error code such as ``ThrottlingException``; ``drop``: the connection is closed
-            without an answer; ``latency``: the answer comes late; ``refuse``: nothing listens on the port, for
-            S3 and STS neither, and open connections are closed.
+            without an answer; ``hold``: the call is done, and its answer, maybe an error, is held back until
+            :meth:`clear_faults`, or until the emulator stops, which closes the connection; ``latency``: the
+            answer comes late; ``lose``: the call is done, and then the connection is closed without an answer;
+            ``refuse``: nothing listens on the port, for S3 and STS neither, and open connections are closed.
         :param operation: the only operation that shows it, such as ``DescribeImportTasks``.
         :param calls: the number of calls that meet it.
         :param share: the share of the calls that meet it, more than 0 and at most 1.
-        :param seconds: the time that it lasts, in seconds; ``refuse`` needs it, and takes nothing else.
+        :param seconds: the time that it lasts, in seconds; ``refuse`` needs it, and takes nothing else. What
+            ``hold`` holds back stays so after it.
         :param delay: by how many seconds a ``latency`` delays the answer.
         :param status: the HTTP status of the error; needed for a code that the emulator does not know.
         :param message: the message of the error.
@@ -247,8 +274,18 @@ class AdsEmulator:
         _log.info("Injected: %s", injected)
 
     def clear_faults(self) -> None:
-        """Remove all faults; a port that is closed opens at its time."""
+        """Remove all faults, and let go the answers that are held back; a port that is closed opens at its time."""
         self._faults.clear()
+
+    def held(self) -> int:
+        """
+        Count the answers that are held back now: those calls are done.
+
+        An answer counts from when its call is done until :meth:`clear_faults`, even if its client is gone.
+
+        :return: number of answers.
+        """
+        return self._faults.held()
 
     def upload(self, import_url: str, content: str | bytes) -> str:
         """

@@ -33,6 +33,18 @@ try:
 except ImportError:
     from airflow.exceptions import AirflowRescheduleException, TaskDeferred  # type: ignore[no-redef]
 
+__all__ = [
+    "TRIGGER_CRASHED",
+    "TRIGGER_TIMED_OUT",
+    "Run",
+    "TaskDeferred",
+    "at_the_second_look",
+    "context_of",
+    "only_event",
+    "run_task",
+    "through_database",
+]
+
 TRIGGER_CRASHED = {"error": "Trigger failure", "traceback": ["Traceback (most recent call last):", "boom"]}
 TRIGGER_TIMED_OUT = {"error": "Trigger timeout" if AIRFLOW_V_3_0_PLUS else "Trigger/execution timeout"}
 
@@ -64,25 +76,39 @@ class Run:
     events: list[Any] = field(default_factory=list)
 
 
-def context_of(task: Any, run: Run | None = None) -> dict[str, Any]:
-    """The part of a task's context that the operators and sensors use."""
+def context_of(
+    task: Any, run: Run | None = None, run_started: datetime | None = None, **ti_fields: Any
+) -> dict[str, Any]:
+    """
+    The part of a task's context that the operators and sensors use.
+
+    :param run: where XComs and the like go.
+    :param run_started: when the Dag run has started; None for a run of its own.
+    :param ti_fields: what the task instance has else than others.
+    """
     run = run or Run()
 
     def xcom_push(key: str, value: Any, **_: Any) -> None:
         links = {link.key for link in task.operator_extra_links}
         (run.links if key in links else run.xcoms)[key] = json.loads(json.dumps(value))
 
-    ti = SimpleNamespace(
-        dag_id="dag",
-        task_id=task.task_id,
-        run_id="run",
-        map_index=-1,
-        max_tries=task.retries,
-        start_date=datetime.now(UTC),
-        task=task,
-        xcom_push=xcom_push,
-    )
-    return {"ti": ti, "task": task, "outlet_events": run.outlet_events}
+    ti = {
+        "dag_id": "dag",
+        "task_id": task.task_id,
+        "run_id": "run",
+        "map_index": -1,
+        "try_number": 1,
+        "max_tries": task.retries,
+        "start_date": datetime.now(UTC),
+        "task": task,
+        "xcom_push": xcom_push,
+    }
+    return {
+        "dag_run": SimpleNamespace(start_date=run_started or datetime.now(UTC)),
+        "outlet_events": run.outlet_events,
+        "task": task,
+        "ti": SimpleNamespace(**{**ti, **ti_fields}),
+    }
 
 
 def run_task(
@@ -91,6 +117,8 @@ def run_task(
     deferral_failure: dict[str, Any] | None = None,
     on_event: Callable[[Any], Any] = lambda event: event,
     start_date: datetime | None = None,
+    run_started: datetime | None = None,
+    **ti_fields: Any,
 ) -> Run:
     """
     Execute a task, reschedule it, defer it and resume it until it has ended.
@@ -99,8 +127,11 @@ def run_task(
     :param deferral_failure: what Airflow passes on instead of an event when a trigger crashed or timed out.
     :param on_event: replaces an event on its way to the worker.
     :param start_date: when Airflow first started the task; None for now.
+    :param run_started: when the Dag run has started; None for a run of its own.
+    :param ti_fields: what the task instance has else than others, ``try_number`` for example.
     """
     run = Run()
+    run_started = run_started or datetime.now(UTC)
     first_reschedule: list[datetime] = []
     if not AIRFLOW_V_3_0_PLUS:
         # Airflow 2 reads this date from its database.
@@ -113,7 +144,7 @@ def run_task(
     while True:
         # Each execution is a process of its own and knows nothing of the one before.
         process = copy.copy(task)
-        context = context_of(process, run)
+        context = context_of(process, run, run_started, **ti_fields)
         context["ti"].start_date = start_date or context["ti"].start_date
         context["ti"].get_first_reschedule_date = lambda _: first_reschedule[0] if first_reschedule else None
         started = datetime.now(UTC)

@@ -6,12 +6,15 @@ import gc
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from airflow_provider_ads import hooks, polling, triggers
 from airflow_provider_ads.emulator import AdsEmulator
 
 # What Airflow and botocore have loaded by now stays; to look through it for garbage takes longer than the tests.
 gc.freeze()
+
+settings.register_profile("chaos", max_examples=500)
 
 
 @pytest.fixture

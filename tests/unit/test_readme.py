@@ -38,8 +38,11 @@ def test_the_table_of_errors_has_the_codes_that_there_is_advice_for() -> None:
     codes, _, own = section("Errors, and what to do").partition("The rest is this provider's own")
     rows = re.findall(r"^\| (`.+?`) \|", codes, re.MULTILINE)
     assert sorted(code for row in rows for code in re.findall(r"`(\w+)`", row)) == sorted(exceptions._ADVICE)
-    for name in re.findall(r"^\| `(\w+)` \|", own, re.MULTILINE):
-        assert name == "ValueError" or issubclass(getattr(exceptions, name), exceptions.AdsError)
+    assert {name for name in exceptions.__all__ if name[0].isupper() and not name.isupper()} == {
+        "AdsError",
+        "AdsCallError",
+        *(name for name in re.findall(r"`(\w+)`", own) if hasattr(exceptions, name) and name.startswith("Import")),
+    }
 
 
 def test_the_table_of_classes_names_what_there_is() -> None:

@@ -270,6 +270,15 @@ class TestCancel:
         assert closed.is_set()
 
 
+class TestKill:
+    async def test_says_that_the_imports_go_on_and_calls_nobody(
+        self, aws_default: AdsEmulator, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        await trigger_for(ID).on_kill()
+        assert f"{ID}: going on at AWS, which cannot cancel imports" in capsys.readouterr().out
+        assert not aws_default.calls()
+
+
 class TestLog:
     async def test_has_a_line_for_a_change_and_none_for_another_look(
         self, aws_default: AdsEmulator, capsys: pytest.CaptureFixture[str]

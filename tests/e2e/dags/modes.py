@@ -30,7 +30,7 @@ SENSORS: dict[str, dict[str, Any]] = {
     "time_runs_out": {"timeout": timedelta(seconds=8)},
     "outage_soft_fail": {
         "soft_fail": True,
-        "timeout": timedelta(seconds=8),
+        "timeout": timedelta(seconds=30),
         "aws_conn_id": "aws_throttled",
         "botocore_config": {"retries": {"total_max_attempts": 1}},
     },

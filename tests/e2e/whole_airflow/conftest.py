@@ -82,7 +82,6 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, aws: dict[str, AdsEmulator
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         # For the trigger that crashes: the triggerer does not import from the folder of Dags.
         "PYTHONPATH": str(ROOT),
-        "IMPORT_URL": "s3://inventory/good.csv",
     }
     with LocalAirflow(folder / "airflow", dags, environment) as running:
         yield running
@@ -111,18 +110,25 @@ def secrets_in_database() -> set[str]:
 
 
 @pytest.fixture(scope="session")
-def finished(airflow: LocalAirflow, runs: Runs, secrets_in_database: set[str]) -> dict[str, Run]:
+def finished(
+    airflow: LocalAirflow, runs: Runs, aws: dict[str, AdsEmulator], secrets_in_database: set[str]
+) -> dict[str, Run]:
     """The runs, by Dag, of Dags that can run side by side."""
 
     def scan(run_id: str, task_instances: list[TaskInstance]) -> None:
         # All the time, because what is written for a trigger is gone when the trigger is.
-        secrets_in_database.update(places_of(SECRETS, database_texts(airflow)))
+        secrets_in_database.update(places_of([*SECRETS, *tokens_of(aws)], database_texts(airflow)))
 
     dags = ["connection_region_and_role", "default_deferrable", "example_ads_check_connection", "one_wait_for_each"]
     with ThreadPoolExecutor(len(dags) + 1) as pool:
         jobs = {dag: pool.submit(runs.run, dag) for dag in dags}
         jobs["outcomes"] = pool.submit(runs.run, "outcomes", while_running=scan)
     return {dag: job.result() for dag, job in jobs.items()}
+
+
+def tokens_of(aws: dict[str, AdsEmulator]) -> list[str]:
+    """The client request tokens that the tasks have sent, derived ones too."""
+    return [task["clientRequestToken"] for ads in aws.values() for task in ads.import_tasks()]
 
 
 def changed(connection: str, extra: dict[str, Any] | None = None, **fields: Any) -> str:

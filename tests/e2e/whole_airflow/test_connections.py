@@ -1,4 +1,4 @@
-"""The settings of a task reach every client that is made for it, on workers and in the triggerer."""
+"""Connection, region and role of a task reach every client that is made for it, on workers and in the triggerer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ def test_connection_region_and_role(finished: dict[str, Run], aws: dict[str, Ads
     assert run.events("wait") == ["running", "deferred", "running", "success"]
     ads = aws["aws_role"]
     assert [task["status"] for task in ads.import_tasks()] == ["IMPORT_COMPLETE"]
-    # The check, the upload, the start, the first look of the sensor, and the triggerer.
-    assert ads.iam_actions()["sts:AssumeRole"] >= 5
+    # The check twice, the upload, the start, the first look of the sensor, and the triggerer.
+    assert ads.iam_actions()["sts:AssumeRole"] == 6
     assert "eu-west-1, the account's Migration Hub home region" in run.xcom("check")

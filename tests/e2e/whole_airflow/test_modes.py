@@ -26,15 +26,17 @@ class Row:
     """
     A row of the table of modes.
 
+    :param state: how the task ends in every mode.
     :param status: what the import becomes while it is waited for.
     :param fault: what AWS answers from then on.
-    :param state: how the task ends in every mode.
+    :param connection: the connection of the row's tasks.
     :param tries: how often it was tried.
     """
 
     state: str
     status: str | None = None
     fault: str | None = None
+    connection: str = "aws_default"
     tries: int = 1
 
 
@@ -46,8 +48,8 @@ SENSORS = {
     "deleted_soft_fail": Row("skipped", status="DELETE_COMPLETE"),
     "unknown_status_soft_fail": Row("failed", status="IMPORT_OF_THE_FUTURE", tries=2),
     "time_runs_out": Row("failed"),
-    "outage_soft_fail": Row("skipped", fault="ThrottlingException"),
-    "refused_soft_fail": Row("failed", fault="AuthorizationErrorException", tries=2),
+    "outage_soft_fail": Row("skipped", fault="ThrottlingException", connection="aws_throttled"),
+    "refused_soft_fail": Row("failed", fault="AuthorizationErrorException", connection="aws_refused", tries=2),
     "crash_soft_fail": Row("failed", tries=2),
 }
 
@@ -76,6 +78,8 @@ def test_every_end_is_the_same_in_every_mode(
         for task in run.task_instances:
             assert (task.state, task.try_number) == (row.state, row.tries), f"{name} {task.task_id}"
         assert "deferred" in run.events("deferrable"), name
+        if row.fault == "ThrottlingException":
+            assert all("Looking again soon" in run.log(mode) for mode in WAITING)
     assert Counter(
         task["name"].rpartition("-manual__")[0]
         for task in aws["aws_slow"].import_tasks()
@@ -89,11 +93,7 @@ def in_order(run: Run) -> list[TaskInstance]:
 
 def run_sensors(name: str, row: Row, runs: Runs, aws: dict[str, AdsEmulator]) -> Run:
     """Run the sensors of a row, and let happen to the import of each what has to, once it waits."""
-    ads = aws[
-        {"ThrottlingException": "aws_throttled", "AuthorizationErrorException": "aws_refused"}.get(
-            str(row.fault), "aws_default"
-        )
-    ]
+    ads = aws[row.connection]
     ids: dict[str, str] = {}
     looks: Counter[str] = Counter()
 
@@ -106,14 +106,14 @@ def run_sensors(name: str, row: Row, runs: Runs, aws: dict[str, AdsEmulator]) ->
     def change(run_id: str, task_instances: list[TaskInstance]) -> None:
         for task in task_instances:
             looks[task.task_id] += task.state == WAITING[task.task_id]
-            if looks[task.task_id] == LOOKS:
-                looks[task.task_id] += 1
-                if row.status is not None:
-                    ads.update_import_task(ids[task.task_id], status=row.status)
-                if row.fault is not None:
-                    ads.inject(row.fault)
+            if row.status is not None and looks[task.task_id] >= LOOKS:
+                ads.update_import_task(ids[task.task_id], status=row.status)
+        # A fault is for all three of them, once they wait.
+        if row.fault is not None and all(looks[mode] >= LOOKS for mode in WAITING):
+            ads.clear_faults()
+            ads.inject(row.fault)
 
-    return runs.run(f"sensor_{name}", imports, change)
+    return runs.run(f"sensor_{name}", imports, change, seconds=400)
 
 
 def run_operators(name: str, row: Row, runs: Runs, ads: AdsEmulator) -> Run:
@@ -125,4 +125,4 @@ def run_operators(name: str, row: Row, runs: Runs, ads: AdsEmulator) -> Run:
             if task["name"].endswith(run_id) and task["status"] == "IMPORT_IN_PROGRESS" and age > LOOKS / 2:
                 ads.update_import_task(task["importTaskId"], status=row.status)
 
-    return runs.run(f"operator_{name}", while_running=change)
+    return runs.run(f"operator_{name}", while_running=change, seconds=400)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import dropwhile
 from threading import Event, Thread
+from typing import Any
 
 import psutil
 import pytest
@@ -19,21 +21,17 @@ def test_a_deferred_wait_holds_no_process(
     airflow: LocalAirflow, runs: Runs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     samples: list[int] = []
-    looks: Counter[str] = Counter()
 
     def sample(run_id: str, task_instances: list[TaskInstance]) -> None:
-        for task in task_instances:
-            if task.state == "deferred":
-                looks[task.id] += 1
-                # A worker says that it defers, and then its process ends: it gets two seconds for that.
-                if looks[task.id] > 4:
-                    samples.append(len(airflow.processes_of(task)))
+        samples.extend(len(airflow.processes_of(task)) for task in task_instances if task.state == "deferred")
 
-    assert runs.run("two_deferrals", while_running=sample).state == "success"
+    assert runs.run("one_wait", while_running=sample).state == "success"
     with capsys.disabled():
         print(f"\nprocesses of a deferred task, sampled every 0.5 s: {samples}")
-    assert len(samples) > 8
-    assert set(samples) == {0}
+    # A worker says that its task defers, and then its process ends.
+    waiting = list(dropwhile(bool, samples))
+    assert len(waiting) > 8
+    assert set(waiting) == {0}
 
 
 def test_twenty_imports_and_one_wait_take_22_worker_processes(
@@ -45,9 +43,13 @@ def test_twenty_imports_and_one_wait_take_22_worker_processes(
         if any((task.task_id, task.state) == ("wait", "deferred") for task in task_instances):
             ads.import_seconds = 0.01
 
+    def imports_that_last() -> dict[str, Any]:
+        ads.import_seconds = 3600
+        return {}
+
     with sampled_workers(airflow) as workers:
-        run = runs.run("one_wait_for_a_batch", while_running=end_the_imports_once_deferred)
-    ads.import_seconds = 3600
+        run = runs.run("one_wait_for_a_batch", imports_that_last, end_the_imports_once_deferred)
+    imports_that_last()
     tasks = {task.id: task.task_id for task in run.task_instances}
     processes = Counter(tasks[task_instance_id] for task_instance_id, _ in workers if task_instance_id in tasks)
     with capsys.disabled():

@@ -22,7 +22,9 @@ _session = botocore.session.Session()
 
 
 class MakeClient(Protocol):
-    def __call__(self, service: str, *, region: str = ..., emulator: AdsEmulator | None = ...) -> Any: ...
+    def __call__(
+        self, service: str, *, region: str = ..., emulator: AdsEmulator | None = ..., read_timeout: float = ...
+    ) -> Any: ...
 
 
 @pytest.fixture
@@ -36,7 +38,9 @@ def client(request: pytest.FixtureRequest) -> Iterator[MakeClient]:
     """Make clients of the fixture ``ads`` or of another emulator, which do not retry."""
     clients = []
 
-    def make_client(service: str, *, region: str = HOME_REGION, emulator: AdsEmulator | None = None) -> Any:
+    def make_client(
+        service: str, *, region: str = HOME_REGION, emulator: AdsEmulator | None = None, read_timeout: float = 60
+    ) -> Any:
         emulator = emulator or request.getfixturevalue("ads")
         made = _session.create_client(
             service,
@@ -44,7 +48,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[MakeClient]:
             endpoint_url=emulator.endpoint_url,
             aws_access_key_id="user",
             aws_secret_access_key="secret",
-            config=Config(proxies={}, retries={"total_max_attempts": 1}),
+            config=Config(proxies={}, read_timeout=read_timeout, retries={"total_max_attempts": 1}),
         )
         clients.append(made)
         return made

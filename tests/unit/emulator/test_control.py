@@ -3,13 +3,14 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from airflow_provider_ads.emulator import AdsEmulator
-from tests.unit.emulator.conftest import end_refusal
+from tests.unit.emulator.conftest import end_refusal, wait_for
 
 
 def ask(ads: AdsEmulator, method: str, path: str, content: object = None) -> tuple[int, Any]:
@@ -69,6 +70,23 @@ def test_faults(ads: AdsEmulator, discovery: Any) -> None:
         discovery.describe_import_tasks()
     assert ask(ads, "DELETE", "/_ads/faults") == (204, None)
     discovery.describe_import_tasks()
+
+
+def test_answers_that_are_held_back(ads: AdsEmulator, discovery: Any) -> None:
+    assert ask(ads, "GET", "/_ads/held") == (200, 0)
+    assert ask(ads, "POST", "/_ads/faults", {"fault": "hold", "operation": "DescribeImportTasks"}) == (204, None)
+    with ThreadPoolExecutor() as pool:
+        held = pool.submit(discovery.describe_import_tasks)
+        wait_for(lambda: ask(ads, "GET", "/_ads/held") == (200, 1))
+        assert ask(ads, "DELETE", "/_ads/faults") == (204, None)
+        assert held.result()["tasks"] == []
+
+
+def test_answer_that_is_lost(ads: AdsEmulator, discovery: Any) -> None:
+    assert ask(ads, "POST", "/_ads/faults", {"fault": "lose", "calls": 1}) == (204, None)
+    with pytest.raises(ConnectionClosedError):
+        discovery.start_import_task(name="n", importUrl="s3://b/k")
+    assert [task["name"] for task in ask(ads, "GET", "/_ads/import-tasks")[1]] == ["n"]
 
 
 def test_refusal_spares_the_request_that_asks_for_it(ads: AdsEmulator) -> None:

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import math
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.emulator.errors import HTTP_STATUS
@@ -155,6 +158,161 @@ class TestDrop:
         assert any(message.startswith("Injected: Fault(kind='drop'") for message in caplog.messages)
 
 
+class TestLose:
+    def test_does_the_call_and_closes_the_connection(self, ads: AdsEmulator, discovery: Any) -> None:
+        parameters = {"name": "n", "importUrl": "s3://b/k", "clientRequestToken": "token"}
+        ads.inject("lose", operation="StartImportTask", calls=1)
+        with pytest.raises(ConnectionClosedError):
+            discovery.start_import_task(**parameters)
+        (task,) = ads.import_tasks()
+        assert wait_for_import(discovery, task["importTaskId"])["status"] == "IMPORT_FAILED"
+        assert discovery.start_import_task(**parameters)["task"]["importTaskId"] == task["importTaskId"]
+        assert ads.calls()["StartImportTask"] == 2
+
+    def test_loses_errors_too(self, ads: AdsEmulator, discovery: Any) -> None:
+        ads.home_region = None
+        ads.inject("lose")
+        with pytest.raises(ConnectionClosedError):
+            discovery.start_import_task(name="n", importUrl="s3://b/k")
+        assert ads.import_tasks() == []
+
+    def test_goes_together_with_latency(self, ads: AdsEmulator, describe: Any) -> None:
+        ads.inject("latency", delay=0.2)
+        ads.inject("lose")
+        started = time.monotonic()
+        with pytest.raises(ConnectionClosedError):
+            describe()
+        assert time.monotonic() - started >= 0.2
+
+    def test_is_logged(self, ads: AdsEmulator, describe: Any, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO")
+        ads.inject("lose", share=1)
+        with pytest.raises(ConnectionClosedError):
+            describe()
+        assert caplog.messages[-2:] == [
+            "DescribeImportTasks in us-west-2",
+            "DescribeImportTasks: answer lost, as injected",
+        ]
+
+
+class TestHold:
+    def test_does_the_call_and_answers_when_faults_are_cleared(self, ads: AdsEmulator, discovery: Any) -> None:
+        parameters = {"name": "n", "importUrl": "s3://b/k", "clientRequestToken": "token"}
+        ads.inject("hold", operation="StartImportTask", calls=1)
+        with ThreadPoolExecutor() as pool:
+            first = pool.submit(discovery.start_import_task, **parameters)
+            wait_for(ads.held)
+            (task,) = ads.import_tasks()
+            assert wait_for_import(discovery, task["importTaskId"])["status"] == "IMPORT_FAILED"
+            second = discovery.start_import_task(**parameters)["task"]
+            assert (ads.held(), first.done()) == (1, False)
+            ads.clear_faults()
+            assert ads.held() == 0
+            assert first.result()["task"]["importTaskId"] == second["importTaskId"] == task["importTaskId"]
+
+    def test_holds_every_call_until_cleared(self, ads: AdsEmulator, describe: Any) -> None:
+        with ThreadPoolExecutor() as pool:
+            for number in (2, 3):
+                ads.inject("hold")
+                held = [pool.submit(describe) for _ in range(number)]
+                wait_for(lambda: ads.held() == number)  # noqa: B023 - called at once
+                ads.clear_faults()
+                assert [each.result()["tasks"] for each in held] == [[]] * number
+
+    def test_answers_to_new_calls_once_its_time_is_over(
+        self, ads: AdsEmulator, describe: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = SimpleNamespace(monotonic=lambda: 0.0)
+        monkeypatch.setattr("airflow_provider_ads.emulator.faults.time", clock)
+        ads.inject("hold", seconds=1)
+        with ThreadPoolExecutor() as pool:
+            held = pool.submit(describe)
+            wait_for(ads.held)
+            clock.monotonic = lambda: 1.0
+            describe()
+            assert (ads.held(), held.done()) == (1, False)
+            ads.clear_faults()
+
+    def test_holds_errors_too(self, ads: AdsEmulator, discovery: Any) -> None:
+        ads.home_region = None
+        ads.inject("hold")
+        with ThreadPoolExecutor() as pool:
+            held = pool.submit(discovery.start_import_task, name="n", importUrl="s3://b/k")
+            wait_for(ads.held)
+            ads.clear_faults()
+            with pytest.raises(discovery.exceptions.HomeRegionNotSetException):
+                held.result()
+
+    def test_does_not_hold_a_delayed_call_after_it_was_cleared(
+        self, ads: AdsEmulator, describe: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        ads.inject("latency", delay=0.5)
+        ads.inject("hold")
+        with ThreadPoolExecutor() as pool:
+            delayed = pool.submit(describe)
+            wait_for(lambda: "DescribeImportTasks: delayed by 0.5 s, as injected" in caplog.messages)
+            ads.clear_faults()
+            assert delayed.result()["tasks"] == []
+        assert caplog.messages[-1] == "DescribeImportTasks: answer held back, as injected"
+        assert ads.held() == 0
+
+    def test_leaves_no_thread_for_clients_that_are_gone(
+        self, ads: AdsEmulator, client: MakeClient, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        before = set(threading.enumerate())
+        ads.inject("hold")
+        with pytest.raises(ReadTimeoutError):
+            client("discovery", read_timeout=0.1).describe_import_tasks()
+        hold_and_reset(ads)
+        wait_for(lambda: ads.held() == 2)
+        assert len(set(threading.enumerate()) - before) == 2
+        ads.clear_faults()
+        wait_for(lambda: set(threading.enumerate()) == before)
+        assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+    def test_ends_with_the_emulator(self, client: MakeClient, caplog: pytest.LogCaptureFixture) -> None:
+        before = set(threading.enumerate())
+        with ThreadPoolExecutor() as pool:
+            with AdsEmulator() as ads:
+                ads.inject("hold")
+                held = pool.submit(client("discovery", emulator=ads).describe_import_tasks)
+                hold_and_reset(ads)
+                wait_for(lambda: ads.held() == 2)
+            with pytest.raises(ConnectionClosedError):
+                held.result()
+        assert ads.held() == 0
+        assert set(threading.enumerate()) == before
+        assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+    def test_holds_nothing_while_the_emulator_stops(self, client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        close = PortServer._close
+
+        def call_and_close(server: PortServer) -> None:
+            monkeypatch.undo()
+            ads.inject("hold")
+            with pytest.raises(ConnectionClosedError):
+                discovery.describe_import_tasks()
+            close(server)
+
+        monkeypatch.setattr(PortServer, "_close", call_and_close)
+        with AdsEmulator() as ads:
+            discovery = client("discovery", emulator=ads, read_timeout=10)
+            discovery.describe_import_tasks()
+
+
+def hold_and_reset(ads: AdsEmulator) -> None:
+    """Call, and reset the connection once the answer is held back."""
+    held = ads.held()
+    with socket.create_connection(("127.0.0.1", urlsplit(ads.endpoint_url).port)) as connection:
+        connection.sendall(
+            b"POST / HTTP/1.1\r\nX-Amz-Target: AWSPoseidonService_V2015_11_01.DescribeImportTasks\r\n"
+            b"Content-Length: 0\r\n\r\n"
+        )
+        wait_for(lambda: ads.held() > held)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
 class TestLatency:
     def test_delays_the_answer(self, ads: AdsEmulator, describe: Any) -> None:
         ads.inject("latency", delay=0.3, calls=1)
@@ -283,6 +441,9 @@ class TestRefuse:
         ({"fault": "latency", "delay": 0}, "delay is more than 0, not 0"),
         ({"fault": "latency", "delay": 1, "status": 500}, "belong to an error code, not to 'latency'"),
         ({"fault": "drop", "message": "gone"}, "belong to an error code, not to 'drop'"),
+        ({"fault": "hold", "message": "gone"}, "belong to an error code, not to 'hold'"),
+        ({"fault": "lose", "status": 500}, "belong to an error code, not to 'lose'"),
+        ({"fault": "hold", "delay": 1}, "'latency' needs a delay"),
         ({"fault": 5}, "kind of a fault is a string, not 5"),
         ({"fault": None, "status": 500}, "kind of a fault is a string, not None"),
         ({"fault": "ThrottlingException", "operation": ["x"]}, "operation is a string, not"),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -73,6 +75,47 @@ class TestToken:
         import_task_id = ads.add_import_task(name="n", importUrl="s3://b/k", clientRequestToken="token")
         task = discovery.start_import_task(name="n", importUrl="s3://b/k", clientRequestToken="token")["task"]
         assert task["importTaskId"] == import_task_id
+
+
+class TestTokenSeconds:
+    @pytest.fixture
+    def start(self, discovery: Any) -> Callable[[], str]:
+        parameters = {"name": "n", "importUrl": "s3://b/k", "clientRequestToken": "token"}
+        return lambda: str(discovery.start_import_task(**parameters)["task"]["importTaskId"])
+
+    def test_token_is_forgotten_after_them(self, client: MakeClient) -> None:
+        with AdsEmulator(import_seconds=3600, token_seconds=0.2) as ads:
+            discovery = client("discovery", emulator=ads)
+            for import_url in ("s3://b/first", "s3://b/second"):
+                discovery.start_import_task(name="n", importUrl=import_url, clientRequestToken="token")
+                time.sleep(0.2)
+            tasks = discovery.describe_import_tasks()["tasks"]
+            assert [(task["importUrl"], task["clientRequestToken"]) for task in tasks] == [
+                ("s3://b/first", "token"),
+                ("s3://b/second", "token"),
+            ]
+
+    def test_token_is_known_until_then(self, ads: AdsEmulator, start: Callable[[], str]) -> None:
+        ads.token_seconds = 3600
+        assert start() == start()
+
+    def test_known_token_is_not_known_for_longer_when_used_again(
+        self, ads: AdsEmulator, start: Callable[[], str]
+    ) -> None:
+        first = start()
+        time.sleep(0.5)
+        assert start() == first
+        ads.token_seconds = 0.5
+        assert start() != first
+
+    def test_can_be_changed(self, ads: AdsEmulator, start: Callable[[], str]) -> None:
+        first = start()
+        ads.token_seconds = 0
+        second = start()
+        assert second != first
+        ads.token_seconds = None
+        assert start() == second
+        assert len(ads.import_tasks()) == 2
 
 
 class TestHomeRegion:

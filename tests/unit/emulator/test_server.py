@@ -258,5 +258,15 @@ def test_import_seconds_that_cannot_be(seconds: Any) -> None:
     assert emulator.import_seconds == 1
 
 
+@pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, True, "1"])
+def test_token_seconds_that_cannot_be(seconds: Any) -> None:
+    with pytest.raises(ValueError, match="token_seconds is None or a finite number of 0 or more, not"):
+        AdsEmulator(token_seconds=seconds)
+    emulator = AdsEmulator()
+    with pytest.raises(ValueError, match="token_seconds is None or a finite number of 0 or more, not"):
+        emulator.token_seconds = seconds
+    assert emulator.token_seconds is None
+
+
 def test_unknown_path_is_moto_s_business(ads: AdsEmulator) -> None:
     assert b"Moto" in fetch(f"{ads.endpoint_url}/moto-api/")
