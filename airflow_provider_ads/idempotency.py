@@ -15,9 +15,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.discovery.import_task import (
+    DELETION_STATUSES,
+    IMPORT_FAILED_STATUSES,
+    ImportTask,
+    check_import_url,
+    check_name,
+)
+from airflow_provider_ads.hooks import AdsHook
 
 __all__ = ["Intention"]
+
+#: The statuses of an import that is of no use any more.
+_LOST_STATUSES = IMPORT_FAILED_STATUSES | DELETION_STATUSES
 
 
 @dataclass(frozen=True)
@@ -25,13 +35,18 @@ class Intention:
     """
     One import that somebody wants: what a task instance is to start until it is cleared.
 
-    An import that failed is followed by another one for the same intention: the next *generation*.
+    An import that is lost, because it failed or was deleted, is followed by another one for the same intention: the
+    next *generation*.
 
-    :param parts: what the tokens are derived from.
-    :param tries: how often the task was tried, this try included; there are no more generations than tries.
+    :param name: what to call the import.
+    :param import_url: the file.
+    :param task_instance: what tells the task instance, from one clear to the next, from all others.
+    :param tries: how often it was tried, this try included; there are no more generations than tries.
     """
 
-    parts: tuple[str | int, ...]
+    name: str
+    import_url: str
+    task_instance: tuple[str | float, ...]
     tries: int
 
     @classmethod
@@ -45,15 +60,17 @@ class Intention:
         :param import_url: the rendered URL of the file.
         :return: the intention; None if Airflow does not know when the Dag run has started, as without that date the
             same run of another Airflow on the same account could not be told apart.
+        :raises ValueError: the service would not take the name or the URL.
         """
+        name, import_url = check_name(name), check_import_url(import_url)
         ti = context["ti"]
-        started = context["dag_run"].start_date
-        if started is None:
+        run_started = context["dag_run"].start_date
+        if run_started is None:
             return None
         # Constant over the retries of a task; a clear allows more tries, and is a new intention.
         epoch = ti.max_tries - retries
-        parts = (ti.dag_id, ti.run_id, started.timestamp(), ti.task_id, ti.map_index, name, import_url, epoch)
-        return cls(parts, ti.try_number)
+        task_instance = (ti.dag_id, ti.run_id, run_started.timestamp(), ti.task_id, ti.map_index, epoch)
+        return cls(name, import_url, task_instance, ti.try_number)
 
     def token(self, generation: int) -> str:
         """
@@ -61,7 +78,36 @@ class Intention:
 
         :param generation: 0 for the first import.
         """
-        return hashlib.sha256(json.dumps([*self.parts, generation]).encode()).hexdigest()
+        parts = [*self.task_instance, self.name, self.import_url, generation]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def start(self, hook: AdsHook, log: Any) -> ImportTask:
+        """
+        Start the import, unless an earlier try has, and it is not lost.
+
+        :param hook: the hook to call the service with.
+        :param log: the task's logger.
+        :return: the import, new or adopted.
+        :raises AdsCallError: a call failed.
+        """
+        generation = 0
+        if self.tries > 1 and (latest := self.latest(hook.list_import_tasks(name=self.name))):
+            generation, task = latest
+            if task.status not in _LOST_STATUSES:
+                log.warning(
+                    "Import %s. Adopted: an earlier try of this task started it at %s. To import again, clear the task",
+                    task,
+                    task.import_request_time,
+                )
+                return task
+            log.info("Import %s. An earlier try of this task started it; another one follows it", task)
+            generation += 1
+        task = hook.start_import_task(self.name, self.import_url, self.token(generation))
+        # The service may know an import that it did not list.
+        while task.status in _LOST_STATUSES and generation < self.tries - 1:
+            generation += 1
+            task = hook.start_import_task(self.name, self.import_url, self.token(generation))
+        return task
 
     def latest(self, import_tasks: Iterable[ImportTask]) -> tuple[int, ImportTask] | None:
         """

@@ -12,8 +12,6 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.discovery.import_task import (
-    DELETION_STATUSES,
-    IMPORT_FAILED_STATUSES,
     IMPORT_RUNNING_STATUSES,
     ImportTask,
     check_max_failed_records,
@@ -38,9 +36,6 @@ __all__ = ["RESUMPTION_MARGIN", "AdsStartImportTaskOperator"]
 #: Seconds before its ``execution_timeout`` that a deferred task gives up on Airflow 2, which ends without a message a
 #: task that resumes after it: time for the scheduler to start a worker.
 RESUMPTION_MARGIN = 60.0
-
-#: What an import that is of no use any more may be in: it is followed by another one.
-_LOST_STATUSES = IMPORT_FAILED_STATUSES | DELETION_STATUSES
 
 
 class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
@@ -71,7 +66,7 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
         starts one import, and returns it ever after, also when it failed and when the task is cleared. None for one
         that is derived from the task instance. (templated) (default: None)
     :param wait_for_completion: whether to wait until the import has ended, however long that takes unless
-        ``execution_timeout`` is set. (default: False)
+        ``execution_timeout`` is set, which counts from the start of the try, deferred or not. (default: False)
     :param deferrable: whether to wait in the triggerer, without holding a worker; nothing without
         ``wait_for_completion``. (default: ``[operators] default_deferrable``)
     :param poll_interval: seconds, or a ``timedelta``, between two looks at the import; more than 0.
@@ -134,40 +129,17 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
         return self._conclude(context, self._wait(task))
 
     def _start(self, context: Any) -> ImportTask:
-        first = 0
         intention = None
         if self.client_request_token is None:
             intention = Intention.of(context, self.retries or 0, self.name, self.import_url)
-        if intention is not None and intention.tries > 1:
-            first, adopted = self._look_for_earlier(intention)
-            if adopted is not None:
-                return adopted
-        tokens = [self.client_request_token]
-        if intention is not None:
-            # The service knows the import of an earlier try although it did not list it: it may have failed.
-            tokens = [intention.token(generation) for generation in range(first, max(first + 1, intention.tries))]
-        for token in tokens:
-            task = self.hook.start_import_task(self.name, self.import_url, token)
-            self.log.info("Import %s. Started in %s from %s", task, self.hook.conn_region_name, self.import_url)
-            if task.status not in _LOST_STATUSES:
-                break
+            if intention is None:
+                self.log.warning("Airflow does not know when the Dag run started: a retry starts another import")
+        if intention is None:
+            task = self.hook.start_import_task(self.name, self.import_url, self.client_request_token)
+        else:
+            task = intention.start(self.hook, self.log)
+        self.log.info("Import %s. Region %s, file %s", task, self.hook.conn_region_name, self.import_url)
         return task
-
-    def _look_for_earlier(self, intention: Intention) -> tuple[int, ImportTask | None]:
-        """Find what an earlier try has left: the generation to start, or the import to adopt."""
-        latest = intention.latest(self.hook.list_import_tasks(name=self.name))
-        if latest is None:
-            return 0, None
-        generation, task = latest
-        if task.status in _LOST_STATUSES:
-            self.log.info("Import %s. An earlier try of this task started it; it is followed by a new one", task)
-            return generation + 1, None
-        self.log.warning(
-            "Import %s. Adopted: an earlier try of this task started it at %s. To import again, clear the task",
-            task,
-            task.import_request_time,
-        )
-        return generation, task
 
     def on_kill(self) -> None:
         """Say that the import goes on, when the task is killed or runs into its ``execution_timeout``."""

@@ -28,7 +28,7 @@ BELOW = {
     "triggers": {"discovery", "exceptions", "polling"},
     "outcome": {"discovery", "exceptions"},
     "links": set(),
-    "idempotency": {"discovery"},
+    "idempotency": {"discovery", "hooks"},
     "operators": {
         "links",
         "discovery",

@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 MODES = ("not_waiting", "sync", "deferrable")
 
 #: Kills at each point; of the last one, twice as many.
-KILLS = int(os.environ.get("CHAOS_KILLS", "3"))
+KILLS = int(os.environ.get("CHAOS_KILLS", "2"))
 
 #: Seconds after the last kill until every task has ended.
 PATIENCE = 120
@@ -138,8 +138,12 @@ class Chaos:
                         break
 
     def tasks_at_work(self) -> object:
-        """Whether a task is queued or running."""
-        return self.airflow.query("select 1 from task_instance where state in ('queued', 'running')")
+        """Whether a task that the scheduler of now has queued is queued or running."""
+        return self.airflow.query(
+            "select 1 from task_instance where state in ('queued', 'running') "
+            "and queued_by_job_id = (select max(id) from job where job_type = ?)",
+            "SchedulerJob",
+        )
 
     @staticmethod
     def wait_until(true: Callable[[], object], what: str) -> None:
