@@ -54,6 +54,7 @@ class Chaos:
         self.folder = folder
         self.runs: dict[str, list[tuple[str, str]]] = {}
         self.kills: Counter[str] = Counter()
+        self.killed_scheduler_job = 0
 
     def start_runs(self, point: str, count: int, modes: tuple[str, ...] = MODES) -> None:
         """Start runs that belong to a point, in turn in every mode."""
@@ -84,7 +85,14 @@ class Chaos:
     def kill_component(self, name: str) -> None:
         """Kill a component of Airflow, and start it again."""
         self.airflow.kill_component(name)
+        self.remember_schedulers()
         self.airflow.start_component(name)
+
+    def remember_schedulers(self) -> None:
+        """Remember which schedulers there were before the one that starts now."""
+        ((self.killed_scheduler_job,),) = self.airflow.query(
+            "select max(id) from job where job_type = ?", "SchedulerJob"
+        )
 
     def kill_triggerer(self, point: str, count: int) -> None:
         """Kill the triggerer while it has triggers to run."""
@@ -116,6 +124,7 @@ class Chaos:
             self.start_runs(point, 3)
             self.wait_until(self.tasks_at_work, "a task is queued or running")
             self.airflow.kill()
+            self.remember_schedulers()
             self.airflow.start_components()
             self.kills[point] += 1
 
@@ -138,11 +147,10 @@ class Chaos:
                         break
 
     def tasks_at_work(self) -> object:
-        """Whether a task that the scheduler of now has queued is queued or running."""
+        """Whether a task is queued or running that was queued by the scheduler of now."""
         return self.airflow.query(
-            "select 1 from task_instance where state in ('queued', 'running') "
-            "and queued_by_job_id = (select max(id) from job where job_type = ?)",
-            "SchedulerJob",
+            "select 1 from task_instance where state in ('queued', 'running') and queued_by_job_id > ?",
+            self.killed_scheduler_job,
         )
 
     @staticmethod

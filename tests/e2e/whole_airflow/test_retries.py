@@ -51,7 +51,7 @@ LIVES = {
     "clear after failure": Life(
         ["IMPORT_FAILED_RECORD_LIMIT_EXCEEDED", "IMPORT_COMPLETE"], imports=2, clear={"failed"}
     ),
-    # Airflow 3.1 and later take a task that is cleared while it runs for a new beginning; 2.11 lets it retry.
+    # Airflow 3.1 and later take a task that is cleared while it runs for a new beginning; before, it is a retry.
     "clear while it waits": Life([None, "IMPORT_COMPLETE"], imports=2, clear={"running", "deferred"}),
 }
 
