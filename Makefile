@@ -39,7 +39,7 @@ e2e-lowest: $(LOWEST)/installed ## Run the end-to-end tests on the lowest suppor
 
 chaos: $(NEWEST)/installed ## Kill tasks, triggerer and scheduler 200 times and count the imports; many random lives
 	$(NEWEST)/bin/python -m pytest tests/unit/test_idempotency.py --hypothesis-profile=chaos
-	CHAOS_KILLS=$(or $(KILLS),25) $(NEWEST)/bin/python -m pytest tests/e2e/chaos
+	CHAOS_KILLS=$(or $(KILLS),20) $(NEWEST)/bin/python -m pytest tests/e2e/chaos
 
 install: $(NEWEST)/installed ## Set up the development environment in .venv
 
