@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import boto3
@@ -154,9 +154,10 @@ class AdsHook(AwsGenericHook[Any]):
         try:
             response = self._call("StartImportTask", about, lambda client: client.start_import_task(**parameters))
         except AdsCallError as error:
-            if error.code == "ResourceInUseException":
-                self._name_the_holder(error, client_request_token)
-            raise
+            if error.code == "ResourceInUseException" and client_request_token is not None:
+                with suppress(AdsCallError):
+                    error = self._name_the_holder(error, client_request_token)
+            raise error
         return ImportTask.from_response(response["task"])
 
     def get_import_tasks(self, import_task_ids: str | Iterable[str]) -> list[ImportTask]:
@@ -208,16 +209,15 @@ class AdsHook(AwsGenericHook[Any]):
         tasks = self._describe("all imports" if name is None else f"imports named {name!r}", **filters)
         return (task for task in tasks if (task.name or "").startswith(name_prefix or ""))
 
-    def _name_the_holder(self, error: AdsCallError, client_request_token: str | None) -> None:
-        """Raise an error that says which import a token stands for, if it is listed."""
+    def _name_the_holder(self, error: AdsCallError, client_request_token: str) -> AdsCallError:
+        """Add to an error which import a token stands for, if it is listed."""
         for task in self.list_import_tasks():
             if task.client_request_token == client_request_token:
-                raise AdsCallError(
-                    f"{error} It stands for {task} from {task.import_url}: to get that import again, ask for its name "
-                    "and URL.",
-                    code=error.code,
-                    import_task_id=task.import_task_id,
-                ) from error
+                more = (
+                    f"It stands for {task} from {task.import_url}: to get that import again, ask for its name and URL."
+                )
+                return AdsCallError(f"{error} {more}", error.code, task.import_task_id)
+        return error
 
     @contextmanager
     def _noting(self, problems: list[str], check: str, operation: str, region_name: str | None) -> Iterator[None]:

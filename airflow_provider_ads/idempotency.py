@@ -13,11 +13,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from airflow_provider_ads.discovery.import_task import (
     DELETION_STATUSES,
     IMPORT_FAILED_STATUSES,
+    IMPORT_RUNNING_STATUSES,
     ImportTask,
     check_import_url,
     check_name,
@@ -50,26 +52,27 @@ class Intention:
     tries: int
 
     @classmethod
-    def of(cls, context: Mapping[str, Any], retries: int, name: str, import_url: str) -> Self | None:
+    def of(cls, context: Mapping[str, Any], name: str, import_url: str) -> Self | None:
         """
         Tell what a task instance is to start.
 
         :param context: the task's context.
-        :param retries: the ``retries`` of the task.
         :param name: the rendered name of the import.
         :param import_url: the rendered URL of the file.
         :return: the intention; None if Airflow does not know when the Dag run has started, as without that date the
-            same run of another Airflow on the same account could not be told apart.
+            same run of another Airflow on the same account, or one that was made again, could not be told apart.
         :raises ValueError: the service would not take the name or the URL.
         """
         name, import_url = check_name(name), check_import_url(import_url)
         ti = context["ti"]
-        run_started = context["dag_run"].start_date
-        if run_started is None:
+        dag_run = context["dag_run"]
+        # "airflow dags test" of Airflow 2 gives every run of a date that date as its start.
+        if dag_run.start_date in (None, dag_run.logical_date):
             return None
-        # Constant over the retries of a task; a clear allows more tries, and is a new intention.
-        epoch = ti.max_tries - retries
-        task_instance = (ti.dag_id, ti.run_id, run_started.timestamp(), ti.task_id, ti.map_index, epoch)
+        started = dag_run.start_date.timestamp()
+        # The number of tries that Airflow allows is constant over the retries of a task. A clear allows more, and is a
+        # new intention.
+        task_instance = (ti.dag_id, ti.run_id, started, ti.task_id, ti.map_index, ti.max_tries)
         return cls(name, import_url, task_instance, ti.try_number)
 
     def token(self, generation: int) -> str:
@@ -91,17 +94,23 @@ class Intention:
         :raises AdsCallError: a call failed.
         """
         generation = 0
-        if self.tries > 1 and (latest := self.latest(hook.list_import_tasks(name=self.name))):
-            generation, task = latest
-            if task.status not in _LOST_STATUSES:
-                log.warning(
-                    "Import %s. Adopted: an earlier try of this task started it at %s. To import again, clear the task",
-                    task,
-                    task.import_request_time,
-                )
-                return task
-            log.info("Import %s. An earlier try of this task started it; another one follows it", task)
-            generation += 1
+        if self.tries > 1:
+            import_tasks = list(hook.list_import_tasks(name=self.name))
+            if latest := self.latest(import_tasks):
+                generation, task = latest
+                if task.status not in _LOST_STATUSES:
+                    log.warning(
+                        "Import %s. Adopted: an earlier try of this task started it%s. To import again, clear the task",
+                        task,
+                        _ago(task.import_request_time),
+                    )
+                    return task
+                log.info("Import %s. An earlier try of this task started it; another one follows it", task)
+                generation += 1
+            else:
+                for task in import_tasks:
+                    if task.import_url == self.import_url and task.status in IMPORT_RUNNING_STATUSES:
+                        log.warning("Import %s. It has the same name and file, but this task did not start it", task)
         task = hook.start_import_task(self.name, self.import_url, self.token(generation))
         # The service may know an import that it did not list.
         while task.status in _LOST_STATUSES and generation < self.tries - 1:
@@ -123,3 +132,7 @@ class Intention:
             if task.client_request_token in generations
         ]
         return max(found, key=lambda each: each[0], default=None)
+
+
+def _ago(time: datetime | None) -> str:
+    return "" if time is None else f" {timedelta(seconds=int((datetime.now(UTC) - time).total_seconds()))} ago"

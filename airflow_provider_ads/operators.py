@@ -50,8 +50,8 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
     A task starts one import, however often it is killed and tried again: a retry adopts the import that an earlier
     try has started, unless that import failed or was deleted. Clearing the task starts a new one. A retry does not
     see that the file has changed, and starts a second import if the rendered ``name`` or ``import_url`` is another one
-    in every try, or if ``retries`` was edited since the last one. Killing the task leaves its import running, because
-    the service cannot cancel any.
+    in every try, or if somebody set the Dag run back to queued meanwhile. Killing the task leaves its import running,
+    because the service cannot cancel any.
 
     The result is the import task id. After waiting, the XCom ``import_task`` holds the import's summary, also
     when the import failed: see :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`.
@@ -131,11 +131,15 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
     def _start(self, context: Any) -> ImportTask:
         intention = None
         if self.client_request_token is None:
-            intention = Intention.of(context, self.retries or 0, self.name, self.import_url)
+            intention = Intention.of(context, self.name, self.import_url)
             if intention is None:
                 self.log.warning("Airflow does not know when the Dag run started: a retry starts another import")
         if intention is None:
             task = self.hook.start_import_task(self.name, self.import_url, self.client_request_token)
+            if task.status not in IMPORT_RUNNING_STATUSES:
+                self.log.warning(
+                    "The client_request_token stands for an import that has ended: change it to import again"
+                )
         else:
             task = intention.start(self.hook, self.log)
         self.log.info("Import %s. Region %s, file %s", task, self.hook.conn_region_name, self.import_url)
@@ -143,10 +147,9 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
 
     def on_kill(self) -> None:
         """Say that the import goes on, when the task is killed or runs into its ``execution_timeout``."""
-        if self._import_task is not None:
+        if self._import_task is not None and self._import_task.status in IMPORT_RUNNING_STATUSES:
             self.log.warning(
-                "Import %s. It goes on at AWS, which cannot cancel imports. The next try of this task adopts it; to "
-                "start another one, clear the task",
+                "Import %s. It goes on at AWS, which cannot cancel imports. A retry of this task adopts it",
                 self._import_task,
             )
 
@@ -179,7 +182,7 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
         while task.status in IMPORT_RUNNING_STATUSES:
             time.sleep(self.poll_interval)
             try:
-                task = self.hook.get_import_task(task.import_task_id)
+                task = self._import_task = self.hook.get_import_task(task.import_task_id)
             except AdsCallError as error:
                 outage_began = outage_began or time.monotonic()
                 if not error.transient or time.monotonic() - outage_began > LONGEST_OUTAGE:

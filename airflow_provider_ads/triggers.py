@@ -18,6 +18,7 @@ from airflow_provider_ads.discovery.import_task import (
     check_import_task_ids,
 )
 from airflow_provider_ads.exceptions import AdsCallError, ImportWaitTimeout
+from airflow_provider_ads.hooks import name_some
 from airflow_provider_ads.polling import (
     LONGEST_OUTAGE,
     AwsSettings,
@@ -128,7 +129,7 @@ class AdsImportTaskTrigger(BaseTrigger):
         """Say that the imports go on, when a user clears or marks the deferred task (Airflow 3.3 and later)."""
         self.log.warning(
             "The task was cleared or marked while it waited. %s: going on at AWS, which cannot cancel imports",
-            ", ".join(self.import_task_ids),
+            name_some(self.import_task_ids),
         )
 
     async def _wait(self) -> dict[str, Any]:

@@ -69,7 +69,8 @@ class ImportTasks:
     :param home_region: the Migration Hub home region; None: not set.
     :param import_seconds: seconds that each import takes.
     :param archive_url: makes a link to the error archive of the task with this id.
-    :param token_seconds: seconds after its use for which a client request token is known; None: for ever.
+    :param token_seconds: seconds for which a client request token is known, from the start of its import on; None: for
+        ever.
     :raises ValueError: if ``import_seconds`` or ``token_seconds`` is not a finite number of 0 or more.
     """
 
@@ -105,7 +106,7 @@ class ImportTasks:
 
     @property
     def token_seconds(self) -> float | None:
-        """Seconds after its use for which a client request token is known; None: for ever."""
+        """Seconds after its import was started for which a client request token is known; None: for ever."""
         return self._token_seconds
 
     @token_seconds.setter

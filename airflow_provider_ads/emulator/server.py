@@ -71,8 +71,8 @@ class AdsEmulator:
     :param server_quota: servers that the account may hold from imports, by default as many as on AWS.
     :param archive_link_seconds: seconds that a link to an error archive is good for; AWS tells no number.
     :param seed: makes faults with a share strike the same calls each time.
-    :param token_seconds: seconds after its use for which a client request token is known; None: for ever, which
-        is the emulator's own choice: AWS documents no time.
+    :param token_seconds: seconds for which a client request token is known, from the start of its import on; None: for
+        ever, which is the emulator's own choice: AWS documents no time.
     :raises ValueError: if ``public_url``, ``import_seconds`` or ``token_seconds`` makes no sense.
     """
 
@@ -211,7 +211,7 @@ class AdsEmulator:
     @property
     def token_seconds(self) -> float | None:
         """
-        Seconds after its use for which a client request token is known; None: for ever.
+        Seconds after its import was started for which a client request token is known; None: for ever.
 
         They count from when the import was started, and a start that returns the same task again does not
         prolong them. After them a start with the same token starts another import; the task of the first one

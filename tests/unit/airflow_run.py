@@ -104,7 +104,7 @@ def context_of(
         "xcom_push": xcom_push,
     }
     return {
-        "dag_run": SimpleNamespace(start_date=run_started or datetime.now(UTC)),
+        "dag_run": SimpleNamespace(start_date=run_started or datetime.now(UTC), logical_date=None),
         "outlet_events": run.outlet_events,
         "task": task,
         "ti": SimpleNamespace(**{**ti, **ti_fields}),

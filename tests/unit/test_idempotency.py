@@ -19,7 +19,7 @@ from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.idempotency import Intention
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
 from airflow_provider_ads.version_compat import AirflowFailException
-from tests.unit.airflow_run import Run, TaskDeferred, context_of, run_task
+from tests.unit.airflow_run import Run, TaskDeferred, at_the_second_look, context_of, run_task
 
 STARTED = datetime(2026, 11, 1, 2, 3, 4, 567890, tzinfo=UTC)
 LOST = ["IMPORT_FAILED", "INTERNAL_ERROR", "IMPORT_FAILED_RECORD_LIMIT_EXCEEDED", "DELETE_IN_PROGRESS"]
@@ -50,7 +50,7 @@ def intention(run_started: datetime | None = STARTED, **fields: Any) -> Intentio
     name, import_url = fields.pop("name", "cmdb"), fields.pop("import_url", "s3://bucket/key")
     context = context_of(operator(), run_started=STARTED, **fields)
     context["dag_run"].start_date = run_started
-    found = Intention.of(context, retries=2, name=name, import_url=import_url)
+    found = Intention.of(context, name, import_url)
     assert found is not None
     return found
 
@@ -88,10 +88,12 @@ class TestToken:
     def test_does_not_say_what_it_is_made_of(self) -> None:
         assert "cmdb" not in intention().token(0)
 
-    def test_there_is_none_without_the_start_of_the_dag_run(self) -> None:
+    @pytest.mark.parametrize("run_started", [None, STARTED], ids=["unknown", "the date of airflow dags test"])
+    def test_there_is_none_without_the_start_of_the_dag_run(self, run_started: datetime | None) -> None:
         context = context_of(operator())
-        context["dag_run"].start_date = None
-        assert Intention.of(context, 2, "cmdb", "s3://bucket/key") is None
+        context["dag_run"].start_date = run_started
+        context["dag_run"].logical_date = STARTED
+        assert Intention.of(context, "cmdb", "s3://bucket/key") is None
 
 
 class TestLatest:
@@ -132,16 +134,43 @@ class TestRetry:
     def test_adopts_an_import_that_goes_on(
         self, aws_default: AdsEmulator, try_it: Any, mode: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        aws_default.import_seconds = 0.5
+        aws_default.import_seconds = 3600
         aws_default.inject("lose", operation="StartImportTask", calls=1)
         assert isinstance(try_it(1).error, AdsCallError)
-        run = try_it(2)
+        with at_the_second_look(aws_default, lambda: setattr(aws_default, "import_seconds", 0.01)):
+            run = try_it(2)
         (task,) = aws_default.import_tasks()
         assert (run.state, run.result) == ("success", task["importTaskId"])
         assert aws_default.calls()["StartImportTask"] == 1
         printed = capsys.readouterr().out
-        assert "IMPORT_IN_PROGRESS. Adopted: an earlier try of this task started it at 20" in printed
+        assert "IMPORT_IN_PROGRESS. Adopted: an earlier try of this task started it 0:00:0" in printed
         assert "To import again, clear the task" in printed
+
+    def test_adopts_although_retries_were_edited(self, aws_default: AdsEmulator, try_it: Any, mode: Any) -> None:
+        assert try_it(1).result == try_it(2, retries=5).result
+        assert len(aws_default.import_tasks()) == 1
+
+    def test_says_that_an_import_like_its_own_goes_on(
+        self, aws_default: AdsEmulator, try_it: Any, mode: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        other = aws_default.add_import_task(name="cmdb", importUrl="s3://inventory/inventory.csv")
+        assert try_it(2).result != other
+        printed = capsys.readouterr().out
+        assert (
+            f"{other} ('cmdb'): IMPORT_IN_PROGRESS. It has the same name and file, but this task did not start it"
+            in printed
+        )
+
+    def test_without_the_start_of_the_dag_run_says_that_it_starts_another_one(
+        self, aws_default: AdsEmulator, inventory: str, mode: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for try_number in (1, 2):
+            task = operator()
+            context = context_of(task, try_number=try_number)
+            context["dag_run"].start_date = None
+            task.execute(context)
+        assert len(aws_default.import_tasks()) == 2
+        assert "a retry starts another import" in capsys.readouterr().out
 
     def test_returns_the_import_that_has_succeeded(self, aws_default: AdsEmulator, try_it: Any, mode: Any) -> None:
         first = try_it(1)
@@ -206,7 +235,9 @@ def intention_of_try(try_it: Any) -> Intention:
 
 
 def until_ended(ads: AdsEmulator) -> None:
+    deadline = time.monotonic() + 30
     while any(task["status"] == "IMPORT_IN_PROGRESS" for task in ads.import_tasks()):
+        assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
@@ -219,6 +250,24 @@ class TestOwnToken:
         assert f"It stands for {held.import_task_id} ('theirs'): " in str(caught.value)
         assert f"from {inventory}: to get that import again, ask for its name and URL" in str(caught.value)
         assert "my-token" not in str(caught.value)
+
+    def test_that_is_used_for_another_import_is_said_to_be_when_imports_cannot_be_listed(
+        self, aws_default: AdsEmulator, inventory: str
+    ) -> None:
+        AdsHook().start_import_task("theirs", inventory, "my-token")
+        aws_default.inject("AccessDeniedException", operation="DescribeImportTasks", status=400)
+        with pytest.raises(AdsCallError) as caught:
+            AdsHook().start_import_task("mine", inventory, "my-token")
+        assert caught.value.code == "ResourceInUseException"
+
+    def test_that_stands_for_an_import_that_has_ended_is_said_to(
+        self, aws_default: AdsEmulator, inventory: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        AdsHook().start_import_task("cmdb", inventory, "my-token")
+        until_ended(aws_default)
+        task = operator(client_request_token="my-token")
+        task.execute(context_of(task))
+        assert "stands for an import that has ended: change it to import again" in capsys.readouterr().out
 
     def test_that_stands_for_a_failed_import_fails_without_a_retry(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
@@ -244,10 +293,17 @@ class TestKill:
         aws_default.clear_calls()
         task.on_kill()
         printed = capsys.readouterr().out
-        assert f"Import {import_task_id} ('cmdb')" in printed
-        assert "It goes on at AWS" in printed
-        assert "The next try of this task adopts it" in printed
+        assert f"Import {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS. It goes on at AWS" in printed
+        assert "A retry of this task adopts it" in printed
         assert not aws_default.calls()
+
+    def test_of_the_operator_is_silent_about_an_import_that_has_ended(
+        self, aws_default: AdsEmulator, inventory: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        task = operator(**MODES["sync"])
+        task.execute(context_of(task))
+        task.on_kill()
+        assert "goes on" not in capsys.readouterr().out
 
     def test_after_the_execution_timeout_while_deferred_names_it_too(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch

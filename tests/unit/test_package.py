@@ -25,7 +25,7 @@ BELOW = {
     "exceptions": {"discovery", "version_compat"},
     "hooks": {"discovery", "exceptions"},
     "polling": {"discovery", "exceptions", "hooks"},
-    "triggers": {"discovery", "exceptions", "polling"},
+    "triggers": {"discovery", "exceptions", "hooks", "polling"},
     "outcome": {"discovery", "exceptions"},
     "links": set(),
     "idempotency": {"discovery", "hooks"},
