@@ -241,6 +241,8 @@ class _Poller:
             # A wait that was cancelled does not want to know any more.
             if question in self._questions:
                 self._questions.remove(question)
+            if question.answer.done() and not question.answer.cancelled():
+                question.answer.exception()  # else asyncio would say that nobody asked for it
 
     async def close(self) -> None:
         """Give up what is being asked, and close the client."""
