@@ -132,15 +132,17 @@ class ImportWaitTimeout(AdsCallError):
         return type(self), (self.import_tasks, self.last_error)
 
 
-#: Codes after which new credentials may help where the old ones have run out.
+#: Codes after which new credentials may help where the old ones have run out, or were rotated.
 #: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html lists the spellings.
 EXPIRED_CREDENTIALS_CODES = frozenset(
     {
         "CredentialRetrievalError",
         "ExpiredToken",
         "ExpiredTokenException",
+        "InvalidClientTokenId",
         "NoCredentialsError",
         "RequestExpired",
+        "UnrecognizedClientException",
     }
 )
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import boto3
+import botocore.session
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -65,6 +66,14 @@ class AdsHook(AwsGenericHook[Any]):
         if region_name is not None:
             _check_region(region_name)
         return super().get_client_type(region_name, config, deferrable)
+
+    def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
+        """Return a session of boto3 or, deferrable, of aiobotocore: see the base class."""
+        session: Any = super().get_session(region_name, deferrable)
+        if deferrable:
+            # Read by this thread, and once for all: the client, which is made on the event loop, needs them.
+            session.register_component("data_loader", _service_data())
+        return session
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -267,6 +276,16 @@ class AdsHook(AwsGenericHook[Any]):
     @property
     def _called_region(self) -> str | None:
         return self.conn_region_name if "conn" in self.__dict__ else self.region_name
+
+
+@functools.cache
+def _service_data() -> Any:
+    loader = botocore.session.get_session().get_component("data_loader")
+    for name in ("_retry", "endpoints", "partitions", "sdk-default-configuration"):
+        loader.load_data_with_path(name)
+    for type_name in ("service-2", "endpoint-rule-set-1", "paginators-1"):
+        loader.load_service_model("discovery", type_name)
+    return loader
 
 
 @functools.cache

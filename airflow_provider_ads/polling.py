@@ -1,21 +1,28 @@
 """
-Poll import tasks from the triggerer's event loop.
+Poll import tasks from the triggerer's event loop: many waits, one client.
 
 A trigger says which tasks it waits for and how often to look, and :func:`poll_import_tasks` gives it one
 :class:`Poll` after the other. What a poll means to the waiting task is not decided here.
+
+All waits of an event loop that reach AWS in the same way share a poller: one connection, one client, and calls that ask
+for 100 tasks at a time, since waits whose looks are due at about the same time share a call. The poller belongs to
+none of them. It logs nothing, because a line of its would go to the log of whichever task happened to start it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, Collection, Coroutine, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from contextvars import Context
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
 from botocore.config import Config
@@ -48,8 +55,13 @@ LONGEST_BACK_OFF = 60.0
 #: Seconds for which a wait without a deadline puts up with a service that cannot be asked.
 LONGEST_OUTAGE = 3_600.0
 
-#: By how much a poll may come early: waits that started together drift apart, none is polled late.
-JITTER = 0.1
+#: Which part of its interval a wait sleeps before it asks to look, by chance, so that waits which started together
+#: drift apart; and which part it lets pass until others have asked too. Together they are never more than one.
+SLEEP = (0.85, 0.9)
+COALESCENCE = 0.1
+
+#: Codes of a call that one of its ids may have spoilt for the others.
+BAD_ID_CODES = frozenset({"InvalidParameterException", "InvalidParameterValueException"})
 
 
 @dataclass(frozen=True)
@@ -120,12 +132,12 @@ async def poll_import_tasks(
     misses: Counter[str] = Counter()
     failures = 0
     waiting = list(dict.fromkeys(import_task_ids))
-    connection = _Connection(settings)
-    try:
+    async with _shared_poller(settings) as poller:
         while waiting:
-            await asyncio.sleep(_delay(poll_interval, failures))
+            interval = _interval(poll_interval, failures)
+            await asyncio.sleep(interval * random.uniform(*SLEEP))
             try:
-                found = await connection.describe(waiting)
+                found = await poller.describe(waiting, interval * COALESCENCE)
             except AdsCallError as error:
                 if not error.transient:
                     raise
@@ -137,56 +149,192 @@ async def poll_import_tasks(
             for import_task_id in waiting:
                 misses[import_task_id] = 0 if import_task_id in found else misses[import_task_id] + 1
                 if misses[import_task_id] >= MISSING_TASK_LOOKS:
-                    raise ImportTaskNotFound(import_task_id, connection.region_name)
+                    raise ImportTaskNotFound(import_task_id, poller.region_name)
             waiting = [
                 import_task_id
                 for import_task_id in waiting
                 if import_task_id not in found or found[import_task_id].status in running_statuses
             ]
             yield Poll(dict(seen))
+
+
+def _interval(poll_interval: float, failures: int) -> float:
+    return max(poll_interval, min(poll_interval * 2.0 ** min(failures, 30), LONGEST_BACK_OFF))
+
+
+@dataclass(eq=False)
+class _Question:
+    """What one wait wants to know, and by when the service is asked at the latest, by the clock of the loop."""
+
+    import_task_ids: Sequence[str]
+    due: float
+    answer: asyncio.Future[dict[str, ImportTask]]
+
+
+@dataclass
+class _Loop:
+    """What the waits of one event loop share."""
+
+    pollers: dict[str, _Poller] = field(default_factory=dict)
+    #: To make a client keeps the loop busy for some milliseconds: one after the other.
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def _shared_poller(settings: AwsSettings) -> AsyncIterator[_Poller]:
+    """Use the poller of this loop and these settings, which starts with its first wait and ends with its last."""
+    loop = _loops.setdefault(asyncio.get_running_loop(), _Loop())
+    key = json.dumps(asdict(settings), sort_keys=True, default=str)
+    poller = loop.pollers.setdefault(key, _Poller(settings, loop.opening))
+    poller.waits += 1
+    try:
+        yield poller
     finally:
-        await connection.close()
+        poller.waits -= 1
+        if not poller.waits:
+            del loop.pollers[key]
+            await _uncancelled(poller.close())
 
 
-def _delay(poll_interval: float, failures: int) -> float:
-    backed_off = max(poll_interval, min(poll_interval * 2.0 ** min(failures, 30), LONGEST_BACK_OFF))
-    return backed_off * random.uniform(1 - JITTER, 1)
+class _Poller:
+    """
+    One aiobotocore client for many waits, made when it is first needed and again when its credentials have expired.
 
+    :param settings: how AWS is reached.
+    :param opening: held while a client is made.
+    """
 
-class _Connection:
-    """An aiobotocore client, made when it is first needed and again when its credentials have expired."""
-
-    def __init__(self, settings: AwsSettings) -> None:
+    def __init__(self, settings: AwsSettings, opening: asyncio.Lock) -> None:
+        self.waits = 0
         self.region_name = settings.region_name
         self._settings = settings
+        self._opening = opening
         self._context: Any = None
         self._client: Any = None
+        self._questions: list[_Question] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._asking: asyncio.Task[None] | None = None
 
-    async def describe(self, import_task_ids: Sequence[str]) -> dict[str, ImportTask]:
-        try:
-            return await self._describe(import_task_ids)
-        except AdsCallError as error:
-            if error.code not in EXPIRED_CREDENTIALS_CODES:
-                raise
-            await self.close()
-            return await self._describe(import_task_ids)
+    async def describe(self, import_task_ids: Sequence[str], patience: float) -> dict[str, ImportTask]:
+        """
+        Look at import tasks, together with others that are asked for meanwhile.
 
-    async def _describe(self, import_task_ids: Sequence[str]) -> dict[str, ImportTask]:
-        tasks: list[dict[str, Any]] = []
+        :param patience: seconds that may pass until the service is called.
+        :return: the tasks that the service lists, by their id.
+        :raises AdsCallError: the call failed.
+        """
+        loop = asyncio.get_running_loop()
+        question = _Question(import_task_ids, loop.time() + patience, loop.create_future())
+        self._questions.append(question)
+        self._set_timer()
         try:
-            if self._client is None:
-                await _uncancelled(self._open())
-            for start in range(0, len(import_task_ids), VALUES_PER_FILTER):
-                pages = self._client.get_paginator("describe_import_tasks").paginate(
-                    **describe_parameters(import_task_ids[start : start + VALUES_PER_FILTER]),
-                    PaginationConfig={"PageSize": IMPORT_TASK_PAGE_SIZE},
-                )
-                tasks += (await pages.build_full_result()).get("tasks", [])
+            return await question.answer
         except (ClientError, BotoCoreError) as error:
             about = name_some(import_task_ids)
             raise call_error(
                 error, "DescribeImportTasks", about, self.region_name, self._settings.aws_conn_id
             ) from error
+        finally:
+            # A wait that was cancelled does not want to know any more.
+            if question in self._questions:
+                self._questions.remove(question)
+            if question.answer.done() and not question.answer.cancelled():
+                question.answer.exception()  # else asyncio would say that nobody asked for it
+
+    async def close(self) -> None:
+        """Give up what is being asked, and close the client."""
+        self._questions.clear()
+        self._set_timer()
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait({self._asking})
+        await self._close_client()
+
+    def _due(self) -> float:
+        """When to call the service: once a call is full, or a question will not wait any longer."""
+        if sum(len(question.import_task_ids) for question in self._questions) >= VALUES_PER_FILTER:
+            return -math.inf
+        return min((question.due for question in self._questions), default=math.inf)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        # What is asked during a call waits for it: one call after the other, so that a slow one makes the next fuller.
+        if self._questions and self._asking is None:
+            self._timer = asyncio.get_running_loop().call_at(self._due(), self._ask)
+
+    def _ask(self) -> None:
+        # In a context of its own: in that of a trigger, its lines would go to the log of that trigger's task.
+        self._asking = asyncio.get_running_loop().create_task(self._answer(), context=Context())
+        self._asking.add_done_callback(self._asked)
+
+    def _asked(self, _: asyncio.Task[None]) -> None:
+        self._asking = None
+        self._set_timer()
+
+    async def _answer(self) -> None:
+        while self._due() <= asyncio.get_running_loop().time():
+            questions = self._take()
+            ids = list(dict.fromkeys(id_ for question in questions for id_ in question.import_task_ids))
+            found: dict[str, ImportTask] = {}
+            failed: dict[str, BaseException] = {}
+            try:
+                for start in range(0, len(ids), VALUES_PER_FILTER):
+                    await self._look(ids[start : start + VALUES_PER_FILTER], found, failed)
+            except BaseException as error:
+                failed = dict.fromkeys(ids, error)
+                if not isinstance(error, Exception):
+                    raise
+            finally:
+                for question in questions:
+                    _settle(question, found, failed)
+
+    def _take(self) -> list[_Question]:
+        """Take the oldest questions, as many as fit into a call, and at least one."""
+        size = 0
+        for count, question in enumerate(self._questions):
+            size += len(question.import_task_ids)
+            if size > VALUES_PER_FILTER and count:
+                break
+        else:
+            count = len(self._questions)
+        taken, self._questions = self._questions[:count], self._questions[count:]
+        return taken
+
+    async def _look(self, ids: Sequence[str], found: dict[str, ImportTask], failed: dict[str, BaseException]) -> None:
+        try:
+            found.update(await self._describe(ids))
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) not in BAD_ID_CODES or len(ids) == 1:
+                failed.update(dict.fromkeys(ids, error))
+                return
+            # One bad id must not fail its neighbours.
+            middle = len(ids) // 2
+            await self._look(ids[:middle], found, failed)
+            await self._look(ids[middle:], found, failed)
+
+    async def _describe(self, ids: Sequence[str]) -> dict[str, ImportTask]:
+        try:
+            return await self._call(ids)
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) not in EXPIRED_CREDENTIALS_CODES:
+                raise
+            # The connection may hold newer credentials by now.
+            await self._close_client()
+            return await self._call(ids)
+
+    async def _call(self, ids: Sequence[str]) -> dict[str, ImportTask]:
+        if self._client is None:
+            async with self._opening:
+                await _uncancelled(self._open())
+        pages = self._client.get_paginator("describe_import_tasks").paginate(
+            **describe_parameters(ids), PaginationConfig={"PageSize": IMPORT_TASK_PAGE_SIZE}
+        )
+        tasks = (await pages.build_full_result()).get("tasks", [])
         return {task["importTaskId"]: ImportTask.from_response(task) for task in tasks}
 
     async def _open(self) -> None:
@@ -210,10 +358,27 @@ class _Connection:
             config = config.merge(Config(retries={"total_max_attempts": 1}))
         return hook.get_client_type(region_name=hook.region_name, config=config, deferrable=True)
 
-    async def close(self) -> None:
+    async def _close_client(self) -> None:
         if self._client is not None:
             self._client = None
             await _uncancelled(self._context.__aexit__(None, None, None))
+
+
+def _settle(question: _Question, found: Mapping[str, ImportTask], failed: Mapping[str, BaseException]) -> None:
+    """Answer a question, unless the wait that asked it is over."""
+    if question.answer.done():
+        return
+    error = next((failed[id_] for id_ in question.import_task_ids if id_ in failed), None)
+    if isinstance(error, asyncio.CancelledError):
+        question.answer.cancel()
+    elif error is not None:
+        question.answer.set_exception(error)
+    else:
+        question.answer.set_result({id_: found[id_] for id_ in question.import_task_ids if id_ in found})
+
+
+def _code(error: ClientError | BotoCoreError) -> str:
+    return error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
 
 
 async def _uncancelled(coroutine: Coroutine[Any, Any, T]) -> T:

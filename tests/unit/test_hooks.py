@@ -375,3 +375,10 @@ def test_a_call_in_the_wrong_region_leads_to_the_home_region(aws_default: AdsEmu
     with pytest.raises(AdsCallError, match="home region") as error:
         AdsHook(region_name="eu-west-1").start_import_task("cmdb", inventory)
     assert error.value.code == "HomeRegionNotSetException"
+
+
+def test_sessions_for_the_triggerer_share_what_they_read_about_the_service(aws_default: AdsEmulator) -> None:
+    # Otherwise each client reads it anew, on the event loop.
+    sessions = [AdsHook(config={"read_timeout": seconds}).get_session(deferrable=True) for seconds in (1, 2)]
+    assert sessions[0] is not sessions[1]
+    assert sessions[0].get_component("data_loader") is sessions[1].get_component("data_loader")

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import aclosing
+from contextvars import ContextVar
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -24,12 +25,15 @@ UNKNOWN_ID = "import-task-" + "f" * 32
 
 
 async def polls_of(
-    ids: list[str], settings: AwsSettings = SETTINGS, then: Callable[[Poll], Any] = lambda poll: None
+    ids: list[str],
+    settings: AwsSettings = SETTINGS,
+    interval: float = 0.02,
+    then: Callable[[Poll], Any] = lambda poll: None,
 ) -> list[Poll]:
     polls = []
     async with (
         asyncio.timeout(60),
-        aclosing(poll_import_tasks(settings, ids, 0.02, IMPORT_RUNNING_STATUSES)) as seen,
+        aclosing(poll_import_tasks(settings, ids, interval, IMPORT_RUNNING_STATUSES)) as seen,
     ):
         async for poll in seen:
             polls.append(poll)
@@ -92,22 +96,22 @@ class TestPolling:
     async def test_the_first_look_comes_after_an_interval(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        before_each_delay: list[int] = []
-        delay = polling._delay
+        before_each_sleep: list[int] = []
+        interval = polling._interval
 
         def watched(poll_interval: float, failures: int) -> float:
-            before_each_delay.append(aws_default.calls()["DescribeImportTasks"])
-            return delay(poll_interval, failures)
+            before_each_sleep.append(aws_default.calls()["DescribeImportTasks"])
+            return interval(poll_interval, failures)
 
-        monkeypatch.setattr(polling, "_delay", watched)
+        monkeypatch.setattr(polling, "_interval", watched)
         await polls_of([aws_default.add_import_task(status="IMPORT_COMPLETE")])
-        assert before_each_delay == [0]
+        assert before_each_sleep == [0]
 
     async def test_failures_are_counted_from_the_last_answer(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         counted: list[int] = []
-        monkeypatch.setattr(polling, "_delay", lambda poll_interval, failures: counted.append(failures) or 0.01)  # type: ignore[func-returns-value]
+        monkeypatch.setattr(polling, "_interval", lambda poll_interval, failures: counted.append(failures) or 0.01)  # type: ignore[func-returns-value]
         import_task_id = aws_default.add_import_task()
         aws_default.inject("ThrottlingException", calls=2)
 
@@ -124,13 +128,13 @@ class TestPolling:
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seen = iter("x--x--x--x")
-        describe = polling._Connection.describe
+        describe = polling._Poller.describe
 
-        async def forgetful(connection: Any, import_task_ids: Any) -> Any:
-            found = await describe(connection, import_task_ids)
+        async def forgetful(poller: Any, import_task_ids: Any, patience: float) -> Any:
+            found = await describe(poller, import_task_ids, patience)
             return found if next(seen) == "x" else {}
 
-        monkeypatch.setattr(polling._Connection, "describe", forgetful)
+        monkeypatch.setattr(polling._Poller, "describe", forgetful)
         import_task_id = aws_default.add_import_task()
         looks: list[Poll] = []
 
@@ -187,20 +191,138 @@ class TestPolling:
             await polls_of([import_task_id])
 
 
-class TestDelay:
+class TestManyWaits:
+    """Waits of one event loop that reach AWS in the same way share a client and its calls."""
+
+    async def test_share_a_connection_a_client_and_calls_of_a_hundred(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened = counted(monkeypatch, "_open")
+        ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(250)]
+        polls = await asyncio.gather(*(polls_of([import_task_id], interval=1) for import_task_id in ids))
+        assert [list(poll.import_tasks) for (poll,) in polls] == [[import_task_id] for import_task_id in ids]
+        assert len(opened) == 1
+        # Three on a machine that has nothing else to do.
+        assert 3 <= aws_default.calls()["DescribeImportTasks"] <= 10
+
+    async def test_with_other_settings_have_clients_of_their_own(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened = counted(monkeypatch, "_open")
+        import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
+        settings = [SETTINGS, SETTINGS, AwsSettings("aws_default", "us-west-2", None, {"read_timeout": 7})]
+        await asyncio.gather(*(polls_of([import_task_id], each) for each in settings))
+        assert len(opened) == 2
+
+    async def test_keep_intervals_of_their_own(self, aws_default: AdsEmulator) -> None:
+        often, seldom = (aws_default.add_import_task() for _ in range(2))
+        looks = {often: 0, seldom: 0}
+
+        async def wait(import_task_id: str, interval: float) -> None:
+            def then(_: Poll) -> None:
+                looks[import_task_id] += 1
+
+            await polls_of([import_task_id], interval=interval, then=then)
+
+        waits = asyncio.gather(wait(often, 0.1), wait(seldom, 1.0))
+        await asyncio.sleep(2.5)
+        for import_task_id in (often, seldom):
+            aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
+        await waits
+        assert looks[seldom] <= 4
+        assert looks[often] > 3 * looks[seldom]
+
+    async def test_are_not_failed_by_one_bad_id(self, aws_default: AdsEmulator) -> None:
+        good = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(98)]
+        malformed = "x" * 300
+        results: list[Any] = await asyncio.gather(
+            *(polls_of([import_task_id], interval=1) for import_task_id in [*good, malformed, UNKNOWN_ID]),
+            return_exceptions=True,
+        )
+        assert all(len(polls) == 1 for polls in results[:98])
+        assert results[98].code == "InvalidParameterValueException"
+        assert malformed in str(results[98])
+        assert not any(import_task_id in str(results[98]) for import_task_id in good)
+        assert results[99].import_task_id == UNKNOWN_ID
+
+    async def test_go_on_when_one_is_cancelled(self, aws_default: AdsEmulator) -> None:
+        stays, goes = (aws_default.add_import_task() for _ in range(2))
+        waits = [asyncio.create_task(polls_of([import_task_id], interval=0.2)) for import_task_id in (stays, goes)]
+        await asyncio.sleep(0.3)
+        waits[1].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waits[1]
+        aws_default.update_import_task(stays, status="IMPORT_COMPLETE")
+        assert statuses((await waits[0])[-1]) == ["IMPORT_COMPLETE"]
+
+    async def test_all_end_when_the_poller_breaks(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def broken(*_: Any) -> Any:
+            raise RuntimeError("boom")
+
+        monkeypatch.setattr(polling._Poller, "_call", broken)
+        ids = [aws_default.add_import_task() for _ in range(3)]
+        results = await asyncio.gather(*(polls_of([import_task_id]) for import_task_id in ids), return_exceptions=True)
+        assert [str(result) for result in results] == ["boom"] * 3
+
+    async def test_read_the_connection_again_once_for_all(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened = counted(monkeypatch, "_open")
+        ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(50)]
+        aws_default.inject("ExpiredTokenException", calls=1)
+        polls = await asyncio.gather(*(polls_of([import_task_id], interval=0.5) for import_task_id in ids))
+        assert all(poll.error is None for (poll,) in polls)
+        assert len(opened) == 2
+
+    async def test_leave_nothing_behind(self, aws_default: AdsEmulator) -> None:
+        tasks = asyncio.all_tasks()
+        ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(20)]
+        await asyncio.gather(*(polls_of([import_task_id]) for import_task_id in ids))
+        assert asyncio.all_tasks() == tasks
+        assert not any(loop.pollers for loop in polling._loops.values())
+
+    async def test_have_a_poller_that_is_in_nobodys_context(self, aws_default: AdsEmulator) -> None:
+        variable: ContextVar[str] = ContextVar("variable")
+        seen: list[str | None] = []
+        call = polling._Poller._call
+
+        async def watched(poller: Any, ids: Any) -> Any:
+            seen.append(variable.get(None))
+            return await call(poller, ids)
+
+        variable.set("of the first wait")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(polling._Poller, "_call", watched)
+            await polls_of([aws_default.add_import_task(status="IMPORT_COMPLETE")])
+        assert seen == [None]
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, method: str) -> list[Any]:
+    """Who calls a method of the poller from now on."""
+    callers: list[Any] = []
+    original = getattr(polling._Poller, method)
+
+    async def counting(poller: Any) -> Any:
+        callers.append(poller)
+        return await original(poller)
+
+    monkeypatch.setattr(polling._Poller, method, counting)
+    return callers
+
+
+class TestInterval:
     def test_looks_come_early_by_chance_and_never_late(self) -> None:
-        delays = [polling._delay(60, failures=0) for _ in range(1000)]
-        assert 54 <= min(delays) < 55
-        assert 59 < max(delays) <= 60
+        assert polling.SLEEP[0] < polling.SLEEP[1]
+        assert polling.SLEEP[1] + polling.COALESCENCE <= 1
 
-    def test_failures_double_the_delay_up_to_the_longest(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_failures_double_the_interval_up_to_the_longest(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(polling, "LONGEST_BACK_OFF", 60.0)
-        monkeypatch.setattr(polling, "JITTER", 0)
-        assert [polling._delay(5, failures) for failures in (0, 1, 2, 3, 4, 10_000)] == [5, 10, 20, 40, 60, 60]
+        assert [polling._interval(5, failures) for failures in (0, 1, 2, 3, 4, 10_000)] == [5, 10, 20, 40, 60, 60]
 
-    def test_a_longer_interval_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(polling, "JITTER", 0)
-        assert polling._delay(300, failures=5) == 300
+    def test_a_longer_interval_is_kept(self) -> None:
+        assert polling._interval(300, failures=5) == 300
 
 
 class TestCheckPollInterval:

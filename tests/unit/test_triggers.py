@@ -114,7 +114,7 @@ class TestRun:
         async def describe(*_: Any) -> Any:
             raise TimeoutError("not ours")
 
-        monkeypatch.setattr(polling._Connection, "describe", describe)
+        monkeypatch.setattr(polling._Poller, "describe", describe)
         event = await only_event(trigger_for(aws_default.add_import_task(), deadline=time.time() + 60))
         assert (event["status"], event["error"]["code"]) == ("error", "TimeoutError")
 
@@ -245,7 +245,7 @@ class TestCancel:
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         closing, closed = asyncio.Event(), asyncio.Event()
-        open_client = polling._Connection._open
+        open_client = polling._Poller._open
 
         async def open_slowly_closing(connection: Any) -> None:
             await open_client(connection)
@@ -259,7 +259,7 @@ class TestCancel:
 
             connection._context = SimpleNamespace(__aexit__=close_slowly)
 
-        monkeypatch.setattr(polling._Connection, "_open", open_slowly_closing)
+        monkeypatch.setattr(polling._Poller, "_open", open_slowly_closing)
         waiting = asyncio.create_task(only_event(trigger_for(aws_default.add_import_task())))
         await until(lambda: aws_default.calls()["DescribeImportTasks"] > 1)
         waiting.cancel()
