@@ -14,7 +14,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 # What Airflow and botocore have loaded by now stays; to look through it for garbage takes longer than the tests.
 gc.freeze()
 
-settings.register_profile("chaos", max_examples=500)
+settings.register_profile("chaos", max_examples=300)
 
 
 @pytest.fixture
