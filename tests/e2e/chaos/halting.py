@@ -12,12 +12,9 @@ from airflow.sdk import get_current_context
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
+from tests.e2e.chaos.points import AFTER, BEFORE, BETWEEN
 
-__all__ = ["AFTER", "BEFORE", "BETWEEN", "HaltingOperator"]
-
-BEFORE = "before the call"
-BETWEEN = "between the call's arrival and its answer"
-AFTER = "after the answer"
+__all__ = ["HaltingOperator"]
 
 
 def halts_here(point: str) -> bool:

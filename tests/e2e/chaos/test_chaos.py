@@ -23,7 +23,7 @@ from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.emulator import AdsEmulator
 from scripts.local_airflow import LocalAirflow
-from tests.e2e.chaos.halting import AFTER, BEFORE, BETWEEN
+from tests.e2e.chaos.points import AFTER, BEFORE, BETWEEN
 
 pytestmark = pytest.mark.skipif(
     not AIRFLOW_V_3_0_PLUS, reason="Airflow 2 has neither the API server nor the Dag processor of its own"
