@@ -138,7 +138,7 @@ class AdsHook(AwsGenericHook[Any]):
             return False, "\n".join([*problems, *remarks])
         found = (
             f"Imports can be listed in {region_name}, the account's Migration Hub home region. Whether they may be "
-            "started too (discovery:StartImportTask) shows with the first import."
+            "started too (discovery:StartImportTask), and the file be read (s3:GetObject), shows with the first import."
         )
         return True, "\n".join([found, *remarks])
 

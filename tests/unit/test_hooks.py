@@ -56,7 +56,7 @@ class TestTestConnection:
         assert AdsHook().test_connection() == (
             True,
             "Imports can be listed in us-west-2, the account's Migration Hub home region. Whether they may be started "
-            "too (discovery:StartImportTask) shows with the first import.\n"
+            "too (discovery:StartImportTask), and the file be read (s3:GetObject), shows with the first import.\n"
             "Checked as arn:aws:sts::123456789012:user/moto of account 123456789012.",
         )
         assert aws_default.calls() == {"GetHomeRegion": 1, "DescribeImportTasks": 1}
