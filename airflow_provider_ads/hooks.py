@@ -279,18 +279,25 @@ class AdsHook(AwsGenericHook[Any]):
 
 
 @functools.cache
+def _data_loader() -> Any:
+    """Return the one that keeps what it has read of botocore's data, which is some megabytes."""
+    return botocore.session.get_session().get_component("data_loader")
+
+
+@functools.cache
 def _service_data() -> Any:
-    loader = botocore.session.get_session().get_component("data_loader")
     for name in ("_retry", "endpoints", "partitions", "sdk-default-configuration"):
-        loader.load_data_with_path(name)
+        _data_loader().load_data_with_path(name)
     for type_name in ("service-2", "endpoint-rule-set-1", "paginators-1"):
-        loader.load_service_model("discovery", type_name)
-    return loader
+        _data_loader().load_service_model("discovery", type_name)
+    return _data_loader()
 
 
 @functools.cache
 def _check_region(region_name: str) -> None:
-    boto3.session.Session().get_partition_for_region(region_name)
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _data_loader())
+    session.get_partition_for_region(region_name)
 
 
 def describe_parameters(import_task_ids: Sequence[str]) -> dict[str, Any]:

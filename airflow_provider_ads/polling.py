@@ -21,6 +21,8 @@ from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from itertools import accumulate
+from operator import attrgetter
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -55,9 +57,10 @@ LONGEST_BACK_OFF = 60.0
 #: Seconds for which a wait without a deadline puts up with a service that cannot be asked.
 LONGEST_OUTAGE = 3_600.0
 
-#: Which part of its interval a wait sleeps before it asks to look, by chance, so that waits which started together
-#: drift apart; and which part it lets pass until others have asked too. Together they are never more than one.
-SLEEP = (0.85, 0.9)
+#: After which part of its interval a wait looks again, by chance, so that waits which started together drift apart.
+JITTER = (0.97, 1.0)
+
+#: Which part of its interval earlier a wait looks, if there is room in a call that is made for others.
 COALESCENCE = 0.1
 
 #: Codes of a call that one of its ids may have spoilt for the others.
@@ -134,10 +137,8 @@ async def poll_import_tasks(
     waiting = list(dict.fromkeys(import_task_ids))
     async with _shared_poller(settings) as poller:
         while waiting:
-            interval = _interval(poll_interval, failures)
-            await asyncio.sleep(interval * random.uniform(*SLEEP))
             try:
-                found = await poller.describe(waiting, interval * COALESCENCE)
+                found = await poller.look(waiting, _interval(poll_interval, failures))
             except AdsCallError as error:
                 if not error.transient:
                     raise
@@ -162,11 +163,12 @@ def _interval(poll_interval: float, failures: int) -> float:
     return max(poll_interval, min(poll_interval * 2.0 ** min(failures, 30), LONGEST_BACK_OFF))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Question:
-    """What one wait wants to know, and by when the service is asked at the latest, by the clock of the loop."""
+    """What one wait wants to know, and when the service may and must be asked, by the clock of the loop."""
 
     import_task_ids: Sequence[str]
+    ready: float
     due: float
     answer: asyncio.Future[dict[str, ImportTask]]
 
@@ -214,22 +216,23 @@ class _Poller:
         self._opening = opening
         self._context: Any = None
         self._client: Any = None
-        self._questions: list[_Question] = []
+        self._questions: set[_Question] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._asking: asyncio.Task[None] | None = None
 
-    async def describe(self, import_task_ids: Sequence[str], patience: float) -> dict[str, ImportTask]:
+    async def look(self, import_task_ids: Sequence[str], interval: float) -> dict[str, ImportTask]:
         """
-        Look at import tasks, together with others that are asked for meanwhile.
+        Look at import tasks when an interval has passed, together with others that are due at about that time.
 
-        :param patience: seconds that may pass until the service is called.
+        :param interval: seconds.
         :return: the tasks that the service lists, by their id.
         :raises AdsCallError: the call failed.
         """
         loop = asyncio.get_running_loop()
-        question = _Question(import_task_ids, loop.time() + patience, loop.create_future())
-        self._questions.append(question)
-        self._set_timer()
+        due = loop.time() + interval * random.uniform(*JITTER)
+        question = _Question(import_task_ids, due - interval * COALESCENCE, due, loop.create_future())
+        self._questions.add(question)
+        self._wake_at(due)
         try:
             return await question.answer
         except (ClientError, BotoCoreError) as error:
@@ -239,52 +242,46 @@ class _Poller:
             ) from error
         finally:
             # A wait that was cancelled does not want to know any more.
-            if question in self._questions:
-                self._questions.remove(question)
+            self._questions.discard(question)
             if question.answer.done() and not question.answer.cancelled():
                 question.answer.exception()  # else asyncio would say that nobody asked for it
 
     async def close(self) -> None:
         """Give up what is being asked, and close the client."""
-        self._questions.clear()
-        self._set_timer()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait({self._asking})
         await self._close_client()
 
-    def _due(self) -> float:
-        """When to call the service: once a call is full, or a question will not wait any longer."""
-        if sum(len(question.import_task_ids) for question in self._questions) >= VALUES_PER_FILTER:
-            return -math.inf
-        return min((question.due for question in self._questions), default=math.inf)
-
-    def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        # What is asked during a call waits for it: one call after the other, so that a slow one makes the next fuller.
-        if self._questions and self._asking is None:
-            self._timer = asyncio.get_running_loop().call_at(self._due(), self._ask)
+    def _wake_at(self, due: float) -> None:
+        # What comes to be due during a call waits for it: one call after the other, so that a slow one makes the next
+        # fuller.
+        if self._asking is None and (self._timer is None or due < self._timer.when()):
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_at(due, self._ask)
 
     def _ask(self) -> None:
+        self._timer = None
         # In a context of its own: in that of a trigger, its lines would go to the log of that trigger's task.
         self._asking = asyncio.get_running_loop().create_task(self._answer(), context=Context())
         self._asking.add_done_callback(self._asked)
 
     def _asked(self, _: asyncio.Task[None]) -> None:
         self._asking = None
-        self._set_timer()
+        if self._questions:
+            self._wake_at(min(question.due for question in self._questions))
 
     async def _answer(self) -> None:
-        while self._due() <= asyncio.get_running_loop().time():
-            questions = self._take()
+        while questions := self._take():
             ids = list(dict.fromkeys(id_ for question in questions for id_ in question.import_task_ids))
             found: dict[str, ImportTask] = {}
             failed: dict[str, BaseException] = {}
             try:
                 for start in range(0, len(ids), VALUES_PER_FILTER):
-                    await self._look(ids[start : start + VALUES_PER_FILTER], found, failed)
+                    await self._describe_all(ids[start : start + VALUES_PER_FILTER], found, failed)
             except BaseException as error:
                 failed = dict.fromkeys(ids, error)
                 if not isinstance(error, Exception):
@@ -294,18 +291,20 @@ class _Poller:
                     _settle(question, found, failed)
 
     def _take(self) -> list[_Question]:
-        """Take the oldest questions, as many as fit into a call, and at least one."""
-        size = 0
-        for count, question in enumerate(self._questions):
-            size += len(question.import_task_ids)
-            if size > VALUES_PER_FILTER and count:
-                break
-        else:
-            count = len(self._questions)
-        taken, self._questions = self._questions[:count], self._questions[count:]
-        return taken
+        """If a question is due, take those that are ready, the most urgent first, as many as fit into a call."""
+        now = asyncio.get_running_loop().time()
+        ready = sorted((each for each in self._questions if each.ready <= now), key=attrgetter("due"))
+        if not ready or ready[0].due > now:
+            return []
+        sizes = accumulate(len(question.import_task_ids) for question in ready)
+        # One that is larger than a call goes alone.
+        count = max(1, sum(size <= VALUES_PER_FILTER for size in sizes))
+        self._questions.difference_update(ready[:count])
+        return ready[:count]
 
-    async def _look(self, ids: Sequence[str], found: dict[str, ImportTask], failed: dict[str, BaseException]) -> None:
+    async def _describe_all(
+        self, ids: Sequence[str], found: dict[str, ImportTask], failed: dict[str, BaseException]
+    ) -> None:
         try:
             found.update(await self._describe(ids))
         except (ClientError, BotoCoreError) as error:
@@ -314,8 +313,8 @@ class _Poller:
                 return
             # One bad id must not fail its neighbours.
             middle = len(ids) // 2
-            await self._look(ids[:middle], found, failed)
-            await self._look(ids[middle:], found, failed)
+            await self._describe_all(ids[:middle], found, failed)
+            await self._describe_all(ids[middle:], found, failed)
 
     async def _describe(self, ids: Sequence[str]) -> dict[str, ImportTask]:
         try:

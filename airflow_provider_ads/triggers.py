@@ -168,23 +168,21 @@ class _ChangeLog:
 
     def __init__(self, log: Any) -> None:
         self._log = log
-        self._told: dict[str, str] = {}
+        self._told: Poll = Poll({})
         self._last_line = time.monotonic()
 
     def write(self, poll: Poll) -> None:
-        news = {import_task_id: str(task) for import_task_id, task in poll.import_tasks.items()}
-        for import_task_id, line in news.items():
-            if self._told.get(import_task_id) != line:
-                self._write(logging.INFO, f"Import {line}")
-        if poll.error is not None:
-            news["error"] = poll.error.code
-            if self._told.get("error") != poll.error.code:
-                self._write(logging.WARNING, f"Looking again soon: {poll.error}")
+        for import_task_id, import_task in poll.import_tasks.items():
+            told = self._told.import_tasks.get(import_task_id)
+            if told != import_task and str(told) != str(import_task):
+                self._write(logging.INFO, f"Import {import_task}")
+        if poll.error is not None and (self._told.error is None or self._told.error.code != poll.error.code):
+            self._write(logging.WARNING, f"Looking again soon: {poll.error}")
         if time.monotonic() - self._last_line > QUIET_LOG_INTERVAL:
             counts = Counter(str(task.status) for task in poll.import_tasks.values())
             seen = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none seen yet"
             self._write(logging.INFO, f"Still waiting; imports: {seen}")
-        self._told = news
+        self._told = poll
 
     def _write(self, level: int, line: str) -> None:
         self._log.log(level, "%s", line)

@@ -128,13 +128,13 @@ class TestPolling:
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seen = iter("x--x--x--x")
-        describe = polling._Poller.describe
+        look = polling._Poller.look
 
-        async def forgetful(poller: Any, import_task_ids: Any, patience: float) -> Any:
-            found = await describe(poller, import_task_ids, patience)
+        async def forgetful(poller: Any, import_task_ids: Any, interval: float) -> Any:
+            found = await look(poller, import_task_ids, interval)
             return found if next(seen) == "x" else {}
 
-        monkeypatch.setattr(polling._Poller, "describe", forgetful)
+        monkeypatch.setattr(polling._Poller, "look", forgetful)
         import_task_id = aws_default.add_import_task()
         looks: list[Poll] = []
 
@@ -314,8 +314,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, method: str) -> list[Any]:
 
 class TestInterval:
     def test_looks_come_early_by_chance_and_never_late(self) -> None:
-        assert polling.SLEEP[0] < polling.SLEEP[1]
-        assert polling.SLEEP[1] + polling.COALESCENCE <= 1
+        assert polling.JITTER[0] < polling.JITTER[1] <= 1
 
     def test_failures_double_the_interval_up_to_the_longest(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(polling, "LONGEST_BACK_OFF", 60.0)

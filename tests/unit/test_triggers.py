@@ -111,10 +111,10 @@ class TestRun:
     async def test_a_timeout_of_somebody_else_is_an_error(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def describe(*_: Any) -> Any:
+        async def look(*_: Any) -> Any:
             raise TimeoutError("not ours")
 
-        monkeypatch.setattr(polling._Poller, "describe", describe)
+        monkeypatch.setattr(polling._Poller, "look", look)
         event = await only_event(trigger_for(aws_default.add_import_task(), deadline=time.time() + 60))
         assert (event["status"], event["error"]["code"]) == ("error", "TimeoutError")
 
