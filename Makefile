@@ -44,6 +44,7 @@ chaos: $(NEWEST)/installed ## Kill tasks, triggerer and scheduler 200 times and 
 bench: $(NEWEST)/installed ## Measure waits and imports beside what else one could write, and judge (some minutes)
 	$(NEWEST)/bin/python -m benchmarks.waiting
 	$(NEWEST)/bin/python -m benchmarks.import_time
+	$(NEWEST)/bin/python -m benchmarks.task_cost
 
 install: $(NEWEST)/installed ## Set up the development environment in .venv
 
@@ -56,7 +57,7 @@ constraints: $(NEWEST)/installed ## Resolve both sets of pinned versions anew
 	$(call resolve,lowest,--group test --exclude-newer 2025-05-30)
 
 clean: ## Remove everything that make has made
-	rm -rf $(NEWEST) $(LOWEST) .airflow-demo build dist
+	rm -rf $(NEWEST) $(LOWEST) .airflow-demo .airflow-benchmark build dist
 
 $(NEWEST)/installed: pyproject.toml constraints/newest.txt
 	$(call install,$(PYTHON),$(NEWEST),newest,dev)

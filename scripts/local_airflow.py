@@ -172,11 +172,10 @@ class LocalAirflow:
         component = self._components.pop(name)
         component.kill()
         component.wait()
-        for process in self.processes() if name == "scheduler" else []:
+        for process in self.idle_workers() if name == "scheduler" else []:
             with contextlib.suppress(psutil.Error):
                 # They would wait for a task for ever.
-                if "<idle>" in " ".join(process.cmdline()):
-                    process.kill()
+                process.kill()
 
     def processes(self) -> list[psutil.Process]:
         """
@@ -190,6 +189,15 @@ class LocalAirflow:
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 if process.cwd() == str(self.home) and process.exe() == interpreter:
+                    found.append(process)
+        return found
+
+    def idle_workers(self) -> list[psutil.Process]:
+        """The scheduler's own processes that wait for a task, which each then starts a process for."""
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                if "<idle>" in " ".join(process.cmdline()):
                     found.append(process)
         return found
 
