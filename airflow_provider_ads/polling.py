@@ -15,9 +15,8 @@ import asyncio
 import json
 import math
 import random
-from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -43,6 +42,7 @@ from airflow_provider_ads.hooks import MISSING_TASK_LOOKS, AdsHook, describe_par
 __all__ = [
     "LONGEST_BACK_OFF",
     "LONGEST_OUTAGE",
+    "LONGEST_SILENCE",
     "AwsSettings",
     "Poll",
     "check_poll_interval",
@@ -62,6 +62,9 @@ JITTER = (0.97, 1.0)
 
 #: Which part of its interval earlier a wait looks, if there is room in a call that is made for others.
 COALESCENCE = 0.1
+
+#: Seconds after which a wait is told what is known even if nothing has changed.
+LONGEST_SILENCE = 600.0
 
 #: Codes of a call that one of its ids may have spoilt for the others.
 BAD_ID_CODES = frozenset({"InvalidParameterException", "InvalidParameterValueException"})
@@ -117,7 +120,7 @@ async def poll_import_tasks(
     running_statuses: Collection[str],
 ) -> AsyncGenerator[Poll, None]:
     """
-    Look at import tasks until all have left the running statuses.
+    Look at import tasks until all have left the running statuses, and say what has changed.
 
     The first look comes one interval after the start, because the caller has just looked itself. While the
     service cannot be asked (throttling, server errors, no connection) the interval doubles with every look, up
@@ -127,18 +130,22 @@ async def poll_import_tasks(
     :param import_task_ids: the tasks, any number.
     :param poll_interval: seconds between two looks.
     :param running_statuses: the statuses in which a task is looked at again.
-    :return: what each look found; ends after the one in which the last task had left the running statuses.
+    :return: what a look found that differs from the one before, failed, or is the first one for
+        :data:`LONGEST_SILENCE`; ends after the one in which the last task had left the running statuses.
     :raises AdsCallError: the service refused; looking again would not help.
     :raises ImportTaskNotFound: the service did not list a task in several looks one after another.
     """
     seen: dict[str, ImportTask] = {}
-    misses: Counter[str] = Counter()
+    misses: dict[str, int] = {}
     failures = 0
     waiting = list(dict.fromkeys(import_task_ids))
-    async with _shared_poller(settings) as poller:
+    poller = _join(settings)
+    try:
         while waiting:
             try:
-                found = await poller.look(waiting, _interval(poll_interval, failures))
+                # That all is well again is news.
+                known = {} if failures or misses else seen
+                found = await poller.look(waiting, _interval(poll_interval, failures), known)
             except AdsCallError as error:
                 if not error.transient:
                     raise
@@ -147,9 +154,9 @@ async def poll_import_tasks(
                 continue
             failures = 0
             seen.update(found)
-            for import_task_id in waiting:
-                misses[import_task_id] = 0 if import_task_id in found else misses[import_task_id] + 1
-                if misses[import_task_id] >= MISSING_TASK_LOOKS:
+            misses = {id_: misses.get(id_, 0) + 1 for id_ in waiting if id_ not in found}
+            for import_task_id, count in misses.items():
+                if count >= MISSING_TASK_LOOKS:
                     raise ImportTaskNotFound(import_task_id, poller.region_name)
             waiting = [
                 import_task_id
@@ -157,6 +164,8 @@ async def poll_import_tasks(
                 if import_task_id not in found or found[import_task_id].status in running_statuses
             ]
             yield Poll(dict(seen))
+    finally:
+        await poller.leave()
 
 
 def _interval(poll_interval: float, failures: int) -> float:
@@ -165,12 +174,46 @@ def _interval(poll_interval: float, failures: int) -> float:
 
 @dataclass(eq=False, slots=True)
 class _Question:
-    """What one wait wants to know, and when the service may and must be asked, by the clock of the loop."""
+    """
+    What one wait wants to know.
+
+    Times are those of the loop's clock. A wait is woken for news only: most looks bring none, and to wake a hundred
+    waits for nothing would take longer than the call.
+
+    :param import_task_ids: the tasks.
+    :param interval: seconds from one look to the next.
+    :param known: what the wait knows of them.
+    :param ends: when it wants to be answered in any case.
+    :param answer: the answer.
+    """
 
     import_task_ids: Sequence[str]
-    ready: float
-    due: float
+    interval: float
+    known: Mapping[str, ImportTask]
+    ends: float
     answer: asyncio.Future[dict[str, ImportTask]]
+    ready: float = 0.0
+    due: float = 0.0
+
+    def put_off(self, now: float) -> None:
+        """Set when the service may and must be asked."""
+        self.due = now + self.interval * random.uniform(*JITTER)
+        self.ready = self.due - self.interval * COALESCENCE
+
+    def settle(self, found: Mapping[str, ImportTask], failed: Mapping[str, BaseException], now: float) -> bool:
+        """Answer, unless there is no news; return whether that is done, or the wait is over."""
+        if self.answer.done():
+            return True
+        error = next((failed[id_] for id_ in self.import_task_ids if id_ in failed), None) if failed else None
+        if isinstance(error, asyncio.CancelledError):
+            self.answer.cancel()
+        elif error is not None:
+            self.answer.set_exception(error)
+        elif now >= self.ends or any(
+            id_ not in found or found[id_] != self.known.get(id_) for id_ in self.import_task_ids
+        ):
+            self.answer.set_result({id_: found[id_] for id_ in self.import_task_ids if id_ in found})
+        return self.answer.done()
 
 
 @dataclass
@@ -185,20 +228,15 @@ class _Loop:
 _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
 
 
-@asynccontextmanager
-async def _shared_poller(settings: AwsSettings) -> AsyncIterator[_Poller]:
-    """Use the poller of this loop and these settings, which starts with its first wait and ends with its last."""
+def _join(settings: AwsSettings) -> _Poller:
+    """Return the poller of this loop and these settings, which starts with the first wait that joins it."""
     loop = _loops.setdefault(asyncio.get_running_loop(), _Loop())
     key = json.dumps(asdict(settings), sort_keys=True, default=str)
-    poller = loop.pollers.setdefault(key, _Poller(settings, loop.opening))
+    if key not in loop.pollers:
+        loop.pollers[key] = _Poller(settings, loop.opening, lambda: loop.pollers.pop(key))
+    poller = loop.pollers[key]
     poller.waits += 1
-    try:
-        yield poller
-    finally:
-        poller.waits -= 1
-        if not poller.waits:
-            del loop.pollers[key]
-            await _uncancelled(poller.close())
+    return poller
 
 
 class _Poller:
@@ -207,32 +245,38 @@ class _Poller:
 
     :param settings: how AWS is reached.
     :param opening: held while a client is made.
+    :param forget: called when the last wait has left.
     """
 
-    def __init__(self, settings: AwsSettings, opening: asyncio.Lock) -> None:
+    def __init__(self, settings: AwsSettings, opening: asyncio.Lock, forget: Callable[[], Any]) -> None:
         self.waits = 0
         self.region_name = settings.region_name
         self._settings = settings
         self._opening = opening
+        self._forget = forget
         self._context: Any = None
         self._client: Any = None
         self._questions: set[_Question] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._asking: asyncio.Task[None] | None = None
 
-    async def look(self, import_task_ids: Sequence[str], interval: float) -> dict[str, ImportTask]:
+    async def look(
+        self, import_task_ids: Sequence[str], interval: float, known: Mapping[str, ImportTask]
+    ) -> dict[str, ImportTask]:
         """
-        Look at import tasks when an interval has passed, together with others that are due at about that time.
+        Look at import tasks every interval, together with others that are due at about that time, until there is news.
 
         :param interval: seconds.
+        :param known: what is no news.
         :return: the tasks that the service lists, by their id.
         :raises AdsCallError: the call failed.
         """
         loop = asyncio.get_running_loop()
-        due = loop.time() + interval * random.uniform(*JITTER)
-        question = _Question(import_task_ids, due - interval * COALESCENCE, due, loop.create_future())
+        now = loop.time()
+        question = _Question(import_task_ids, interval, known, now + LONGEST_SILENCE, loop.create_future())
+        question.put_off(now)
         self._questions.add(question)
-        self._wake_at(due)
+        self._wake_at(question.due)
         try:
             return await question.answer
         except (ClientError, BotoCoreError) as error:
@@ -246,8 +290,14 @@ class _Poller:
             if question.answer.done() and not question.answer.cancelled():
                 question.answer.exception()  # else asyncio would say that nobody asked for it
 
-    async def close(self) -> None:
-        """Give up what is being asked, and close the client."""
+    async def leave(self) -> None:
+        """Let a wait go; the last one closes the client."""
+        self.waits -= 1
+        if not self.waits:
+            self._forget()
+            await _uncancelled(self._close())
+
+    async def _close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         if self._asking is not None:
@@ -287,8 +337,11 @@ class _Poller:
                 if not isinstance(error, Exception):
                     raise
             finally:
+                now = asyncio.get_running_loop().time()
                 for question in questions:
-                    _settle(question, found, failed)
+                    if not question.settle(found, failed, now):
+                        question.put_off(now)
+                        self._questions.add(question)
 
     def _take(self) -> list[_Question]:
         """If a question is due, take those that are ready, the most urgent first, as many as fit into a call."""
@@ -361,19 +414,6 @@ class _Poller:
         if self._client is not None:
             self._client = None
             await _uncancelled(self._context.__aexit__(None, None, None))
-
-
-def _settle(question: _Question, found: Mapping[str, ImportTask], failed: Mapping[str, BaseException]) -> None:
-    """Answer a question, unless the wait that asked it is over."""
-    if question.answer.done():
-        return
-    error = next((failed[id_] for id_ in question.import_task_ids if id_ in failed), None)
-    if isinstance(error, asyncio.CancelledError):
-        question.answer.cancel()
-    elif error is not None:
-        question.answer.set_exception(error)
-    else:
-        question.answer.set_result({id_: found[id_] for id_ in question.import_task_ids if id_ in found})
 
 
 def _code(error: ClientError | BotoCoreError) -> str:

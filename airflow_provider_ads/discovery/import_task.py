@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
@@ -115,7 +115,7 @@ class ImportTask:
     :param name: what the import was called; not unique.
     :param import_url: the file.
     :param status: a value of ``ImportStatus``, or one that AWS added later.
-    :param import_request_time: when the import was asked for, with time zone.
+    :param import_request_time: when the import was asked for, in UTC.
     :param import_completion_time: when it ended.
     :param import_deleted_time: when its data were deleted.
     :param file_classification: what the service took the file for, ``IMPORT_TEMPLATE`` for example.
@@ -152,7 +152,8 @@ class ImportTask:
         fields = {name: response.get(service_name) for name, service_name in _SERVICE_NAMES.items()}
         for name in _TIMES:
             time = fields[name]
-            fields[name] = datetime.fromisoformat(time) if isinstance(time, str) else time
+            if time is not None:
+                fields[name] = (datetime.fromisoformat(time) if isinstance(time, str) else time).astimezone(UTC)
         return cls(**{**fields, "import_task_id": response["importTaskId"]})
 
     def summary(self) -> dict[str, Any]:
@@ -160,8 +161,8 @@ class ImportTask:
         Return the task without its secrets, fit for JSON, events and XCom.
 
         :return: every field under the service's own name (``importTaskId``, ``status``,
-            ``serverImportFailure``, ...), None where the service sent nothing, times in ISO 8601 with their
-            zone; neither ``errorsAndFailedEntriesZip`` nor ``clientRequestToken``.
+            ``serverImportFailure``, ...), None where the service sent nothing, times in ISO 8601 and UTC;
+            neither ``errorsAndFailedEntriesZip`` nor ``clientRequestToken``.
         """
         values = {
             service_name: getattr(self, name) for name, service_name in _SERVICE_NAMES.items() if name not in _SECRETS

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -41,6 +42,12 @@ async def polls_of(
     return polls
 
 
+async def calls_of(ads: AdsEmulator, count: int) -> None:
+    """Wait until the service was asked so often."""
+    while ads.calls()["DescribeImportTasks"] < count:
+        await asyncio.sleep(0.01)
+
+
 def statuses(poll: Poll) -> list[str | None]:
     return [task.status for task in poll.import_tasks.values()]
 
@@ -66,13 +73,50 @@ class TestPolling:
         running = aws_default.add_import_task()
         calls: list[int] = []
 
-        def then(poll: Poll) -> None:
+        def then(_: Poll) -> None:
             calls.append(aws_default.calls()["DescribeImportTasks"])
-            if len(calls) == 2:
-                aws_default.update_import_task(running, status="IMPORT_COMPLETE")
+            aws_default.update_import_task(running, status="IMPORT_COMPLETE")
 
         await polls_of([*ended, running], then=then)
-        assert calls == [2, 3, 4]
+        assert calls == [2, 3]
+
+    async def test_a_look_that_finds_nothing_new_is_not_told(self, aws_default: AdsEmulator) -> None:
+        import_task_id = aws_default.add_import_task()
+        polling_it = asyncio.create_task(polls_of([import_task_id]))
+        await calls_of(aws_default, 5)
+        aws_default.update_import_task(import_task_id, serverImportSuccess=1)
+        await calls_of(aws_default, 10)
+        aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
+        polls = await polling_it
+        assert [poll.import_tasks[import_task_id].server_import_success for poll in polls] == [None, 1, 1]
+        assert [statuses(poll) for poll in polls] == [["IMPORT_IN_PROGRESS"]] * 2 + [["IMPORT_COMPLETE"]]
+
+    async def test_but_once_in_a_while(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(polling, "LONGEST_SILENCE", 0.1)
+        import_task_id = aws_default.add_import_task()
+        polls: list[Poll] = []
+
+        def then(poll: Poll) -> None:
+            polls.append(poll)
+            if len(polls) == 3:
+                aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
+
+        await polls_of([import_task_id], then=then)
+        assert len(polls) == 4
+
+    async def test_after_a_failure_the_next_look_is_told(self, aws_default: AdsEmulator) -> None:
+        import_task_id = aws_default.add_import_task()
+        errors: list[str | None] = []
+
+        def then(poll: Poll) -> None:
+            errors.append(poll.error.code if poll.error else None)
+            if len(errors) == 1:
+                aws_default.inject("ThrottlingException", calls=1)
+            if len(errors) == 3:
+                aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
+
+        await polls_of([import_task_id], then=then)
+        assert errors == [None, "ThrottlingException", None, None]
 
     async def test_a_transient_error_is_told_and_outlived(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
@@ -128,23 +172,24 @@ class TestPolling:
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seen = iter("x--x--x--x")
-        look = polling._Poller.look
+        call = polling._Poller._call
 
-        async def forgetful(poller: Any, import_task_ids: Any, interval: float) -> Any:
-            found = await look(poller, import_task_ids, interval)
+        async def forgetful(poller: Any, ids: Any) -> Any:
+            found = await call(poller, ids)
             return found if next(seen) == "x" else {}
 
-        monkeypatch.setattr(polling._Poller, "look", forgetful)
+        monkeypatch.setattr(polling._Poller, "_call", forgetful)
         import_task_id = aws_default.add_import_task()
         looks: list[Poll] = []
 
         def then(poll: Poll) -> None:
             looks.append(poll)
-            if len(looks) == 9:
+            if aws_default.calls()["DescribeImportTasks"] == 9:
                 aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
 
         await polls_of([import_task_id], then=then)
-        assert len(looks) == 10
+        assert statuses(looks[-1]) == ["IMPORT_COMPLETE"]
+        assert aws_default.calls()["DescribeImportTasks"] == 10
 
     async def test_the_region_of_the_environment_is_named(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
@@ -214,17 +259,17 @@ class TestManyWaits:
         await asyncio.gather(*(polls_of([import_task_id], each) for each in settings))
         assert len(opened) == 2
 
-    async def test_keep_intervals_of_their_own(self, aws_default: AdsEmulator) -> None:
+    async def test_keep_intervals_of_their_own(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        looks: Counter[str] = Counter()
+        call = polling._Poller._call
+
+        async def watched(poller: Any, ids: Any) -> Any:
+            looks.update(ids)
+            return await call(poller, ids)
+
+        monkeypatch.setattr(polling._Poller, "_call", watched)
         often, seldom = (aws_default.add_import_task() for _ in range(2))
-        looks = {often: 0, seldom: 0}
-
-        async def wait(import_task_id: str, interval: float) -> None:
-            def then(_: Poll) -> None:
-                looks[import_task_id] += 1
-
-            await polls_of([import_task_id], interval=interval, then=then)
-
-        waits = asyncio.gather(wait(often, 0.1), wait(seldom, 1.0))
+        waits = asyncio.gather(polls_of([often], interval=0.1), polls_of([seldom], interval=1.0))
         await asyncio.sleep(2.5)
         for import_task_id in (often, seldom):
             aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
