@@ -12,6 +12,7 @@ __all__ = [
     "IMPORTED_SERVERS_PER_ACCOUNT",
     "IMPORT_FILE_MAX_BYTES",
     "IMPORT_RECORDS_PER_ACCOUNT",
+    "IMPORT_RECORD_DELETIONS_PER_DAY",
     "IMPORT_TASK_ID_PATTERN",
     "IMPORT_TASK_NAME_MAX_CHARACTERS",
     "IMPORT_TASK_PAGE_SIZE",
@@ -56,6 +57,10 @@ IMPORT_FILE_MAX_BYTES = 10_000_000
 #: Records that an account may hold from imports, never raised. Documented in 2022.
 #: https://docs.aws.amazon.com/application-discovery/latest/userguide/ads_service_limits.html
 IMPORT_RECORDS_PER_ACCOUNT = 25_000
+
+#: Import records that may be deleted in a day, never raised. Documented in 2022.
+#: https://docs.aws.amazon.com/application-discovery/latest/userguide/ads_service_limits.html
+IMPORT_RECORD_DELETIONS_PER_DAY = 25_000
 
 #: Servers that an account may hold from imports, until AWS raises it (Service Quotas code L-E92F1B88).
 #: Documented in 2022.

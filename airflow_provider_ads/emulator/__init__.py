@@ -1,8 +1,8 @@
 """
 A local emulator of AWS Application Discovery Service, for tests and for trying pipelines without AWS.
 
-It needs ``pip install 'airflow-provider-ads[emulator]'``. Other than on AWS, signatures and permissions are
-not checked, and there is one account.
+It needs ``pip install 'airflow-provider-ads[emulator]'``. It starts, describes and deletes imports. Other than on AWS,
+signatures and permissions are not checked, and there is one account.
 """
 
 from __future__ import annotations

@@ -35,6 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
         help="seconds that each import takes (default: %(default)s)",
     )
     parser.add_argument(
+        "--delete-seconds",
+        type=float,
+        default=5.0,
+        help="seconds that each deletion takes (default: %(default)s)",
+    )
+    parser.add_argument(
         "--home-region",
         default="us-west-2",
         help="the Migration Hub home region; '' means not set (default: %(default)s)",
@@ -54,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
             port=options.port,
             public_url=options.public_url,
             import_seconds=options.import_seconds,
+            delete_seconds=options.delete_seconds,
             home_region=options.home_region or None,
             token_seconds=options.token_seconds,
         )

@@ -65,6 +65,7 @@ class Application:
     ) -> None:
         self._stopping = Event()
         self._operations: dict[str, Operation] = {
+            "BatchDeleteImportData": self._batch_delete_import_data,
             "DescribeImportTasks": tasks.describe_import_tasks,
             "GetHomeRegion": tasks.get_home_region,
             "StartImportTask": tasks.start_import_task,
@@ -170,6 +171,19 @@ class Application:
         answer = self._operations[operation](parameters, region)
         _log.info("%s in %s", operation, region)
         return answer
+
+    def _batch_delete_import_data(self, parameters: Mapping[str, Any], region: str) -> dict[str, Any]:
+        """Let the tasks answer about those whose errors are not injected."""
+        errors = []
+        others = []
+        for import_task_id in parameters["importTaskIds"]:
+            if fault := self._faults.strike_import_task(import_task_id):
+                code, description = fault.kind, fault.description
+                errors.append({"importTaskId": import_task_id, "errorCode": code, "errorDescription": description})
+            else:
+                others.append(import_task_id)
+        answer = self._tasks.batch_delete_import_data({**parameters, "importTaskIds": others}, region)
+        return {"errors": errors + answer["errors"]}
 
     def _answer_control(self, request: Request) -> Response:
         asked = f"{request.method} {request.path}"

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Event, Lock
+from typing import cast
+
+from botocore.model import StringShape
 
 from airflow_provider_ads.emulator.arguments import is_number
 from airflow_provider_ads.emulator.errors import HTTP_STATUS, ServiceError
@@ -14,6 +18,11 @@ from airflow_provider_ads.emulator.protocol import SERVICES
 __all__ = ["Effect", "Fault", "Faults"]
 
 _OPERATIONS = frozenset(name for service in SERVICES.values() for name in service.operation_names)
+
+#: The error codes of single import tasks in the answer of BatchDeleteImportData.
+_DELETION_ERRORS = frozenset(
+    cast(StringShape, SERVICES["AWSPoseidonService_V2015_11_01"].shape_for("BatchDeleteImportDataErrorCode")).enum
+)
 
 
 @dataclass(kw_only=True)
@@ -32,6 +41,17 @@ class Fault:
     delay: float | None = None
     status: int | None = None
     message: str | None = None
+    import_task_id: str | None = None
+
+    @property
+    def of_import_task(self) -> bool:
+        """Whether it strikes single import tasks of a call rather than the call."""
+        return self.kind in _DELETION_ERRORS
+
+    @property
+    def description(self) -> str:
+        """What callers are told about the error."""
+        return self.message or f"{self.kind}, injected into the emulator."
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -59,7 +79,7 @@ class Fault:
         if not isinstance(self.kind, str):
             raise ValueError(f"The kind of a fault is a string, not {self.kind!r}.")
         for names, fits, what in (
-            (("operation", "message"), _is_string, "a string"),
+            (("operation", "message", "import_task_id"), _is_string, "a string"),
             (("calls", "status"), _is_integer, "an integer"),
             (("share", "seconds", "delay"), is_number, "a finite number"),
         ):
@@ -69,14 +89,22 @@ class Fault:
                     raise ValueError(f"{name} is {what}, not {value!r}.")
 
     def _check_error(self) -> None:
-        if self.kind in ("drop", "hold", "latency", "lose", "refuse"):
+        if self.of_import_task:
+            if self.status is not None or self.operation not in (None, "BatchDeleteImportData"):
+                raise ValueError(
+                    f"{self.kind!r} is an error of an import task in the answer of BatchDeleteImportData: it takes no "
+                    "status and no other operation."
+                )
+        elif self.import_task_id is not None:
+            raise ValueError(f"import_task_id belongs to {', '.join(sorted(_DELETION_ERRORS))}, not to {self.kind!r}.")
+        elif self.kind in ("drop", "hold", "latency", "lose", "refuse"):
             if self.status is not None or self.message is not None:
                 raise ValueError(f"status and message belong to an error code, not to {self.kind!r}.")
         elif self.status is None:
             if self.kind not in HTTP_STATUS:
                 raise ValueError(
                     f"{self.kind!r} is not 'drop', 'hold', 'latency', 'lose' or 'refuse', and an error code needs "
-                    f"its HTTP status, except {', '.join(sorted(HTTP_STATUS))}."
+                    f"its HTTP status, except {', '.join(sorted(HTTP_STATUS.keys() | _DELETION_ERRORS))}."
                 )
         elif not 400 <= self.status <= 599:
             raise ValueError(f"The status of an error is 400 to 599, not {self.status}.")
@@ -185,16 +213,7 @@ class Faults:
         """
         effect = Effect()
         with self._lock:
-            now = time.monotonic()
-            self._injected = [each for each in self._injected if each.ends is None or now < each.ends]
-            for injected in self._injected:
-                fault = injected.fault
-                if fault.operation not in (None, operation):
-                    continue
-                if fault.share is not None and self._random.random() >= fault.share:
-                    continue
-                if injected.calls is not None:
-                    injected.calls -= 1
+            for fault in self._striking(lambda each: not each.of_import_task and each.operation in (None, operation)):
                 if fault.kind == "latency":
                     effect.delay += fault.delay or 0.0
                     continue
@@ -205,8 +224,36 @@ class Faults:
                 elif fault.kind == "hold":
                     effect.release = self._release
                 else:
-                    message = fault.message or f"{fault.kind}, injected into the emulator."
-                    effect.error = ServiceError(fault.kind, message, fault.status)
+                    effect.error = ServiceError(fault.kind, fault.description, fault.status)
                 break
-            self._injected = [each for each in self._injected if each.calls is None or each.calls > 0]
         return effect
+
+    def strike_import_task(self, import_task_id: str) -> Fault | None:
+        """
+        Decide about one import task in a call that deletes several: the first fault that applies is shown.
+
+        :param import_task_id: the task's id.
+        :return: the fault whose error the task gets.
+        """
+        with self._lock:
+            return next(
+                self._striking(lambda each: each.of_import_task and each.import_task_id in (None, import_task_id)),
+                None,
+            )
+
+    def _striking(self, applies: Callable[[Fault], bool]) -> Iterator[Fault]:
+        """Yield the faults that apply and strike this time, oldest first; each that is yielded has struck."""
+        now = time.monotonic()
+        self._injected = [
+            each
+            for each in self._injected
+            if (each.ends is None or now < each.ends) and (each.calls is None or each.calls > 0)
+        ]
+        for injected in self._injected:
+            if not applies(injected.fault):
+                continue
+            if injected.fault.share is not None and self._random.random() >= injected.fault.share:
+                continue
+            if injected.calls is not None:
+                injected.calls -= 1
+            yield injected.fault

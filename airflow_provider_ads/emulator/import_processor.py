@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections import defaultdict
 from threading import Thread
 
 from airflow_provider_ads.discovery import limits
 from airflow_provider_ads.emulator.error_archive import make_error_archive
-from airflow_provider_ads.emulator.import_quotas import ImportQuotas
+from airflow_provider_ads.emulator.import_quotas import exceeded_quota
 from airflow_provider_ads.emulator.import_rows import Row, RowError, read_import_file
 from airflow_provider_ads.emulator.import_tasks import ImportTask, ImportTasks
 from airflow_provider_ads.emulator.storage import Storage, UnreadableFileError
@@ -36,7 +35,8 @@ class ImportProcessor(Thread):
         super().__init__(name="ads-emulator-imports", daemon=True)
         self._tasks = tasks
         self._storage = storage
-        self._quotas: dict[str, ImportQuotas] = defaultdict(lambda: ImportQuotas(record_quota, server_quota))
+        self._record_quota = record_quota
+        self._server_quota = server_quota
 
     def run(self) -> None:
         """Do imports until the tasks are closed."""
@@ -77,7 +77,9 @@ class ImportProcessor(Thread):
         if import_file is None:
             self._tasks.complete(task, {"status": "IMPORT_FAILED_UNSUPPORTED_FILE_TYPE"})
             return "not a CSV with a template column, nor a ZIP with a vInfo sheet"
-        status = self._quotas[task.region].add(row for row in import_file.rows if not row.errors)
+        held = self._tasks.imported_rows(task.region)
+        held += (row for row in import_file.rows if not row.errors)
+        status = exceeded_quota(held, record_quota=self._record_quota, server_quota=self._server_quota)
         if status is not None:
             import_file = dataclasses.replace(
                 import_file, rows=tuple(_over_quota(row, status) for row in import_file.rows)
@@ -97,7 +99,7 @@ class ImportProcessor(Thread):
             "applicationImportSuccess": len(frozenset().union(*(row.applications for row in imported))),
             "applicationImportFailure": sum(bool(row.applications) for row in failed),
         }
-        self._tasks.complete(task, outcome, has_archive=status != "IMPORT_COMPLETE")
+        self._tasks.complete(task, outcome, has_archive=status != "IMPORT_COMPLETE", rows=imported)
         return f"{len(imported)} imported, {len(failed)} failed"
 
 

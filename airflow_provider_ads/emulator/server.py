@@ -18,6 +18,7 @@ from werkzeug.test import Client
 from airflow_provider_ads.discovery import limits
 from airflow_provider_ads.emulator.application import Application
 from airflow_provider_ads.emulator.faults import Fault, Faults
+from airflow_provider_ads.emulator.import_deleter import ImportDeleter
 from airflow_provider_ads.emulator.import_processor import ImportProcessor
 from airflow_provider_ads.emulator.import_tasks import ImportTasks
 from airflow_provider_ads.emulator.port_server import PortServer
@@ -53,7 +54,8 @@ class AdsEmulator:
     """
     An emulator of AWS Application Discovery Service, with moto's S3 and STS, on one port.
 
-    It answers ``StartImportTask``, ``DescribeImportTasks`` and, of Migration Hub Config, ``GetHomeRegion``.
+    It answers ``StartImportTask``, ``DescribeImportTasks``, ``BatchDeleteImportData`` and, of Migration Hub Config,
+    ``GetHomeRegion``.
     It is a context manager: ``with AdsEmulator(import_seconds=0.1) as ads:``. Point clients at
     :attr:`endpoint_url`, or Airflow at :attr:`airflow_connection`. Its buckets are moto's: all emulators of a
     process share them, and when the last one stops, all that moto holds is gone. Other processes read its calls,
@@ -66,14 +68,16 @@ class AdsEmulator:
     :param port: the port to listen on; 0: a free one.
     :param public_url: the URL that clients reach it by, if it is not the one that it listens on.
     :param import_seconds: seconds that each import takes.
+    :param delete_seconds: seconds that each deletion takes.
     :param home_region: the Migration Hub home region; None: not set.
     :param record_quota: records that the account may hold from imports, by default as many as on AWS.
     :param server_quota: servers that the account may hold from imports, by default as many as on AWS.
+    :param deletion_quota: records of imports that may be deleted in a day from 00:00 UTC, by default as many as on AWS.
     :param archive_link_seconds: seconds that a link to an error archive is good for; AWS tells no number.
     :param seed: makes faults with a share strike the same calls each time.
     :param token_seconds: seconds for which a client request token is known, from the start of its import on; None: for
         ever, which is the emulator's own choice: AWS documents no time.
-    :raises ValueError: if ``public_url``, ``import_seconds`` or ``token_seconds`` makes no sense.
+    :raises ValueError: if ``public_url``, ``import_seconds``, ``delete_seconds`` or ``token_seconds`` makes no sense.
     """
 
     def __init__(
@@ -83,9 +87,11 @@ class AdsEmulator:
         port: int = 0,
         public_url: str | None = None,
         import_seconds: float = 1.0,
+        delete_seconds: float = 1.0,
         home_region: str | None = "us-west-2",
         record_quota: int = limits.IMPORT_RECORDS_PER_ACCOUNT,
         server_quota: int = limits.IMPORTED_SERVERS_PER_ACCOUNT,
+        deletion_quota: int = limits.IMPORT_RECORD_DELETIONS_PER_DAY,
         archive_link_seconds: int = 3600,
         seed: int = 0,
         token_seconds: float | None = None,
@@ -101,6 +107,8 @@ class AdsEmulator:
         self._tasks = ImportTasks(
             home_region=home_region,
             import_seconds=import_seconds,
+            delete_seconds=delete_seconds,
+            deletion_quota=deletion_quota,
             archive_url=self._archive_url,
             token_seconds=token_seconds,
         )
@@ -138,8 +146,9 @@ class AdsEmulator:
                 on_read=lambda: self._application.count_iam_actions("s3:GetObject"),
             )
             processor = ImportProcessor(self._tasks, self._storage, self._record_quota, self._server_quota)
-            processor.start()
-            started.callback(processor.join)
+            for worker in (processor, ImportDeleter(self._tasks, self._storage)):
+                worker.start()
+                started.callback(worker.join)
             started.callback(self._tasks.close)
             self._running = started.pop_all()
 
@@ -209,13 +218,23 @@ class AdsEmulator:
         self._tasks.import_seconds = seconds
 
     @property
+    def delete_seconds(self) -> float:
+        """Seconds that each deletion takes; a change also concerns those that are running."""
+        return self._tasks.delete_seconds
+
+    @delete_seconds.setter
+    def delete_seconds(self, seconds: float) -> None:
+        self._tasks.delete_seconds = seconds
+
+    @property
     def token_seconds(self) -> float | None:
         """
         Seconds after its import was started for which a client request token is known; None: for ever.
 
         They count from when the import was started, and a start that returns the same task again does not
         prolong them. After them a start with the same token starts another import; the task of the first one
-        keeps its token. A change also concerns tokens that were used before.
+        keeps its token. A change also concerns tokens that were used before. A task that vanishes, because it was
+        deleted with its history, takes its token along.
         """
         return self._tasks.token_seconds
 
@@ -234,6 +253,7 @@ class AdsEmulator:
         delay: float | None = None,
         status: int | None = None,
         message: str | None = None,
+        import_task_id: str | None = None,
     ) -> None:
         """
         Show a fault to callers of ADS and Migration Hub Config; S3 and STS have none.
@@ -246,7 +266,9 @@ class AdsEmulator:
             without an answer; ``hold``: the call is done, and its answer, maybe an error, is held back until
             :meth:`clear_faults`, or until the emulator stops, which closes the connection; ``latency``: the
             answer comes late; ``lose``: the call is done, and then the connection is closed without an answer;
-            ``refuse``: nothing listens on the port, for S3 and STS neither, and open connections are closed.
+            ``refuse``: nothing listens on the port, for S3 and STS neither, and open connections are closed;
+            ``INTERNAL_SERVER_ERROR``, ``NOT_FOUND`` or ``OVER_LIMIT``: the answer of ``BatchDeleteImportData`` has
+            this error for an import task, which is not deleted, and each such task counts as a call.
         :param operation: the only operation that shows it, such as ``DescribeImportTasks``.
         :param calls: the number of calls that meet it.
         :param share: the share of the calls that meet it, more than 0 and at most 1.
@@ -255,6 +277,7 @@ class AdsEmulator:
         :param delay: by how many seconds a ``latency`` delays the answer.
         :param status: the HTTP status of the error; needed for a code that the emulator does not know.
         :param message: the message of the error.
+        :param import_task_id: the only import task that ``BatchDeleteImportData`` answers with the error.
         :raises ValueError: if an argument is of the wrong type, or they do not go together.
         """
         injected = Fault(
@@ -266,6 +289,7 @@ class AdsEmulator:
             delay=delay,
             status=status,
             message=message,
+            import_task_id=import_task_id,
         )
         if fault == "refuse" and seconds is not None:
             self._server.refuse(seconds)
@@ -351,7 +375,7 @@ class AdsEmulator:
 
     def update_import_task(self, import_task_id: str, **fields: Any) -> None:
         """
-        Change fields of an import task; with another status, an import that waits or runs is given up.
+        Change fields of an import task; with another status, an import or a deletion that waits or runs is given up.
 
         :param import_task_id: the task's id.
         :param fields: fields by their names in the API; None: the field is not set.

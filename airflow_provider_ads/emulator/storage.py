@@ -121,6 +121,14 @@ class Storage:
         self._client.create_bucket(Bucket=_ARCHIVE_BUCKET)
         self._client.put_object(Bucket=_ARCHIVE_BUCKET, Key=f"{import_task_id}.zip", Body=archive)
 
+    def delete_archive(self, import_task_id: str) -> None:
+        """
+        Delete the error archive of a task.
+
+        :param import_task_id: the task's id.
+        """
+        self._client.delete_object(Bucket=_ARCHIVE_BUCKET, Key=f"{import_task_id}.zip")
+
     def archive_url(self, import_task_id: str) -> str:
         """
         Make a new link to the error archive of a task.

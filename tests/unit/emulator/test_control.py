@@ -89,6 +89,14 @@ def test_answer_that_is_lost(ads: AdsEmulator, discovery: Any) -> None:
     assert [task["name"] for task in ask(ads, "GET", "/_ads/import-tasks")[1]] == ["n"]
 
 
+def test_error_of_an_import_task(ads: AdsEmulator, discovery: Any) -> None:
+    import_task_id = ads.add_import_task(status="IMPORT_COMPLETE")
+    fault = {"fault": "OVER_LIMIT", "import_task_id": import_task_id}
+    assert ask(ads, "POST", "/_ads/faults", fault) == (204, None)
+    (error,) = discovery.batch_delete_import_data(importTaskIds=[import_task_id])["errors"]
+    assert error["errorCode"] == "OVER_LIMIT"
+
+
 def test_refusal_spares_the_request_that_asks_for_it(ads: AdsEmulator) -> None:
     assert ask(ads, "POST", "/_ads/faults", {"fault": "refuse", "seconds": 3600}) == (204, None)
     with pytest.raises(urllib.error.URLError, match="refused"):

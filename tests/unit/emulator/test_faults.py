@@ -335,6 +335,59 @@ class TestLatency:
         assert time.monotonic() - started >= 0.2
 
 
+class TestErrorsOfImportTasks:
+    @pytest.fixture
+    def ids(self, ads: AdsEmulator) -> list[str]:
+        ads.delete_seconds = 3600
+        return [ads.add_import_task(status="IMPORT_COMPLETE") for _ in range(3)]
+
+    def test_one_task_is_not_deleted(self, ads: AdsEmulator, discovery: Any, ids: list[str]) -> None:
+        ads.inject("INTERNAL_SERVER_ERROR", import_task_id=ids[1], message="try again")
+        (error,) = discovery.batch_delete_import_data(importTaskIds=ids)["errors"]
+        assert error == {
+            "importTaskId": ids[1],
+            "errorCode": "INTERNAL_SERVER_ERROR",
+            "errorDescription": "try again",
+        }
+        statuses = [task["status"] for task in ads.import_tasks()]
+        assert statuses == ["DELETE_IN_PROGRESS", "IMPORT_COMPLETE", "DELETE_IN_PROGRESS"]
+
+    @pytest.mark.parametrize("code", ["INTERNAL_SERVER_ERROR", "NOT_FOUND", "OVER_LIMIT"])
+    def test_every_task_until_a_number_of_them(
+        self, ads: AdsEmulator, discovery: Any, ids: list[str], code: str
+    ) -> None:
+        ads.inject(code, operation="BatchDeleteImportData", calls=2)
+        errors = discovery.batch_delete_import_data(importTaskIds=ids)["errors"]
+        assert [(error["importTaskId"], error["errorCode"]) for error in errors] == [(each, code) for each in ids[:2]]
+        assert discovery.batch_delete_import_data(importTaskIds=ids)["errors"] == []
+
+    def test_concern_no_other_call(self, ads: AdsEmulator, describe: Any) -> None:
+        ads.inject("NOT_FOUND")
+        assert error_of(describe) is None
+
+
+class TestDeletion:
+    @pytest.fixture
+    def delete(self, ads: AdsEmulator, discovery: Any) -> Callable[[], Any]:
+        ads.delete_seconds = 3600
+        import_task_id = ads.add_import_task(status="IMPORT_COMPLETE")
+        return lambda: discovery.batch_delete_import_data(importTaskIds=[import_task_id])
+
+    @pytest.mark.parametrize("code", ["ThrottlingException", "HomeRegionNotSetException"])
+    def test_that_meets_an_error_is_not_done(self, ads: AdsEmulator, delete: Callable[[], Any], code: str) -> None:
+        ads.inject(code, operation="BatchDeleteImportData")
+        assert error_of(delete) == (400, code)
+        assert ads.import_tasks()[0]["status"] == "IMPORT_COMPLETE"
+
+    def test_that_is_lost_is_done(self, ads: AdsEmulator, delete: Callable[[], Any]) -> None:
+        ads.inject("lose", operation="BatchDeleteImportData", calls=1)
+        with pytest.raises(ConnectionClosedError):
+            delete()
+        assert ads.import_tasks()[0]["status"] == "DELETE_IN_PROGRESS"
+        assert delete()["errors"] == []
+        assert ads.calls() == {"BatchDeleteImportData": 2}
+
+
 class TestRefuse:
     def test_nothing_listens_until_the_time_is_over(self, ads: AdsEmulator, describe: Any, s3: Any) -> None:
         port = urlsplit(ads.endpoint_url).port
@@ -462,6 +515,14 @@ class TestRefuse:
         ({"fault": "refuse", "seconds": 1, "calls": 1}, "needs seconds and takes nothing else"),
         ({"fault": "refuse", "seconds": 1, "share": 0.5}, "needs seconds and takes nothing else"),
         ({"fault": "refuse", "seconds": 1, "operation": "GetHomeRegion"}, "takes nothing else"),
+        ({"fault": "NOT_FOUND", "status": 404}, "takes no status and no other operation"),
+        ({"fault": "NOT_FOUND", "operation": "StartImportTask"}, "takes no status and no other operation"),
+        ({"fault": "NOT_FOUND", "delay": 1}, "'latency' needs a delay"),
+        ({"fault": "NOT_FOUND", "import_task_id": 5}, "import_task_id is a string, not 5"),
+        ({"fault": "ThrottlingException", "import_task_id": "x"}, "belongs to INTERNAL_SERVER_ERROR, NOT_FOUND, OVER"),
+        ({"fault": "lose", "import_task_id": "x"}, "belongs to .*, not to 'lose'"),
+        ({"fault": "refuse", "seconds": 1, "import_task_id": "x"}, "belongs to .*, not to 'refuse'"),
+        ({"fault": "OVER_LIMITS"}, "needs its HTTP status, except .*OVER_LIMIT"),
     ],
 )
 def test_nonsense(ads: AdsEmulator, describe: Any, arguments: dict[str, Any], said: str) -> None:
@@ -471,4 +532,4 @@ def test_nonsense(ads: AdsEmulator, describe: Any, arguments: dict[str, Any], sa
 
 
 def test_operation_to_come_may_be_named(ads: AdsEmulator) -> None:
-    ads.inject("ThrottlingException", operation="BatchDeleteImportData")
+    ads.inject("ThrottlingException", operation="DescribeTags")

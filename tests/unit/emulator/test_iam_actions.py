@@ -90,6 +90,12 @@ def test_upload_in_parts(ads: AdsEmulator, client: MakeClient) -> None:
     ("service", "operation", "parameters", "actions"),
     [
         ("discovery", "describe_import_tasks", {}, ["discovery:DescribeImportTasks"]),
+        (
+            "discovery",
+            "batch_delete_import_data",
+            {"importTaskIds": [f"import-task-{'0' * 32}"]},
+            ["discovery:BatchDeleteImportData"],
+        ),
         ("discovery", "describe_tags", {}, ["discovery:DescribeTags"]),
         ("migrationhub-config", "get_home_region", {}, ["mgh:GetHomeRegion"]),
         (

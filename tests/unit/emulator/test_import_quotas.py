@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from airflow_provider_ads.emulator.import_quotas import ImportQuotas
+from airflow_provider_ads.emulator.import_quotas import DeletionQuota, exceeded_quota
 from airflow_provider_ads.emulator.import_rows import Row, read_import_file
 
 RECORDS = "IMPORT_FAILED_RECORD_LIMIT_EXCEEDED"
@@ -30,7 +32,7 @@ def rows(*lines: str) -> tuple[Row, ...]:
     ],
 )
 def test_rows_of_one_server(first: str, second: str) -> None:
-    assert ImportQuotas(record_quota=9, server_quota=1).add(rows(first, second)) is None
+    assert exceeded_quota(rows(first, second), record_quota=9, server_quota=1) is None
 
 
 @pytest.mark.parametrize(
@@ -45,23 +47,31 @@ def test_rows_of_one_server(first: str, second: str) -> None:
     ],
 )
 def test_rows_of_two_servers(first: str, second: str) -> None:
-    assert ImportQuotas(record_quota=9, server_quota=1).add(rows(first, second)) == SERVERS
+    assert exceeded_quota(rows(first, second), record_quota=9, server_quota=1) == SERVERS
 
 
 def test_rows_of_a_known_server_are_records_again() -> None:
-    quotas = ImportQuotas(record_quota=2, server_quota=1)
-    assert [quotas.add(rows("a")) for _ in range(3)] == [None, None, RECORDS]
+    assert exceeded_quota(rows("a", "a"), record_quota=2, server_quota=1) is None
+    assert exceeded_quota(rows("a", "a", "a"), record_quota=2, server_quota=1) == RECORDS
 
 
-def test_import_over_a_quota_adds_nothing() -> None:
-    quotas = ImportQuotas(record_quota=3, server_quota=2)
-    assert quotas.add(rows("a", "b", "c", "d")) == RECORDS
-    assert quotas.add(rows("a", "b", "c")) == SERVERS
-    assert quotas.add(rows("a", "b")) is None
+def test_records_are_checked_first() -> None:
+    assert exceeded_quota(rows("a", "b"), record_quota=1, server_quota=1) == RECORDS
 
 
 def test_server_keeps_all_its_keys() -> None:
-    quotas = ImportQuotas(record_quota=9, server_quota=1)
-    assert quotas.add(rows("a,,,web1")) is None
-    assert quotas.add(rows("a,,,web2")) is None
-    assert quotas.add(rows(",,,web1", ",,,web2")) is None
+    known = rows("a,,,web1", "a,,,web2", ",,,web1", ",,,web2")
+    assert exceeded_quota(known, record_quota=9, server_quota=1) is None
+
+
+class TestDeletionQuota:
+    NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+    def test_is_used_up_by_what_fits(self) -> None:
+        quota = DeletionQuota(3)
+        assert [quota.take(records, self.NOON) for records in (2, 2, 1, 1, 0)] == [True, False, True, False, True]
+
+    def test_is_whole_again_at_midnight(self) -> None:
+        quota = DeletionQuota(1)
+        times = [datetime(2026, 1, 1, 23, 59, 59, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)]
+        assert [quota.take(1, now) for now in (self.NOON, *times)] == [True, False, True]

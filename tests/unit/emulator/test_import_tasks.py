@@ -9,12 +9,12 @@ import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.emulator.import_tasks import ImportTasks
-from tests.unit.emulator.conftest import HOME_REGION, MakeClient, describe
+from tests.unit.emulator.conftest import HOME_REGION, MakeClient, describe, wait_for
 
 
 @pytest.fixture
 def ads() -> Any:
-    with AdsEmulator(import_seconds=3600) as emulator:
+    with AdsEmulator(import_seconds=3600, delete_seconds=3600) as emulator:
         yield emulator
 
 
@@ -185,6 +185,16 @@ class TestDescribe:
         assert [task["importTaskId"] for task in second["tasks"]] == ids[100:]
         assert "nextToken" not in second
 
+    @pytest.mark.parametrize(("vanished", "left"), [(0, [2, 3]), (2, [3])])
+    def test_next_page_is_the_same_when_tasks_vanish(
+        self, ads: AdsEmulator, discovery: Any, vanished: int, left: list[int]
+    ) -> None:
+        ids = [ads.add_import_task(status="DELETE_COMPLETE") for _ in range(4)]
+        first = discovery.describe_import_tasks(maxResults=2)
+        discovery.batch_delete_import_data(importTaskIds=[ids[vanished]], deleteHistory=True)
+        second = discovery.describe_import_tasks(nextToken=first["nextToken"])
+        assert [task["importTaskId"] for task in second["tasks"]] == [ids[each] for each in left]
+
     def test_no_next_page_of_an_exact_fit(self, ads: AdsEmulator, discovery: Any) -> None:
         ads.add_import_task()
         assert "nextToken" not in discovery.describe_import_tasks(maxResults=1)
@@ -220,6 +230,142 @@ class TestFilters:
     @pytest.mark.parametrize("value", ["*", "?", "A", "a "])
     def test_no_wildcards(self, names: Any, value: str) -> None:
         assert names(("NAME", [value])) == ""
+
+
+class TestDelete:
+    @pytest.fixture
+    def delete(self, discovery: Any) -> Callable[..., dict[str, str]]:
+        """Delete import tasks, and return the error codes by their ids."""
+
+        def delete(*ids: str, **parameters: bool) -> dict[str, str]:
+            answer = discovery.batch_delete_import_data(importTaskIds=ids, **parameters)
+            return {error["importTaskId"]: error["errorCode"] for error in answer["errors"]}
+
+        return delete
+
+    def test_answers_at_once_and_deletes_later(self, ads: AdsEmulator, discovery: Any) -> None:
+        import_task_id = ads.add_import_task(status="IMPORT_COMPLETE", serverImportSuccess=1)
+        answer = discovery.batch_delete_import_data(importTaskIds=[import_task_id])
+        assert (answer["ResponseMetadata"]["HTTPStatusCode"], answer["errors"]) == (200, [])
+        task = describe(discovery, import_task_id)
+        assert task["status"] == "DELETE_IN_PROGRESS"
+        assert "importDeletedTime" not in task
+
+    def test_error_of_one_task_leaves_the_others_alone(self, ads: AdsEmulator, discovery: Any) -> None:
+        ids = [ads.add_import_task(status="IMPORT_COMPLETE") for _ in range(2)]
+        unknown = f"import-task-{'0' * 32}"
+        (error,) = discovery.batch_delete_import_data(importTaskIds=[ids[0], unknown, ids[1]])["errors"]
+        assert (error["importTaskId"], error["errorCode"]) == (unknown, "NOT_FOUND")
+        assert HOME_REGION in error["errorDescription"]
+        assert [task["status"] for task in ads.import_tasks()] == ["DELETE_IN_PROGRESS"] * 2
+
+    @pytest.mark.parametrize(
+        "status", ["IMPORT_COMPLETE_WITH_ERRORS", "IMPORT_FAILED", "INTERNAL_ERROR", "DELETE_FAILED", "IMPORT_ODD"]
+    )
+    def test_every_other_end_of_an_import_can_be_deleted(
+        self, ads: AdsEmulator, delete: Callable[..., Any], status: str
+    ) -> None:
+        assert delete(ads.add_import_task(status=status)) == {}
+        assert ads.import_tasks()[0]["status"] == "DELETE_IN_PROGRESS"
+
+    def test_import_that_waits_or_runs_is_an_error_and_goes_on(
+        self, ads: AdsEmulator, discovery: Any, delete: Callable[..., Any]
+    ) -> None:
+        ids = [
+            discovery.start_import_task(name=name, importUrl="s3://b/k")["task"]["importTaskId"] for name in ("r", "w")
+        ]
+        assert delete(*ids, deleteHistory=True) == dict.fromkeys(ids, "INTERNAL_SERVER_ERROR")
+        assert [task["status"] for task in ads.import_tasks()] == ["IMPORT_IN_PROGRESS"] * 2
+
+    def test_again_has_no_effect(self, ads: AdsEmulator, delete: Callable[..., Any]) -> None:
+        import_task_id = ads.add_import_task(status="IMPORT_COMPLETE")
+        assert [delete(import_task_id) for _ in range(2)] == [{}, {}]
+        ads.delete_seconds = 0
+        (deleted,) = wait_for(lambda: [task for task in ads.import_tasks() if task["status"] == "DELETE_COMPLETE"])
+        assert delete(import_task_id) == {}
+        assert ads.import_tasks() == [deleted]
+
+    def test_again_with_its_history(self, ads: AdsEmulator, delete: Callable[..., Any]) -> None:
+        deleted = ads.add_import_task(status="DELETE_COMPLETE")
+        in_progress = ads.add_import_task(status="IMPORT_COMPLETE")
+        delete(in_progress)
+        assert delete(deleted, in_progress, deleteHistory=True) == {}
+        assert [task["importTaskId"] for task in ads.import_tasks()] == [in_progress]
+        ads.delete_seconds = 0
+        wait_for(lambda: ads.import_tasks() == [])
+
+    def test_with_its_history_is_not_lost_by_asking_without(self, ads: AdsEmulator, delete: Callable[..., Any]) -> None:
+        import_task_id = ads.add_import_task(status="IMPORT_COMPLETE")
+        delete(import_task_id, deleteHistory=True)
+        delete(import_task_id)
+        ads.delete_seconds = 0
+        wait_for(lambda: ads.import_tasks() == [])
+
+    def test_token_of_a_task_that_vanished_is_not_known(
+        self, ads: AdsEmulator, discovery: Any, delete: Callable[..., Any]
+    ) -> None:
+        parameters = {"name": "n", "importUrl": "s3://b/k", "clientRequestToken": "token"}
+        first = discovery.start_import_task(**parameters)["task"]["importTaskId"]
+        ads.update_import_task(first, status="DELETE_COMPLETE")
+        assert discovery.start_import_task(**parameters)["task"]["importTaskId"] == first
+        delete(first, deleteHistory=True)
+        assert discovery.start_import_task(**parameters)["task"]["importTaskId"] != first
+
+    def test_knows_the_tasks_of_its_region_with_any_home_region(
+        self, ads: AdsEmulator, client: MakeClient, delete: Callable[..., Any]
+    ) -> None:
+        import_task_id = ads.add_import_task(status="IMPORT_COMPLETE")
+        ads.home_region = None
+        answer = client("discovery", region="eu-central-1").batch_delete_import_data(importTaskIds=[import_task_id])
+        assert [error["errorCode"] for error in answer["errors"]] == ["NOT_FOUND"]
+        assert delete(import_task_id) == {}
+
+    def test_status_that_is_set_meanwhile_stays(self, ads: AdsEmulator, delete: Callable[..., Any]) -> None:
+        first, second = (ads.add_import_task(status="IMPORT_COMPLETE") for _ in range(2))
+        delete(first, second)
+        ads.update_import_task(first, status="DELETE_FAILED_LIMIT_EXCEEDED")
+        ads.delete_seconds = 0
+        wait_for(lambda: ads.import_tasks()[1]["status"] == "DELETE_COMPLETE")
+        assert ads.import_tasks()[0]["status"] == "DELETE_FAILED_LIMIT_EXCEEDED"
+
+
+class TestDeletionQuota:
+    @pytest.fixture
+    def ads(self) -> Any:
+        with AdsEmulator(delete_seconds=3600, deletion_quota=3) as emulator:
+            yield emulator
+
+    @pytest.fixture
+    def ids(self, ads: AdsEmulator) -> list[str]:
+        return [ads.add_import_task(status="IMPORT_COMPLETE", serverImportSuccess=records) for records in (4, 2, 1)]
+
+    def test_task_that_does_not_fit_is_an_error_and_stays(
+        self, ads: AdsEmulator, discovery: Any, ids: list[str]
+    ) -> None:
+        (error,) = discovery.batch_delete_import_data(importTaskIds=ids)["errors"]
+        assert (error["importTaskId"], error["errorCode"]) == (ids[0], "OVER_LIMIT")
+        assert "4 records" in error["errorDescription"]
+        statuses = [task["status"] for task in ads.import_tasks()]
+        assert statuses == ["IMPORT_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS"]
+
+    def test_counts_what_was_deleted(self, discovery: Any, ads: AdsEmulator, ids: list[str]) -> None:
+        late = ads.add_import_task(status="IMPORT_COMPLETE", serverImportSuccess=1)
+        (error,) = discovery.batch_delete_import_data(importTaskIds=[*ids[1:], late])["errors"]
+        assert (error["importTaskId"], error["errorCode"]) == (late, "OVER_LIMIT")
+
+    def test_counts_no_task_twice(self, discovery: Any, ids: list[str]) -> None:
+        assert discovery.batch_delete_import_data(importTaskIds=[ids[1], ids[1], ids[2]])["errors"] == []
+
+    def test_task_without_records_always_fits(self, ads: AdsEmulator, discovery: Any, ids: list[str]) -> None:
+        failed = ads.add_import_task(status="IMPORT_FAILED")
+        assert discovery.batch_delete_import_data(importTaskIds=[*ids[1:], failed])["errors"] == []
+
+    def test_each_region_has_its_own(self, ads: AdsEmulator, client: MakeClient, ids: list[str]) -> None:
+        ads.home_region = "eu-central-1"
+        other = ads.add_import_task(status="IMPORT_COMPLETE", serverImportSuccess=3)
+        client("discovery").batch_delete_import_data(importTaskIds=ids[1:])
+        answer = client("discovery", region="eu-central-1").batch_delete_import_data(importTaskIds=[other])
+        assert answer["errors"] == []
 
 
 class TestTasksThatArePutThere:
@@ -268,7 +414,7 @@ def test_describing_is_permitted_without_a_home_region(ads: AdsEmulator, discove
 
 
 def test_status_that_is_changed_after_the_wait_stays() -> None:
-    tasks = ImportTasks(home_region=HOME_REGION, import_seconds=0, archive_url=str)
+    tasks = ImportTasks(home_region=HOME_REGION, import_seconds=0, delete_seconds=0, deletion_quota=0, archive_url=str)
     tasks.start_import_task({"name": "n", "importUrl": "s3://b/k"}, HOME_REGION)
     task = tasks.next_import()
     assert task is not None

@@ -93,6 +93,7 @@ def test_without_a_home_region(run: Run) -> None:
         ("--public-url", "ads.example.com:5005", "public_url begins with http:// or https://"),
         ("--import-seconds", "-1", "import_seconds is a finite number of 0 or more, not -1.0"),
         ("--import-seconds", "nan", "import_seconds is a finite number of 0 or more, not nan"),
+        ("--delete-seconds", "-1", "delete_seconds is a finite number of 0 or more, not -1.0"),
         ("--token-seconds", "-1", "token_seconds is None or a finite number of 0 or more, not -1.0"),
     ],
 )

@@ -18,6 +18,7 @@ AUTHORIZATION = (
 )
 DISCOVERY = "AWSPoseidonService_V2015_11_01"
 START = {"name": "n", "importUrl": "s3://bucket/key"}
+TASK = f"import-task-{'0' * 32}"
 
 
 class Answer(NamedTuple):
@@ -132,6 +133,21 @@ def test_error(ads: AdsEmulator) -> None:
             "values[1]",
         ),
         ("DescribeImportTasks", {"filters": {"name": "NAME"}}, "InvalidParameterException", "filters"),
+        ("BatchDeleteImportData", {}, "InvalidParameterException", "importTaskIds"),
+        ("BatchDeleteImportData", {"importTaskIds": []}, "InvalidParameterValueException", "minimum of 1"),
+        ("BatchDeleteImportData", {"importTaskIds": [TASK] * 11}, "InvalidParameterValueException", "maximum of 10"),
+        (
+            "BatchDeleteImportData",
+            {"importTaskIds": [TASK, "import-task-1"]},
+            "InvalidParameterValueException",
+            "importTaskIds[1]",
+        ),
+        (
+            "BatchDeleteImportData",
+            {"importTaskIds": [TASK], "deleteHistory": "yes"},
+            "InvalidParameterException",
+            "deleteHistory",
+        ),
         ("DescribeImportTasks", b"no JSON", "SerializationException", "JSON"),
         ("DescribeImportTasks", ["a list"], "SerializationException", "object"),
         ("DescribeImportTasks", b"\xff", "SerializationException", "JSON"),
@@ -163,6 +179,7 @@ def test_longest_request_that_is_taken(ads: AdsEmulator, parameters: dict[str, s
         ("StartImportTask", START | {"clientRequestToken": None}),
         ("DescribeImportTasks", {"filters": None, "maxResults": None, "nextToken": None}),
         ("DescribeImportTasks", {"filters": [{"name": None, "values": None}]}),
+        ("BatchDeleteImportData", {"importTaskIds": [TASK] * 10, "deleteHistory": None}),
     ],
 )
 def test_null_member_counts_as_absent(ads: AdsEmulator, operation: str, parameters: dict[str, object]) -> None:

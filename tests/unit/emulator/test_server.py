@@ -52,6 +52,13 @@ class TestStop:
             client("discovery", emulator=emulator).start_import_task(name="n", importUrl="s3://b/k")
         assert [task["status"] for task in emulator.import_tasks()] == ["IMPORT_IN_PROGRESS"]
 
+    def test_ends_a_deletion_that_runs(self, emulator: AdsEmulator, client: MakeClient) -> None:
+        emulator.delete_seconds = 3600
+        with emulator:
+            import_task_id = emulator.add_import_task(status="IMPORT_COMPLETE")
+            client("discovery", emulator=emulator).batch_delete_import_data(importTaskIds=[import_task_id])
+        assert [task["status"] for task in emulator.import_tasks()] == ["DELETE_IN_PROGRESS"]
+
     def test_ends_a_call_that_is_delayed(self, emulator: AdsEmulator) -> None:
         before = set(threading.enumerate())
         with emulator:
@@ -248,14 +255,15 @@ def test_settings_can_be_changed_while_it_runs(ads: AdsEmulator, discovery: Any)
     assert wait_for_import(discovery, started["importTaskId"])["status"] == "IMPORT_FAILED"
 
 
+@pytest.mark.parametrize("name", ["import_seconds", "delete_seconds"])
 @pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, 10**400, True, "1", None])
-def test_import_seconds_that_cannot_be(seconds: Any) -> None:
-    with pytest.raises(ValueError, match="import_seconds is a finite number of 0 or more, not"):
-        AdsEmulator(import_seconds=seconds)
+def test_seconds_that_cannot_be(name: str, seconds: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name} is a finite number of 0 or more, not"):
+        AdsEmulator(**{name: seconds})
     emulator = AdsEmulator()
-    with pytest.raises(ValueError, match="import_seconds is a finite number of 0 or more, not"):
-        emulator.import_seconds = seconds
-    assert emulator.import_seconds == 1
+    with pytest.raises(ValueError, match=f"{name} is a finite number of 0 or more, not"):
+        setattr(emulator, name, seconds)
+    assert getattr(emulator, name) == 1
 
 
 @pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, True, "1"])
