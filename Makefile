@@ -37,7 +37,7 @@ e2e: $(NEWEST)/installed ## Run the end-to-end tests on the newest supported ver
 e2e-lowest: $(LOWEST)/installed ## Run the end-to-end tests on the lowest supported versions
 	$(LOWEST)/bin/python -m pytest tests/e2e
 
-chaos: $(NEWEST)/installed ## Kill tasks, triggerer and scheduler 200 times and count the imports; many random lives
+chaos: $(NEWEST)/installed ## Kill tasks, triggerer and scheduler 460 times, count imports and deletions; many random lives
 	$(NEWEST)/bin/python -m pytest tests/unit/test_idempotency.py --hypothesis-profile=chaos
 	CHAOS_KILLS=$(or $(KILLS),20) $(NEWEST)/bin/python -m pytest tests/e2e/chaos
 

@@ -2,10 +2,12 @@
 What can go wrong::
 
     AdsError
-    ├── ImportOutcomeError      an import ended, and not as it should: a verdict on the import
-    └── AdsCallError            no verdict could be had: AWS refused, did not answer, or answered nonsense
-        ├── ImportTaskNotFound  AWS does not know the import
-        └── ImportWaitTimeout   the time to wait ran out before the import ended
+    ├── ImportOutcomeError           an import ended, and not as it should: a verdict on the import
+    ├── ImportDeletionError          the data of an import could not be deleted
+    └── AdsCallError                 no verdict could be had: AWS refused, did not answer, or answered nonsense
+        ├── ImportTaskNotFound       AWS does not know the import
+        └── ImportWaitTimeout        the time to wait ran out before the import ended
+            └── DeletionWaitTimeout  the time to wait ran out before its data were deleted
 
 The errors are plain Python, because Airflow treats its own exceptions differently when a sensor pokes and
 when it was deferred. Where a failure must be final, :func:`fail_without_retry` says so to Airflow.
@@ -14,17 +16,12 @@ when it was deferred. Where a failure must be final, :func:`fail_without_retry` 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError, SSLError
-from botocore.retries.standard import (
-    OrRetryChecker,
-    RetryContext,
-    ThrottledRetryableChecker,
-    TransientRetryableChecker,
-)
 
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.limits import SERVICE_REGIONS
@@ -32,12 +29,16 @@ from airflow_provider_ads.version_compat import AirflowFailException
 
 __all__ = [
     "EXPIRED_CREDENTIALS_CODES",
+    "OVER_LIMIT",
     "AdsCallError",
     "AdsError",
+    "DeletionWaitTimeout",
+    "ImportDeletionError",
     "ImportOutcomeError",
     "ImportTaskNotFound",
     "ImportWaitTimeout",
     "call_error",
+    "deletion_error",
     "fail_without_retry",
 ]
 
@@ -64,6 +65,23 @@ class ImportOutcomeError(AdsError):
         return type(self), (str(self), self.import_tasks, self.try_again)
 
 
+class ImportDeletionError(AdsError):
+    """
+    The data of one or more imports could not be deleted.
+
+    :param message: which imports, why, and what to do next.
+    :param errors: for each of them the service's code (``NOT_FOUND``, ``OVER_LIMIT``, ``INTERNAL_SERVER_ERROR``) or
+        the status that its deletion ended with. The others are deleted, or will be.
+    """
+
+    def __init__(self, message: str, errors: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.errors = dict(errors)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.errors)
+
+
 class AdsCallError(AdsError):
     """
     No verdict on an import could be had.
@@ -71,7 +89,8 @@ class AdsCallError(AdsError):
     :param message: which call failed, why, and what to do next.
     :param code: the error code of AWS (``AuthorizationErrorException``), the name of the error that kept the call
         from AWS (``EndpointConnectionError``), or the provider's own word for what happened: the name of a subclass,
-        ``UnknownStatus``, ``UnexpectedEvent`` or ``TriggerFailure``.
+        ``UnknownStatus``, ``UnexpectedEvent``, ``TriggerFailure``, ``ImportInProgress``, or one of those of
+        :class:`~airflow_provider_ads.discovery.failed_records.FailedRecordsError`.
     :param import_task_id: the import concerned, if it is one.
     :param transient: whether the same call may succeed a little later.
     """
@@ -116,14 +135,19 @@ class ImportWaitTimeout(AdsCallError):
     :param last_error: why the last look at them failed, if it did.
     """
 
+    #: What becomes of the import, and what to do next.
+    goes_on = (
+        "The import goes on at AWS, which works off one at a time and cannot cancel any. Allow more time, and wait for "
+        "it with AdsImportTaskSensor."
+    )
+
     def __init__(self, import_tasks: Sequence[dict[str, Any]], last_error: str | None) -> None:
         tasks = "; ".join(str(ImportTask.from_response(task)) for task in import_tasks)
         seen = f" Last seen: {tasks}." if tasks else ""
         error = f" The last look failed: {last_error}" if last_error else ""
         super().__init__(
-            f"The time to wait ran out.{seen}{error} The import goes on at AWS, which works off one at a time "
-            "and cannot cancel any. Allow more time, and wait for it with AdsImportTaskSensor.",
-            code="ImportWaitTimeout",
+            f"The time to wait ran out.{seen}{error} {self.goes_on}",
+            code=type(self).__name__,
         )
         self.import_tasks = list(import_tasks)
         self.last_error = last_error
@@ -131,6 +155,15 @@ class ImportWaitTimeout(AdsCallError):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.import_tasks, self.last_error)
 
+
+class DeletionWaitTimeout(ImportWaitTimeout):
+    """The time to wait ran out before data were deleted; the deletion goes on. Parameters as of its base."""
+
+    goes_on = "The deletion goes on at AWS. Allow more time; a retry of the task waits for it."
+
+
+#: Imports that one message names, at most.
+IMPORTS_NAMED = 20
 
 #: Codes after which new credentials may help where the old ones have run out, or were rotated.
 #: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html lists the spellings.
@@ -188,6 +221,7 @@ _ADVICE = {
     "MissingAuthenticationToken": _NO_CREDENTIALS,
     "MissingAuthenticationTokenException": _NO_CREDENTIALS,
     "NoCredentialsError": _NO_CREDENTIALS,
+    "NoSuchBucket": "Correct the name of the bucket, or create it",
     "NoRegionError": "No region is set. " + _WRONG_REGION,
     "OptInRequired": (
         "The account is not subscribed to the service, which has taken no new customers since 7 November 2025"
@@ -217,9 +251,8 @@ _IAM_PREFIXES = {
     "AssumeRoleWithWebIdentity": "sts",
     "GetCallerIdentity": "sts",
     "GetHomeRegion": "mgh",
+    "PutObject": "s3",
 }
-
-_TRANSIENT = OrRetryChecker([TransientRetryableChecker(), ThrottledRetryableChecker()])
 
 #: What botocore would retry as well, but certificates and CA bundles do not mend themselves.
 _LASTING = (ssl.SSLError, FileNotFoundError, IsADirectoryError, PermissionError)
@@ -244,14 +277,7 @@ def call_error(
         operation = error.operation_name
     metadata = response.get("ResponseMetadata", {})
     code = response.get("Error", {}).get("Code") or type(error).__name__
-    context = RetryContext(
-        attempt_number=1,
-        parsed_response=response,
-        http_response=SimpleNamespace(status_code=metadata.get("HTTPStatusCode")),
-        caught_exception=error,
-    )
-    cause = getattr(error, "kwargs", {}).get("error")
-    transient = _TRANSIENT.is_retryable(context) and not isinstance(error, SSLError) and not isinstance(cause, _LASTING)
+    transient = _is_transient(error, response)
     reason = response.get("Error", {}).get("Message") or str(error)
     request_id = f" (request id {metadata['RequestId']})" if metadata.get("RequestId") else ""
     advice = _ADVICE.get(code)
@@ -263,6 +289,65 @@ def call_error(
         f"{reason.rstrip('.')}{request_id}. {advice.format(action=action)}.",
         code=code,
         transient=transient,
+    )
+
+
+def _is_transient(error: ClientError | BotoCoreError, response: Any) -> bool:
+    """Tell whether botocore would try again, but for what does not mend itself."""
+    # Here, because the triggerer imports this module on its event loop, which to load all of botocore would keep busy.
+    from botocore.retries.standard import (
+        OrRetryChecker,
+        RetryContext,
+        ThrottledRetryableChecker,
+        TransientRetryableChecker,
+    )
+
+    context = RetryContext(
+        attempt_number=1,
+        parsed_response=response,
+        http_response=SimpleNamespace(status_code=response.get("ResponseMetadata", {}).get("HTTPStatusCode")),
+        caught_exception=error,
+    )
+    cause = getattr(error, "kwargs", {}).get("error")
+    if isinstance(error, SSLError) or isinstance(cause, _LASTING):
+        return False
+    return bool(OrRetryChecker([TransientRetryableChecker(), ThrottledRetryableChecker()]).is_retryable(context))
+
+
+#: The code of imports that were not deleted because the account has deleted as many records as a day allows.
+#: https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_BatchDeleteImportDataError.html
+OVER_LIMIT = "OVER_LIMIT"
+
+#: What to do about an import that the service refuses to delete.
+_DELETION_ADVICE = {
+    "INTERNAL_SERVER_ERROR": "The service itself failed: run the task again",
+    "NOT_FOUND": (
+        "Check that region_name is the Migration Hub home region that the import was started in, and that aws_conn_id "
+        "leads to the same account"
+    ),
+    OVER_LIMIT: "The account's limit of 25,000 deleted records a day is reached: run the task again after 00:00 UTC",
+}
+
+
+def deletion_error(refused: Mapping[str, Mapping[str, str]], region_name: str | None) -> ImportDeletionError:
+    """
+    Turn what the service said about imports that it does not delete into an error that says what to do.
+
+    https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_BatchDeleteImportDataError.html
+
+    :param refused: the service's own entry for each of them, by the id of the import.
+    :param region_name: the region that was called.
+    """
+    codes = {import_task_id: error.get("errorCode", "no code") for import_task_id, error in refused.items()}
+    named = []
+    for import_task_id, code in islice(codes.items(), IMPORTS_NAMED):
+        description = refused[import_task_id].get("errorDescription", "").rstrip(".")
+        named.append(f"{import_task_id} ({code}{': ' if description else ''}{description})")
+    if len(codes) > len(named):
+        named.append(f"and {len(codes) - len(named):,} more")
+    advice = [_DELETION_ADVICE.get(code, "See the message of AWS") for code in dict.fromkeys(codes.values())]
+    return ImportDeletionError(
+        f"Not deleted in {region_name}: {'; '.join(named)}. {'. '.join(dict.fromkeys(advice))}.", codes
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -15,27 +15,33 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_provider_ads.discovery.import_task import (
+    MISSING_TASK_LOOKS,
     ImportTask,
     check_client_request_token,
     check_import_task_ids,
     check_import_url,
     check_name,
+    describe_parameters,
+    name_some,
 )
-from airflow_provider_ads.discovery.limits import IMPORT_TASK_PAGE_SIZE, SERVICE_REGIONS, VALUES_PER_FILTER
+from airflow_provider_ads.discovery.limits import (
+    IMPORT_TASK_PAGE_SIZE,
+    IMPORT_TASKS_PER_DELETION,
+    SERVICE_REGIONS,
+    VALUES_PER_FILTER,
+)
 from airflow_provider_ads.exceptions import (
     EXPIRED_CREDENTIALS_CODES,
+    OVER_LIMIT,
     AdsCallError,
     ImportTaskNotFound,
     call_error,
+    deletion_error,
 )
 
-__all__ = ["MISSING_TASK_LOOKS", "AdsHook", "describe_parameters", "name_some"]
+__all__ = ["AdsHook"]
 
-#: How often an import task that the service does not list is looked for before it is called missing. AWS does
-#: not say how soon a new task is listed.
-MISSING_TASK_LOOKS = 3
-
-#: Seconds between two such looks of the hook.
+#: Seconds between two looks of the hook for a task that the service does not list.
 MISSING_TASK_INTERVAL = 2.0
 
 
@@ -186,17 +192,33 @@ class AdsHook(AwsGenericHook[Any]):
         for look in range(MISSING_TASK_LOOKS):
             if look:
                 time.sleep(MISSING_TASK_INTERVAL)
-            missing = [import_task_id for import_task_id in dict.fromkeys(ids) if import_task_id not in found]
-            for start in range(0, len(missing), VALUES_PER_FILTER):
-                some = missing[start : start + VALUES_PER_FILTER]
-                tasks = self._describe(name_some(some), **describe_parameters(some))
-                found.update((task.import_task_id, task) for task in tasks)
+            found.update(
+                self.find_import_tasks(import_task_id for import_task_id in ids if import_task_id not in found)
+            )
             if all(import_task_id in found for import_task_id in ids):
                 return [found[import_task_id] for import_task_id in ids]
         raise ImportTaskNotFound(
             next(import_task_id for import_task_id in ids if import_task_id not in found),
             self._called_region,
         )
+
+    def find_import_tasks(self, import_task_ids: str | Iterable[str]) -> dict[str, ImportTask]:
+        """
+        Describe those of the import tasks that the service lists, 100 with a call.
+
+        :param import_task_ids: one id, or any number of them.
+        :return: the tasks by their id, without those that are not listed.
+        :raises ValueError: there is no id, or one is not of the form of an import task id; nothing was sent.
+        :raises AdsCallError: a call failed.
+        """
+        ids = list(dict.fromkeys(check_import_task_ids(import_task_ids)))
+        found: dict[str, ImportTask] = {}
+        for start in range(0, len(ids), VALUES_PER_FILTER):
+            some = ids[start : start + VALUES_PER_FILTER]
+            found.update(
+                (task.import_task_id, task) for task in self._describe(name_some(some), **describe_parameters(some))
+            )
+        return found
 
     def get_import_task(self, import_task_id: str) -> ImportTask:
         """Describe one import task: see :meth:`get_import_tasks`."""
@@ -217,6 +239,40 @@ class AdsHook(AwsGenericHook[Any]):
         filters = {} if name is None else {"filters": [{"name": "NAME", "values": [check_name(name)]}]}
         tasks = self._describe("all imports" if name is None else f"imports named {name!r}", **filters)
         return (task for task in tasks if (task.name or "").startswith(name_prefix or ""))
+
+    def delete_import_data(self, import_task_ids: str | Iterable[str], delete_history: bool = False) -> None:
+        """
+        Have the data that imports brought in deleted, 10 imports with a call; the service goes on with it by itself.
+
+        Once the account has deleted as many records as a day allows, no further call is made: the imports left count as
+        refused with ``OVER_LIMIT``.
+
+        https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_BatchDeleteImportData.html
+
+        :param import_task_ids: one id, or any number of them.
+        :param delete_history: whether the import tasks go too, so that the service lists them no more.
+        :raises ValueError: there is no id, or one is not of the form of an import task id; nothing was sent.
+        :raises ImportDeletionError: the service refused some of them; it names all of these, and the others are being
+            deleted.
+        :raises AdsCallError: a call failed; the ids of the calls before it are being deleted.
+        """
+        ids = list(dict.fromkeys(check_import_task_ids(import_task_ids)))
+        refused: dict[str, Any] = {}
+        for start in range(0, len(ids), IMPORT_TASKS_PER_DELETION):
+            some = ids[start : start + IMPORT_TASKS_PER_DELETION]
+            if any(error.get("errorCode") == OVER_LIMIT for error in refused.values()):
+                refused.update((import_task_id, {"errorCode": OVER_LIMIT}) for import_task_id in some)
+                continue
+            response = self._call(
+                "BatchDeleteImportData",
+                name_some(some),
+                lambda client, some=some: client.batch_delete_import_data(
+                    importTaskIds=some, deleteHistory=delete_history
+                ),
+            )
+            refused.update((error["importTaskId"], error) for error in response.get("errors", []))
+        if refused:
+            raise deletion_error(refused, self._called_region)
 
     def _name_the_holder(self, error: AdsCallError, client_request_token: str) -> AdsCallError:
         """Add to an error which import a token stands for, if it is listed."""
@@ -298,18 +354,3 @@ def _check_region(region_name: str) -> None:
     session = botocore.session.get_session()
     session.register_component("data_loader", _data_loader())
     session.get_partition_for_region(region_name)
-
-
-def describe_parameters(import_task_ids: Sequence[str]) -> dict[str, Any]:
-    """
-    Return the parameters of ``DescribeImportTasks`` that ask for these tasks.
-
-    :param import_task_ids: at most 100 ids.
-    """
-    return {"filters": [{"name": "IMPORT_TASK_ID", "values": list(import_task_ids)}]}
-
-
-def name_some(import_task_ids: Sequence[str]) -> str:
-    """Name the first of many ids, for a message."""
-    more = len(import_task_ids) - 1
-    return import_task_ids[0] + (f" and {more} more" if more else "")

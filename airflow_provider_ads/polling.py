@@ -26,10 +26,14 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.discovery.import_task import (
+    MISSING_TASK_LOOKS,
+    ImportTask,
+    describe_parameters,
+    name_some,
+)
 from airflow_provider_ads.discovery.limits import IMPORT_TASK_PAGE_SIZE, VALUES_PER_FILTER
 from airflow_provider_ads.exceptions import (
     EXPIRED_CREDENTIALS_CODES,
@@ -37,7 +41,6 @@ from airflow_provider_ads.exceptions import (
     ImportTaskNotFound,
     call_error,
 )
-from airflow_provider_ads.hooks import MISSING_TASK_LOOKS, AdsHook, describe_parameters, name_some
 
 __all__ = [
     "LONGEST_BACK_OFF",
@@ -118,6 +121,7 @@ async def poll_import_tasks(
     import_task_ids: Sequence[str],
     poll_interval: float,
     running_statuses: Collection[str],
+    may_vanish: bool = False,
 ) -> AsyncGenerator[Poll, None]:
     """
     Look at import tasks until all have left the running statuses, and say what has changed.
@@ -130,6 +134,8 @@ async def poll_import_tasks(
     :param import_task_ids: the tasks, any number.
     :param poll_interval: seconds between two looks.
     :param running_statuses: the statuses in which a task is looked at again.
+    :param may_vanish: whether a task that the service does not list, like one that is deleted with its history, has
+        left them too.
     :return: what a look found that differs from the one before, failed, or is the first one for
         :data:`LONGEST_SILENCE`; ends after the one in which the last task had left the running statuses.
     :raises AdsCallError: the service refused; looking again would not help.
@@ -154,6 +160,10 @@ async def poll_import_tasks(
                 continue
             failures = 0
             seen.update(found)
+            if may_vanish:
+                for import_task_id in set(waiting) - set(found):
+                    seen.pop(import_task_id, None)
+                waiting = [import_task_id for import_task_id in waiting if import_task_id in found]
             misses = {id_: misses.get(id_, 0) + 1 for id_ in waiting if id_ not in found}
             for import_task_id, count in misses.items():
                 if count >= MISSING_TASK_LOOKS:
@@ -397,6 +407,11 @@ class _Poller:
         self.region_name = self._client.meta.region_name
 
     def _client_context(self) -> Any:
+        # Here, because the triggerer imports this module on its event loop, which to load boto3 would keep busy.
+        from botocore.config import Config
+
+        from airflow_provider_ads.hooks import AdsHook
+
         hook = AdsHook(
             aws_conn_id=self._settings.aws_conn_id,
             region_name=self._settings.region_name,

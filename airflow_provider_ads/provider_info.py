@@ -25,7 +25,17 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [{"integration-name": integration, "python-modules": ["airflow_provider_ads.hooks"]}],
-        "operators": [{"integration-name": integration, "python-modules": ["airflow_provider_ads.operators"]}],
+        "operators": [
+            {
+                "integration-name": integration,
+                "python-modules": [
+                    "airflow_provider_ads.operators.delete_import_data",
+                    "airflow_provider_ads.operators.failed_records_to_s3",
+                    "airflow_provider_ads.operators.prune_import_tasks",
+                    "airflow_provider_ads.operators.start_import_task",
+                ],
+            }
+        ],
         "sensors": [{"integration-name": integration, "python-modules": ["airflow_provider_ads.sensors"]}],
         "extra-links": ["airflow_provider_ads.links.MigrationHubLink"],
         "triggers": [{"integration-name": integration, "python-modules": ["airflow_provider_ads.triggers"]}],

@@ -32,8 +32,6 @@ from airflow_provider_ads.triggers import (
     DEFERRAL_FAILED,
     DEFERRAL_GRACE,
     AdsImportTaskTrigger,
-    deferral_failure,
-    read_event,
 )
 from airflow_provider_ads.version_compat import (
     AirflowSensorTimeout,
@@ -177,7 +175,7 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
     def execute_complete(self, context: Any, event: Any = None) -> Any:
         """Take up the task after the triggerer's wait; returns and raises what :meth:`execute` does."""
         try:
-            import_tasks = read_event(event)
+            import_tasks = AdsImportTaskTrigger.read_event(event)
         except ImportWaitTimeout as error:
             self.log.error("%s", error)
             raise AirflowSensorTimeout(str(error)) from error
@@ -195,7 +193,7 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
         except Exception as error:
             if next_method != DEFERRAL_FAILED:
                 raise
-            failure = deferral_failure(next_kwargs, str(self.import_task_id))
+            failure = AdsImportTaskTrigger.deferral_failure(next_kwargs, str(self.import_task_id))
             if not isinstance(failure, ImportWaitTimeout):
                 raise failure from error
             raise (AirflowSkipException if self.soft_fail else AirflowSensorTimeout)(self._time_ran_out()) from error

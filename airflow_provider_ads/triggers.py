@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_ads.change_log import ChangeLog
 from airflow_provider_ads.discovery.import_task import (
+    DELETION_RUNNING_STATUSES,
     IMPORT_RUNNING_STATUSES,
     ImportTask,
     check_import_task_ids,
+    name_some,
 )
-from airflow_provider_ads.exceptions import AdsCallError, ImportWaitTimeout
-from airflow_provider_ads.hooks import name_some
+from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportWaitTimeout
 from airflow_provider_ads.polling import (
     LONGEST_OUTAGE,
     AwsSettings,
@@ -31,10 +31,8 @@ __all__ = [
     "DEFERRAL_FAILED",
     "DEFERRAL_GRACE",
     "EARLIEST_EVENT",
-    "QUIET_LOG_INTERVAL",
+    "AdsDeleteImportDataTrigger",
     "AdsImportTaskTrigger",
-    "deferral_failure",
-    "read_event",
 ]
 
 #: Seconds after its start before which a trigger yields no event. Airflow 3.0 to 3.3 may fail a task whose
@@ -47,9 +45,6 @@ DEFERRAL_GRACE = 120.0
 
 #: What Airflow passes as the method to resume with when a deferral failed, in every supported version.
 DEFERRAL_FAILED = "__fail__"
-
-#: Seconds between two log lines of a wait in which nothing changes.
-QUIET_LOG_INTERVAL = 600.0
 
 
 class AdsImportTaskTrigger(BaseTrigger):
@@ -78,6 +73,15 @@ class AdsImportTaskTrigger(BaseTrigger):
 
     #: What the wait is for: that no task is in one of these statuses any more.
     running_statuses: Collection[str] = IMPORT_RUNNING_STATUSES
+
+    #: Whether it is over for a task that the service does not list any more.
+    may_vanish = False
+
+    #: What is raised on the worker when the time ran out first.
+    wait_timeout = ImportWaitTimeout
+
+    #: What a killed task leaves behind.
+    going_on = "going on at AWS, which cannot cancel imports"
 
     def __init__(
         self,
@@ -128,8 +132,7 @@ class AdsImportTaskTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Say that the imports go on, when a user clears or marks the deferred task (Airflow 3.3 and later)."""
         self.log.warning(
-            "The task was cleared or marked while it waited. %s: going on at AWS, which cannot cancel imports",
-            name_some(self.import_task_ids),
+            "The task was cleared or marked while it waited. %s: %s", name_some(self.import_task_ids), self.going_on
         )
 
     async def _wait(self) -> dict[str, Any]:
@@ -138,12 +141,14 @@ class AdsImportTaskTrigger(BaseTrigger):
         settings = AwsSettings(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
         poll = Poll({})
         outage_began: float | None = None
-        log = _ChangeLog(self.log)
+        log = ChangeLog(self.log)
         timer = asyncio.timeout(None if self.deadline is None else self.deadline - time.time())
         try:
             async with (
                 timer,
-                aclosing(poll_import_tasks(settings, import_task_ids, poll_interval, self.running_statuses)) as polls,
+                aclosing(
+                    poll_import_tasks(settings, import_task_ids, poll_interval, self.running_statuses, self.may_vanish)
+                ) as polls,
             ):
                 async for poll in polls:
                     log.write(poll)
@@ -162,79 +167,70 @@ class AdsImportTaskTrigger(BaseTrigger):
             return {"status": "timeout", "tasks": seen, "error": error}
         return {"status": "finished", "tasks": seen}
 
+    @classmethod
+    def read_event(cls, event: Any) -> list[ImportTask]:
+        """
+        Read on the worker what a trigger yielded.
 
-class _ChangeLog:
-    """Log what a wait sees when it changes, and seldom otherwise."""
+        :param event: what Airflow handed over; it crossed the metadata database, and another version of this
+            package may have written it.
+        :return: the tasks, all of which have left the running statuses.
+        :raises ImportWaitTimeout: the deadline passed first; :attr:`wait_timeout`, to be exact.
+        :raises AdsCallError: the trigger could not go on, or the event is none of its own.
+        """
+        try:
+            status = event["status"]
+            if status == "error":
+                raise AdsCallError(**event["error"])
+            import_tasks = [ImportTask.from_response(summary) for summary in event["tasks"]]
+            if status == "timeout":
+                error = event.get("error")
+                raise cls.wait_timeout(event["tasks"], error and error["message"])
+            if (
+                status != "finished"
+                or not import_tasks
+                or any(task.status in cls.running_statuses for task in import_tasks)
+            ):
+                raise ValueError(status)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise AdsCallError(
+                f"The task was resumed with an event that no trigger of airflow-provider-ads yields: {event!r}. If the "
+                "triggerer and the worker run different versions of airflow-provider-ads, bring them to the same one.",
+                code="UnexpectedEvent",
+            ) from error
+        return import_tasks
 
-    def __init__(self, log: Any) -> None:
-        self._log = log
-        self._told: Poll = Poll({})
-        self._last_line = time.monotonic()
+    @classmethod
+    def deferral_failure(cls, next_kwargs: Mapping[str, Any] | None, about: str) -> AdsCallError:
+        """
+        Say what became of a deferral that failed, which Airflow itself reports without a name.
 
-    def write(self, poll: Poll) -> None:
-        for import_task_id, import_task in poll.import_tasks.items():
-            told = self._told.import_tasks.get(import_task_id)
-            if told != import_task and str(told) != str(import_task):
-                self._write(logging.INFO, f"Import {import_task}")
-        if poll.error is not None and (self._told.error is None or self._told.error.code != poll.error.code):
-            self._write(logging.WARNING, f"Looking again soon: {poll.error}")
-        if time.monotonic() - self._last_line > QUIET_LOG_INTERVAL:
-            counts = Counter(str(task.status) for task in poll.import_tasks.values())
-            seen = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none seen yet"
-            self._write(logging.INFO, f"Still waiting; imports: {seen}")
-        self._told = poll
-
-    def _write(self, level: int, line: str) -> None:
-        self._log.log(level, "%s", line)
-        self._last_line = time.monotonic()
+        :param next_kwargs: what Airflow resumes the task with instead of an event.
+        :param about: which imports were waited for.
+        :return: :attr:`wait_timeout` if Airflow's own limit on the deferral passed, else that the trigger crashed.
+        """
+        reason = str((next_kwargs or {}).get("error"))
+        if "timeout" in reason.lower():
+            return cls.wait_timeout([], None)
+        return AdsCallError(
+            f"The trigger that waited for {about} crashed ({reason}); the log above says why. "
+            f"{cls.wait_timeout.goes_on}",
+            code="TriggerFailure",
+        )
 
 
-def read_event(event: Any, running_statuses: Collection[str] = IMPORT_RUNNING_STATUSES) -> list[ImportTask]:
+class AdsDeleteImportDataTrigger(AdsImportTaskTrigger):
     """
-    Read on the worker what a trigger yielded.
+    Wait until the data of AWS Application Discovery Service (ADS) imports are deleted, or could not be.
 
-    :param event: what Airflow handed over; it crossed the metadata database, and another version of this
-        package may have written it.
-    :param running_statuses: the statuses that the wait was to end.
-    :return: the tasks, all of which have left the running statuses.
-    :raises ImportWaitTimeout: the deadline passed first.
-    :raises AdsCallError: the trigger could not go on, or the event is none of its own.
+    Parameters and events are those of :class:`AdsImportTaskTrigger`. The summary of an import that the service does
+    not list any more, because it was deleted with its history, has no status.
     """
-    try:
-        status = event["status"]
-        if status == "error":
-            raise AdsCallError(**event["error"])
-        import_tasks = [ImportTask.from_response(summary) for summary in event["tasks"]]
-        if status == "timeout":
-            error = event.get("error")
-            raise ImportWaitTimeout(event["tasks"], error and error["message"])
-        if status != "finished" or not import_tasks or any(task.status in running_statuses for task in import_tasks):
-            raise ValueError(status)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise AdsCallError(
-            f"The task was resumed with an event that no trigger of airflow-provider-ads yields: {event!r}. If the "
-            "triggerer and the worker run different versions of airflow-provider-ads, bring them to the same one.",
-            code="UnexpectedEvent",
-        ) from error
-    return import_tasks
 
-
-def deferral_failure(next_kwargs: Mapping[str, Any] | None, about: str) -> AdsCallError:
-    """
-    Say what became of a deferral that failed, which Airflow itself reports without a name.
-
-    :param next_kwargs: what Airflow resumes the task with instead of an event.
-    :param about: which imports were waited for.
-    :return: :class:`ImportWaitTimeout` if Airflow's own limit on the deferral passed, else that the trigger crashed.
-    """
-    reason = str((next_kwargs or {}).get("error"))
-    if "timeout" in reason.lower():
-        return ImportWaitTimeout([], None)
-    return AdsCallError(
-        f"The trigger that waited for {about} crashed ({reason}); the log above says why. The import goes on at AWS: "
-        "wait for it with AdsImportTaskSensor.",
-        code="TriggerFailure",
-    )
+    running_statuses = DELETION_RUNNING_STATUSES
+    may_vanish = True
+    wait_timeout = DeletionWaitTimeout
+    going_on = "the deletion of its data goes on at AWS"
 
 
 def _describe_error(error: Exception) -> dict[str, Any]:

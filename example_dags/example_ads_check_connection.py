@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-# [START check_connection]
 from airflow.sdk import DAG, task
 
 from airflow_provider_ads.hooks import AdsHook
@@ -22,4 +21,3 @@ with DAG(dag_id="example_ads_check_connection", schedule=None, tags=["example", 
         return message
 
     check_connection()
-# [END check_connection]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -19,10 +19,13 @@ from airflow_provider_ads.discovery.limits import (
 )
 
 __all__ = [
+    "DELETION_FAILED_STATUSES",
+    "DELETION_RUNNING_STATUSES",
     "DELETION_STATUSES",
     "IMPORT_DONE_STATUSES",
     "IMPORT_FAILED_STATUSES",
     "IMPORT_RUNNING_STATUSES",
+    "MISSING_TASK_LOOKS",
     "TRY_AGAIN_STATUSES",
     "ImportTask",
     "Verdict",
@@ -32,7 +35,10 @@ __all__ = [
     "check_import_url",
     "check_max_failed_records",
     "check_name",
+    "describe_parameters",
+    "judge_deletion",
     "judge_import",
+    "name_some",
 ]
 
 # The sets divide the service's ImportStatus values among them; what the values mean is told by
@@ -61,12 +67,27 @@ DELETION_STATUSES = frozenset(
     {"DELETE_IN_PROGRESS", "DELETE_COMPLETE", "DELETE_FAILED", "DELETE_FAILED_LIMIT_EXCEEDED"}
 )
 
+#: The deletion is over, and data may be left.
+DELETION_FAILED_STATUSES = frozenset({"DELETE_FAILED", "DELETE_FAILED_LIMIT_EXCEEDED", "INTERNAL_ERROR"})
+
+#: The deletion goes on, or has not begun: then the status is still that of the import.
+DELETION_RUNNING_STATUSES = (
+    frozenset({"DELETE_IN_PROGRESS"})
+    | IMPORT_RUNNING_STATUSES
+    | IMPORT_DONE_STATUSES
+    | (IMPORT_FAILED_STATUSES - DELETION_FAILED_STATUSES)
+)
+
 #: Failures that a new import of the same file may not meet again.
 TRY_AGAIN_STATUSES = frozenset({"IMPORT_FAILED", "INTERNAL_ERROR"})
 
+#: How often an import task that the service does not list is looked for before it is called missing. AWS does not say
+#: how soon a new task is listed.
+MISSING_TASK_LOOKS = 3
+
 _READ_THE_FAILED_RECORDS = (
-    "The failed rows and their reasons are in the archive that the Imports page of the Migration Hub console offers "
-    "for download, and DescribeImportTasks as errorsAndFailedEntriesZip"
+    "AdsFailedRecordsToS3Operator fetches the failed rows and their reasons, which the Imports page of the Migration "
+    "Hub console offers for download, too"
 )
 
 #: What the user can do about a status that fails an import.
@@ -77,11 +98,11 @@ _NEXT_STEP = {
     ),
     "IMPORT_FAILED_SERVER_LIMIT_EXCEEDED": (
         "The account's quota of imported servers is used up (10,000 unless raised). Delete imports that are no "
-        "longer needed, or ask AWS to raise Service Quotas code L-E92F1B88"
+        "longer needed, with AdsDeleteImportDataOperator, or ask AWS to raise Service Quotas code L-E92F1B88"
     ),
     "IMPORT_FAILED_RECORD_LIMIT_EXCEEDED": (
         "The account's quota of 25,000 import records is used up, and AWS does not raise it. Every import counts "
-        "its rows again: delete the imports that newer ones replace"
+        "its rows again: delete the imports that newer ones replace, with AdsPruneImportTasksOperator"
     ),
     "IMPORT_FAILED_UNSUPPORTED_FILE_TYPE": (
         "The service did not recognise {import_url}. Import a CSV with the columns of the Migration Hub template, "
@@ -97,6 +118,15 @@ _NEXT_STEP = {
         "Somebody tried to delete the imported data and met the limit of 25,000 deleted records a day, so it may "
         "be incomplete. Delete it again tomorrow, then import again"
     ),
+}
+
+#: What the user can do about a status that fails a deletion.
+_DELETE_AGAIN = {
+    "DELETE_FAILED": "The data may be deleted in part. Delete it again",
+    "DELETE_FAILED_LIMIT_EXCEEDED": (
+        "The account's limit of 25,000 deleted records a day is reached. Delete it again after 00:00 UTC"
+    ),
+    "INTERNAL_ERROR": "The service itself failed. Delete it again",
 }
 
 
@@ -177,6 +207,11 @@ class ImportTask:
             return max(failed, 1)
         return failed
 
+    @property
+    def unlisted(self) -> bool:
+        """Whether nothing but the id is known, because the service does not list the task."""
+        return self == ImportTask(import_task_id=self.import_task_id)
+
     def __str__(self) -> str:
         counts = ", ".join(
             f"{label} {count}"
@@ -231,6 +266,27 @@ class Verdict:
         return self.kind is VerdictKind.FAILED and self.import_task.status in TRY_AGAIN_STATUSES
 
 
+def judge_deletion(import_task: ImportTask) -> Verdict:
+    """
+    Say what a task's status means to somebody who waits until its data are deleted.
+
+    :param import_task: what the service said last; nothing but the id if it does not list the task any more, as when
+        the data are deleted with the task's history.
+    :return: the verdict; a status that is in none of the sets is UNKNOWN, never running and never done.
+    """
+    if import_task.unlisted:
+        explanation = f"Import {import_task.import_task_id}: not listed any more."
+        return Verdict(VerdictKind.DONE, import_task, explanation)
+    status = import_task.status
+    if status == "DELETE_COMPLETE":
+        return Verdict(VerdictKind.DONE, import_task, f"Import {import_task}.")
+    if status in DELETION_RUNNING_STATUSES:
+        return Verdict(VerdictKind.RUNNING, import_task, f"Import {import_task}.")
+    if status in DELETION_FAILED_STATUSES:
+        return Verdict(VerdictKind.FAILED, import_task, f"Import {import_task}. {_DELETE_AGAIN[status]}.")
+    return _unknown(import_task, "the data are deleted")
+
+
 def judge_import(import_task: ImportTask, max_failed_records: int | None) -> Verdict:
     """
     Say what a task's status means to somebody who waits for the import.
@@ -257,11 +313,15 @@ def judge_import(import_task: ImportTask, max_failed_records: int | None) -> Ver
     if status in IMPORT_FAILED_STATUSES or status in DELETION_STATUSES:
         next_step = _NEXT_STEP[str(status)].format(import_url=import_task.import_url)
         return Verdict(VerdictKind.FAILED, import_task, f"Import {import_task}. {next_step}.")
+    return _unknown(import_task, "the import ended")
+
+
+def _unknown(import_task: ImportTask, question: str) -> Verdict:
     return Verdict(
         VerdictKind.UNKNOWN,
         import_task,
-        f"Import {import_task}. This version of airflow-provider-ads does not know the status {status!r}, so it "
-        "cannot say whether the import ended. Look at the import in the Migration Hub console, and upgrade "
+        f"Import {import_task}. This version of airflow-provider-ads does not know the status {import_task.status!r}, "
+        f"so it cannot say whether {question}. Look at the import in the Migration Hub console, and upgrade "
         "airflow-provider-ads.",
     )
 
@@ -370,6 +430,23 @@ def check_max_failed_records(max_failed_records: object) -> int | None:
             f"got {max_failed_records!r}"
         )
     return max_failed_records
+
+
+def describe_parameters(import_task_ids: Sequence[str]) -> dict[str, Any]:
+    """
+    Return the parameters of ``DescribeImportTasks`` that ask for these tasks.
+
+    https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ImportTaskFilter.html
+
+    :param import_task_ids: at most 100 ids.
+    """
+    return {"filters": [{"name": "IMPORT_TASK_ID", "values": list(import_task_ids)}]}
+
+
+def name_some(import_task_ids: Sequence[str]) -> str:
+    """Name the first of many ids, for a message."""
+    more = len(import_task_ids) - 1
+    return import_task_ids[0] + (f" and {more} more" if more else "")
 
 
 def _quote(value: object) -> str:

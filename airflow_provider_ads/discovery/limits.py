@@ -13,6 +13,7 @@ __all__ = [
     "IMPORT_FILE_MAX_BYTES",
     "IMPORT_RECORDS_PER_ACCOUNT",
     "IMPORT_RECORD_DELETIONS_PER_DAY",
+    "IMPORT_TASKS_PER_DELETION",
     "IMPORT_TASK_ID_PATTERN",
     "IMPORT_TASK_NAME_MAX_CHARACTERS",
     "IMPORT_TASK_PAGE_SIZE",
@@ -49,6 +50,10 @@ VALUES_PER_FILTER = 100
 #: Import tasks on one page of DescribeImportTasks, at most.
 #: https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_DescribeImportTasks.html
 IMPORT_TASK_PAGE_SIZE = 100
+
+#: Import tasks in one call of BatchDeleteImportData.
+#: https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_BatchDeleteImportData.html
+IMPORT_TASKS_PER_DELETION = 10
 
 #: Bytes of an import file: "10 MB", read here as decimal because the page does not say. Documented in 2022.
 #: https://docs.aws.amazon.com/application-discovery/latest/userguide/ads_service_limits.html

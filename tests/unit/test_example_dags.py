@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,17 @@ def test_the_example_for_airflow_2_differs_in_its_import_alone() -> None:
     assert body("example_ads_import") == body("example_ads_import_airflow_2")
 
 
-def test_the_readmes_quick_start_is_the_example() -> None:
-    source = (ROOT / "example_dags" / "example_ads_import.py").read_text()
-    region = source.partition("# [START quick_start]\n")[2].partition("# [END quick_start]")[0]
-    assert f"```python\n{region}```" in (ROOT / "README.md").read_text()
+REGIONS = [
+    (path, region)
+    for path in sorted((ROOT / "example_dags").glob("*.py"))
+    for region in re.findall(r"# \[START (\w+)\]", path.read_text())
+]
+
+
+@pytest.mark.parametrize(("path", "region"), REGIONS, ids=lambda value: getattr(value, "stem", value))
+def test_the_readme_shows_what_is_marked_in_the_examples(path: Path, region: str) -> None:
+    source = re.search(
+        rf"^ *# \[START {region}\]\n(.*?)^ *# \[END {region}\]", path.read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert source
+    assert f"```python\n{source[1]}```" in (ROOT / "README.md").read_text()

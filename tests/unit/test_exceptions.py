@@ -25,10 +25,13 @@ from airflow_provider_ads.emulator.errors import HTTP_STATUS
 from airflow_provider_ads.exceptions import (
     AdsCallError,
     AdsError,
+    DeletionWaitTimeout,
+    ImportDeletionError,
     ImportOutcomeError,
     ImportTaskNotFound,
     ImportWaitTimeout,
     call_error,
+    deletion_error,
     fail_without_retry,
 )
 from airflow_provider_ads.version_compat import AirflowFailException
@@ -56,6 +59,8 @@ class TestTree:
             AdsCallError("refused", "AuthorizationErrorException", import_task_id=ID, transient=True),
             ImportTaskNotFound(ID, "us-west-2"),
             ImportWaitTimeout([{"importTaskId": ID, "status": "IMPORT_IN_PROGRESS"}], "throttled"),
+            DeletionWaitTimeout([{"importTaskId": ID, "status": "DELETE_IN_PROGRESS"}], None),
+            ImportDeletionError("refused", {ID: "NOT_FOUND"}),
         ],
         ids=lambda error: type(error).__name__,
     )
@@ -63,7 +68,9 @@ class TestTree:
         again = pickle.loads(pickle.dumps(error))
         assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
-    @pytest.mark.parametrize("error", [ImportTaskNotFound(ID, "us-west-2"), ImportWaitTimeout([], None)])
+    @pytest.mark.parametrize(
+        "error", [ImportTaskNotFound(ID, "us-west-2"), ImportWaitTimeout([], None), DeletionWaitTimeout([], None)]
+    )
     def test_no_verdict_is_a_call_error(self, error: AdsError) -> None:
         assert isinstance(error, AdsCallError)
 
@@ -185,3 +192,19 @@ class TestCallError:
     )
     def test_what_will_not_pass_is_not(self, error: ClientError | BotoCoreError) -> None:
         assert not explain(error).transient
+
+
+class TestDeletionError:
+    def test_every_code_of_the_service_has_advice(self) -> None:
+        model: Any = botocore.session.get_session().get_service_model("discovery")
+        for code in model.shape_for("BatchDeleteImportDataErrorCode").enum:
+            error = deletion_error({ID: {"errorCode": code, "errorDescription": "what AWS says."}}, "us-west-2")
+            assert f"Not deleted in us-west-2: {ID} ({code}: what AWS says). " in str(error)
+            assert "See the message of AWS" not in str(error)
+            assert error.errors == {ID: code}
+
+    def test_a_code_of_the_future_is_quoted(self) -> None:
+        error = deletion_error({ID: {"errorCode": "ON_HOLD"}, ID[:-1] + "1": {}}, "us-west-2")
+        assert str(error) == (
+            f"Not deleted in us-west-2: {ID} (ON_HOLD); {ID[:-1]}1 (no code). See the message of AWS."
+        )

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_ads import hooks
+from airflow_provider_ads.discovery.import_task import MISSING_TASK_LOOKS
 from airflow_provider_ads.discovery.limits import SERVICE_REGIONS
 from airflow_provider_ads.emulator import AdsEmulator
-from airflow_provider_ads.exceptions import AdsCallError, ImportTaskNotFound
+from airflow_provider_ads.exceptions import AdsCallError, ImportDeletionError, ImportTaskNotFound
 from airflow_provider_ads.hooks import AdsHook
 
 UNKNOWN_ID = "import-task-" + "f" * 32
@@ -316,7 +317,7 @@ class TestGetImportTasks:
         with pytest.raises(ImportTaskNotFound, match=f"{UNKNOWN_ID} is not known in us-west-2") as error:
             AdsHook().get_import_tasks([known, UNKNOWN_ID])
         assert error.value.import_task_id == UNKNOWN_ID
-        assert aws_default.calls()["DescribeImportTasks"] == hooks.MISSING_TASK_LOOKS
+        assert aws_default.calls()["DescribeImportTasks"] == MISSING_TASK_LOOKS
 
     def test_a_task_that_is_listed_late_is_found(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
@@ -336,6 +337,48 @@ class TestGetImportTasks:
     def test_bad_input_is_refused_before_any_call(self, aws_default: AdsEmulator, ids: Any) -> None:
         with pytest.raises(ValueError, match="import_task_id"):
             AdsHook().get_import_tasks(ids)
+        assert not aws_default.calls()
+
+
+class TestFindImportTasks:
+    def test_leaves_out_what_is_not_listed_and_asks_once(self, aws_default: AdsEmulator) -> None:
+        ids = [aws_default.add_import_task() for _ in range(101)]
+        assert list(AdsHook().find_import_tasks([*ids, UNKNOWN_ID, ids[0]])) == ids
+        assert aws_default.calls()["DescribeImportTasks"] == 2
+
+
+class TestDeleteImportData:
+    def test_deletes_ten_with_a_call(self, aws_default: AdsEmulator) -> None:
+        ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(21)]
+        AdsHook().delete_import_data([*ids, ids[0]])
+        assert {task["status"] for task in aws_default.import_tasks()} == {"DELETE_IN_PROGRESS"}
+        assert aws_default.calls()["BatchDeleteImportData"] == 3
+
+    def test_goes_on_after_a_refusal_and_names_it_in_the_end(self, aws_default: AdsEmulator) -> None:
+        ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(12)]
+        with pytest.raises(ImportDeletionError, match=r"Not deleted in us-west-2: .* \(NOT_FOUND") as error:
+            AdsHook().delete_import_data([UNKNOWN_ID, *ids])
+        assert error.value.errors == {UNKNOWN_ID: "NOT_FOUND"}
+        assert {task["status"] for task in aws_default.import_tasks()} == {"DELETE_IN_PROGRESS"}
+
+    def test_makes_no_further_call_after_the_limit_of_the_day(self, aws_default: AdsEmulator) -> None:
+        ids = [aws_default.add_import_task(status="IMPORT_COMPLETE", serverImportSuccess=20_000) for _ in range(12)]
+        with pytest.raises(ImportDeletionError) as error:
+            AdsHook().delete_import_data(ids)
+        assert error.value.errors == dict.fromkeys(ids[1:], "OVER_LIMIT")
+        assert aws_default.calls()["BatchDeleteImportData"] == 1
+
+    def test_removes_the_history_if_asked_to(self, aws_default: AdsEmulator) -> None:
+        aws_default.delete_seconds = 0
+        import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
+        AdsHook().delete_import_data(import_task_id, delete_history=True)
+        while aws_default.import_tasks():
+            pass
+
+    @pytest.mark.parametrize("ids", [[], "import-task-", ["import-task-1"]])
+    def test_bad_input_is_refused_before_any_call(self, aws_default: AdsEmulator, ids: Any) -> None:
+        with pytest.raises(ValueError, match="import_task_id"):
+            AdsHook().delete_import_data(ids)
         assert not aws_default.calls()
 
 

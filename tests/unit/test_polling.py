@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import aclosing
 from contextvars import ContextVar
 from datetime import timedelta
@@ -13,10 +13,14 @@ from typing import Any
 import pytest
 
 from airflow_provider_ads import polling
-from airflow_provider_ads.discovery.import_task import IMPORT_RUNNING_STATUSES
+from airflow_provider_ads.discovery.import_task import (
+    DELETION_RUNNING_STATUSES,
+    IMPORT_RUNNING_STATUSES,
+    MISSING_TASK_LOOKS,
+)
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, ImportTaskNotFound
-from airflow_provider_ads.hooks import MISSING_TASK_LOOKS
+from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.polling import AwsSettings, Poll, check_poll_interval, poll_import_tasks
 
 pytestmark = pytest.mark.anyio
@@ -30,11 +34,13 @@ async def polls_of(
     settings: AwsSettings = SETTINGS,
     interval: float = 0.02,
     then: Callable[[Poll], Any] = lambda poll: None,
+    running: Collection[str] = IMPORT_RUNNING_STATUSES,
+    may_vanish: bool = False,
 ) -> list[Poll]:
     polls = []
     async with (
         asyncio.timeout(60),
-        aclosing(poll_import_tasks(settings, ids, interval, IMPORT_RUNNING_STATUSES)) as seen,
+        aclosing(poll_import_tasks(settings, ids, interval, running, may_vanish)) as seen,
     ):
         async for poll in seen:
             polls.append(poll)
@@ -224,6 +230,22 @@ class TestPolling:
 
         polls = await polls_of([running, UNKNOWN_ID], then=then)
         assert [len(poll.import_tasks) for poll in polls] == [1, 2]
+
+    async def test_a_task_that_may_vanish_has_ended_when_it_has(self, aws_default: AdsEmulator) -> None:
+        aws_default.delete_seconds = 60
+        vanishes, stays = (aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(2))
+        hook = AdsHook()
+        hook.delete_import_data(vanishes, delete_history=True)
+        hook.delete_import_data(stays)
+
+        def end(_: Poll) -> None:
+            aws_default.delete_seconds = 0
+
+        polls = await polls_of([vanishes, stays], running=DELETION_RUNNING_STATUSES, may_vanish=True, then=end)
+        assert statuses(polls[0]) == ["DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS"]
+        assert {task.import_task_id: task.status for task in polls[-1].import_tasks.values()} == {
+            stays: "DELETE_COMPLETE"
+        }
 
     async def test_expired_credentials_are_read_again_once(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch

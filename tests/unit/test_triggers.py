@@ -4,6 +4,8 @@ import asyncio
 import inspect
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ads import polling, triggers
+from airflow_provider_ads import change_log, hooks, polling, triggers
 from airflow_provider_ads.emulator import AdsEmulator
-from airflow_provider_ads.exceptions import AdsCallError, ImportWaitTimeout
+from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportWaitTimeout
 from airflow_provider_ads.hooks import AdsHook
-from airflow_provider_ads.triggers import AdsImportTaskTrigger, read_event
+from airflow_provider_ads.triggers import AdsDeleteImportDataTrigger, AdsImportTaskTrigger
 from tests.unit.airflow_run import only_event, through_database
 
 pytestmark = pytest.mark.anyio
@@ -48,11 +50,22 @@ def trigger_for(*import_task_ids: str, **arguments: Any) -> AdsImportTaskTrigger
     return AdsImportTaskTrigger(**{"import_task_ids": list(import_task_ids), "poll_interval": 0.02, **arguments})
 
 
+def test_the_triggerer_loads_no_boto3_on_its_event_loop() -> None:
+    # The triggerer imports a trigger's module there, and to load boto3 takes longer than Airflow lets it be blocked.
+    code = (
+        "import sys, airflow.triggers.base; before = set(sys.modules); import airflow_provider_ads.triggers; "
+        "print({'boto3', 'botocore.config', 'airflow.providers.amazon'} & (set(sys.modules) - before))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert result.stdout.splitlines()[-1] == "set()"
+
+
 class TestSerialization:
+    @pytest.mark.parametrize("trigger_class", [AdsImportTaskTrigger, AdsDeleteImportDataTrigger])
     @pytest.mark.parametrize("arguments", [ALL_SET, ALL_NONE], ids=["all set", "all None"])
-    def test_arguments_survive_airflows_database(self, arguments: dict[str, Any]) -> None:
-        trigger = through_database(AdsImportTaskTrigger(**arguments))
-        assert trigger.serialize() == ("airflow_provider_ads.triggers.AdsImportTaskTrigger", arguments)
+    def test_arguments_survive_airflows_database(self, trigger_class: Any, arguments: dict[str, Any]) -> None:
+        trigger = through_database(trigger_class(**arguments))
+        assert trigger.serialize() == (f"airflow_provider_ads.triggers.{trigger_class.__name__}", arguments)
 
     def test_no_argument_is_missing(self) -> None:
         parameters = inspect.signature(AdsImportTaskTrigger).parameters.keys()
@@ -212,7 +225,7 @@ class TestRun:
                 made.append({**kwargs, "thread": threading.current_thread()})
                 super().__init__(**kwargs)
 
-        monkeypatch.setattr(polling, "AdsHook", SpiedHook)
+        monkeypatch.setattr(hooks, "AdsHook", SpiedHook)
         aws_default.home_region = "eu-west-1"
         import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
         arguments = {key: ALL_SET[key] for key in ("aws_conn_id", "region_name", "botocore_config")}
@@ -279,6 +292,28 @@ class TestKill:
         assert not aws_default.calls()
 
 
+class TestDeletion:
+    async def test_ends_when_the_data_are_deleted_or_the_history_too(self, aws_default: AdsEmulator) -> None:
+        aws_default.delete_seconds = 0.2
+        vanishes, stays = (aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(2))
+        hook = AdsHook()
+        hook.delete_import_data(vanishes, delete_history=True)
+        hook.delete_import_data(stays)
+        event = await only_event(AdsDeleteImportDataTrigger([vanishes, stays], 0.02))
+        gone, deleted = AdsDeleteImportDataTrigger.read_event(event)
+        assert (gone.import_task_id, gone.unlisted) == (vanishes, True)
+        assert (deleted.import_task_id, deleted.status) == (stays, "DELETE_COMPLETE")
+
+    async def test_a_kill_says_that_the_deletion_goes_on(self, capsys: pytest.CaptureFixture[str]) -> None:
+        await AdsDeleteImportDataTrigger([ID], 60).on_kill()
+        assert f"{ID}: the deletion of its data goes on at AWS" in capsys.readouterr().out
+
+    def test_a_timeout_says_so_too(self) -> None:
+        event = {"status": "timeout", "tasks": [{"importTaskId": ID, "status": "DELETE_IN_PROGRESS"}], "error": None}
+        with pytest.raises(DeletionWaitTimeout, match="The deletion goes on at AWS"):
+            AdsDeleteImportDataTrigger.read_event(event)
+
+
 class TestLog:
     async def test_has_a_line_for_a_change_and_none_for_another_look(
         self, aws_default: AdsEmulator, capsys: pytest.CaptureFixture[str]
@@ -298,7 +333,7 @@ class TestLog:
     async def test_says_seldom_that_nothing_changes(
         self, aws_default: AdsEmulator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(triggers, "QUIET_LOG_INTERVAL", 0.0)
+        monkeypatch.setattr(change_log, "QUIET_LOG_INTERVAL", 0.0)
         import_task_id = aws_default.add_import_task()
         waiting = asyncio.create_task(only_event(trigger_for(import_task_id)))
         await self.looks(aws_default, 3)
@@ -314,7 +349,7 @@ class TestLog:
     @staticmethod
     def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
         """What Airflow, in whichever form its version does, printed of the trigger's log."""
-        return [line for line in capsys.readouterr().out.splitlines() if "triggers.py" in line]
+        return [line for line in capsys.readouterr().out.splitlines() if "change_log.py" in line]
 
 
 class TestReadEvent:
@@ -339,23 +374,27 @@ class TestReadEvent:
     )
     def test_what_no_trigger_yields_is_refused(self, event: Any) -> None:
         with pytest.raises(AdsCallError, match="bring them to the same one") as error:
-            read_event(event)
+            AdsImportTaskTrigger.read_event(event)
         assert error.value.code == "UnexpectedEvent"
 
     def test_finished_gives_the_tasks(self) -> None:
-        (task,) = read_event({"status": "finished", "tasks": [{"importTaskId": ID, "status": "NEW", "newField": 1}]})
+        (task,) = AdsImportTaskTrigger.read_event(
+            {"status": "finished", "tasks": [{"importTaskId": ID, "status": "NEW", "newField": 1}]}
+        )
         assert (task.import_task_id, task.status) == (ID, "NEW")
 
     def test_error_gives_the_error_of_the_triggerer(self) -> None:
         with pytest.raises(AdsCallError, match="refused") as error:
-            read_event({"status": "error", "error": {"code": "C", "message": "refused", "import_task_id": ID}})
+            AdsImportTaskTrigger.read_event(
+                {"status": "error", "error": {"code": "C", "message": "refused", "import_task_id": ID}}
+            )
         assert (error.value.code, error.value.import_task_id) == ("C", ID)
 
     @pytest.mark.parametrize("last_error", [None, {"code": "C", "message": "throttled", "import_task_id": None}])
     def test_timeout_tells_the_last_status_or_error(self, last_error: Any) -> None:
         tasks = [{"importTaskId": ID, "status": "IMPORT_IN_PROGRESS"}]
         with pytest.raises(ImportWaitTimeout, match="goes on at AWS") as error:
-            read_event({"status": "timeout", "tasks": tasks, "error": last_error})
+            AdsImportTaskTrigger.read_event({"status": "timeout", "tasks": tasks, "error": last_error})
         assert f"{ID}: IMPORT_IN_PROGRESS" in str(error.value)
         assert ("throttled" in str(error.value)) is (last_error is not None)
 

@@ -9,6 +9,8 @@ import botocore.session
 import pytest
 
 from airflow_provider_ads.discovery.import_task import (
+    DELETION_FAILED_STATUSES,
+    DELETION_RUNNING_STATUSES,
     DELETION_STATUSES,
     IMPORT_DONE_STATUSES,
     IMPORT_FAILED_STATUSES,
@@ -21,6 +23,7 @@ from airflow_provider_ads.discovery.import_task import (
     check_import_url,
     check_max_failed_records,
     check_name,
+    judge_deletion,
     judge_import,
 )
 
@@ -55,6 +58,12 @@ def task(status: str | None, **fields: Any) -> ImportTask:
 class TestStatuses:
     def test_the_sets_partition_the_statuses_of_the_service(self, model: Any) -> None:
         sets = [IMPORT_RUNNING_STATUSES, IMPORT_DONE_STATUSES, IMPORT_FAILED_STATUSES, DELETION_STATUSES]
+        assert sorted(status for statuses in sets for status in statuses) == sorted(
+            model.shape_for("ImportStatus").enum
+        )
+
+    def test_of_a_deletion_partition_them_too(self, model: Any) -> None:
+        sets = [DELETION_RUNNING_STATUSES, DELETION_FAILED_STATUSES, {"DELETE_COMPLETE"}]
         assert sorted(status for statuses in sets for status in statuses) == sorted(
             model.shape_for("ImportStatus").enum
         )
@@ -112,6 +121,34 @@ class TestImportTask:
 
     def test_with_errors_but_without_counts_at_least_one_record_failed(self) -> None:
         assert task("IMPORT_COMPLETE_WITH_ERRORS").failed_records == 1
+
+
+class TestJudgeDeletion:
+    @pytest.mark.parametrize("status", sorted(DELETION_RUNNING_STATUSES))
+    def test_before_and_during_the_deletion_it_runs(self, status: str) -> None:
+        assert judge_deletion(task(status)).kind is VerdictKind.RUNNING
+
+    def test_deleted_is_done(self) -> None:
+        assert judge_deletion(task("DELETE_COMPLETE")).kind is VerdictKind.DONE
+
+    def test_not_listed_any_more_is_done(self) -> None:
+        verdict = judge_deletion(task(None))
+        assert verdict.kind is VerdictKind.DONE
+        assert verdict.explanation == f"Import {ID}: not listed any more."
+
+    def test_listed_without_a_status_is_unknown(self) -> None:
+        assert judge_deletion(task(None, name="cmdb")).kind is VerdictKind.UNKNOWN
+
+    @pytest.mark.parametrize("status", sorted(DELETION_FAILED_STATUSES))
+    def test_failed_says_what_to_do(self, status: str) -> None:
+        verdict = judge_deletion(task(status, name="cmdb"))
+        assert verdict.kind is VerdictKind.FAILED
+        assert all(part in verdict.explanation for part in (ID, "cmdb", status, "Delete it again"))
+
+    def test_a_status_of_the_future_is_unknown(self) -> None:
+        verdict = judge_deletion(task("DELETE_PAUSED"))
+        assert verdict.kind is VerdictKind.UNKNOWN
+        assert "cannot say whether the data are deleted" in verdict.explanation
 
 
 class TestJudgeImport:

@@ -18,6 +18,7 @@ from airflow_provider_ads.discovery import limits
         ("ClientRequestToken", "max", limits.CLIENT_REQUEST_TOKEN_MAX_CHARACTERS),
         ("ImportTaskIdentifier", "pattern", f"^{limits.IMPORT_TASK_ID_PATTERN}$"),
         ("ImportTaskFilterValueList", "max", limits.VALUES_PER_FILTER),
+        ("ToDeleteIdentifierList", "max", limits.IMPORT_TASKS_PER_DELETION),
         ("DescribeImportTasksMaxResults", "max", limits.IMPORT_TASK_PAGE_SIZE),
     ],
 )

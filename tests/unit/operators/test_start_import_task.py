@@ -12,7 +12,8 @@ from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError
 from airflow_provider_ads.hooks import AdsHook
-from airflow_provider_ads.operators import RESUMPTION_MARGIN, AdsStartImportTaskOperator
+from airflow_provider_ads.operators import AdsStartImportTaskOperator
+from airflow_provider_ads.operators.waiting import RESUMPTION_MARGIN
 from airflow_provider_ads.triggers import DEFERRAL_GRACE
 from airflow_provider_ads.version_compat import AirflowFailException
 from tests.unit.airflow_run import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, context_of, run_task
@@ -201,7 +202,7 @@ class TestWaiting:
     def test_an_outage_begins_with_its_first_failure(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
     ) -> None:
-        monkeypatch.setattr("airflow_provider_ads.operators.LONGEST_OUTAGE", 0.2)
+        monkeypatch.setattr("airflow_provider_ads.operators.waiting.LONGEST_OUTAGE", 0.2)
         monkeypatch.setattr("airflow_provider_ads.triggers.LONGEST_OUTAGE", 0.2)
         aws_default.inject("ThrottlingException", operation="DescribeImportTasks", calls=1)
         once = {"retries": {"total_max_attempts": 1}}
@@ -211,7 +212,7 @@ class TestWaiting:
     def test_the_longest_outage_ends_the_wait(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
     ) -> None:
-        monkeypatch.setattr("airflow_provider_ads.operators.LONGEST_OUTAGE", 0.2)
+        monkeypatch.setattr("airflow_provider_ads.operators.waiting.LONGEST_OUTAGE", 0.2)
         monkeypatch.setattr("airflow_provider_ads.triggers.LONGEST_OUTAGE", 0.2)
         aws_default.inject("ThrottlingException", operation="DescribeImportTasks")
         once = {"retries": {"total_max_attempts": 1}}

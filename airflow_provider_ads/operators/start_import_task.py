@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.discovery.import_task import (
     IMPORT_RUNNING_STATUSES,
     ImportTask,
     check_max_failed_records,
 )
-from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError, fail_without_retry
-from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.exceptions import ImportOutcomeError, fail_without_retry
 from airflow_provider_ads.idempotency import Intention
 from airflow_provider_ads.links import MigrationHubLink
+from airflow_provider_ads.operators.waiting import AdsWaitingOperator
 from airflow_provider_ads.outcome import attach_to_asset_events, conclude
-from airflow_provider_ads.polling import LONGEST_OUTAGE, check_poll_interval
-from airflow_provider_ads.triggers import (
-    DEFERRAL_FAILED,
-    DEFERRAL_GRACE,
-    AdsImportTaskTrigger,
-    deferral_failure,
-    read_event,
-)
+from airflow_provider_ads.triggers import AdsImportTaskTrigger
 from airflow_provider_ads.version_compat import conf
 
-__all__ = ["RESUMPTION_MARGIN", "AdsStartImportTaskOperator"]
-
-#: Seconds before its ``execution_timeout`` that a deferred task gives up on Airflow 2, which ends without a message a
-#: task that resumes after it: time for the scheduler to start a worker.
-RESUMPTION_MARGIN = 60.0
+__all__ = ["AdsStartImportTaskOperator"]
 
 
-class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
+class AdsStartImportTaskOperator(AdsWaitingOperator):
     """
     AWS Application Discovery Service: start the import of a server inventory into AWS Migration Hub.
 
@@ -80,11 +66,8 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
     :raises ValueError: ``poll_interval`` or ``max_failed_records`` is out of range.
     """
 
-    aws_hook_class = AdsHook
     template_fields: Sequence[str] = aws_template_fields("name", "import_url", "client_request_token")
     operator_extra_links = (MigrationHubLink(),)
-
-    _import_task: ImportTask | None = None
 
     def __init__(
         self,
@@ -98,13 +81,12 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
         max_failed_records: int | None = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            wait_for_completion=wait_for_completion, deferrable=deferrable, poll_interval=poll_interval, **kwargs
+        )
         self.name = name
         self.import_url = import_url
         self.client_request_token = client_request_token
-        self.wait_for_completion = wait_for_completion
-        self.deferrable = deferrable
-        self.poll_interval = check_poll_interval(poll_interval)
         self.max_failed_records = check_max_failed_records(max_failed_records)
 
     def execute(self, context: Any) -> str:
@@ -117,16 +99,15 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
         :raises ImportOutcomeError: the import failed, and a new one may succeed.
         :raises AirflowFailException: the import failed, and a new one would fail too.
         """
-        task = self._import_task = self._start(context)
+        task = self._start(context)
+        self.import_tasks = [task]
         MigrationHubLink.persist_for(context, self)
         if not self.wait_for_completion:
             if self.deferrable:
                 self.log.info("Not waiting for the import, because wait_for_completion is False")
             attach_to_asset_events(context, task.summary())
             return task.import_task_id
-        if self.deferrable and task.status in IMPORT_RUNNING_STATUSES:
-            self._defer(context, task)
-        return self._conclude(context, self._wait(task))
+        return self._conclude(context, *self.wait(context, [task]))
 
     def _start(self, context: Any) -> ImportTask:
         intention = None
@@ -147,65 +128,20 @@ class AdsStartImportTaskOperator(AwsBaseOperator[AdsHook]):
 
     def on_kill(self) -> None:
         """Say that the import goes on, when the task is killed or runs into its ``execution_timeout``."""
-        if self._import_task is not None and self._import_task.status in IMPORT_RUNNING_STATUSES:
-            self.log.warning(
-                "Import %s. It goes on at AWS, which cannot cancel imports. A retry of this task adopts it",
-                self._import_task,
-            )
-
-    def _defer(self, context: Any, task: ImportTask) -> None:
-        deadline = None
-        timeout = None
-        if self.execution_timeout:
-            timeout_seconds = self.execution_timeout.total_seconds()
-            deadline = context["ti"].start_date.timestamp() + timeout_seconds
-            if not AIRFLOW_V_3_0_PLUS:
-                deadline -= min(RESUMPTION_MARGIN, timeout_seconds / 2)
-            timeout = timedelta(seconds=deadline - time.time() + DEFERRAL_GRACE)
-        self.log.info("Waiting in the triggerer for %s", task.import_task_id)
-        self.defer(
-            trigger=AdsImportTaskTrigger(
-                import_task_ids=[task.import_task_id],
-                poll_interval=self.poll_interval,
-                deadline=deadline,
-                aws_conn_id=self.aws_conn_id,
-                region_name=self.region_name,
-                verify=self.verify,
-                botocore_config=self.botocore_config,
-            ),
-            method_name="execute_complete",
-            timeout=timeout,
-        )
-
-    def _wait(self, task: ImportTask) -> ImportTask:
-        outage_began: float | None = None
-        while task.status in IMPORT_RUNNING_STATUSES:
-            time.sleep(self.poll_interval)
-            try:
-                task = self._import_task = self.hook.get_import_task(task.import_task_id)
-            except AdsCallError as error:
-                outage_began = outage_began or time.monotonic()
-                if not error.transient or time.monotonic() - outage_began > LONGEST_OUTAGE:
-                    raise
-                self.log.warning("Looking again soon: %s", error)
-            else:
-                outage_began = None
-                self.log.info("Import %s", task)
-        return task
+        for task in self.import_tasks:
+            if task.status in IMPORT_RUNNING_STATUSES:
+                self.log.warning(
+                    "Import %s. It goes on at AWS, which cannot cancel imports. A retry of this task adopts it", task
+                )
 
     def execute_complete(self, context: Any, event: Any = None) -> str:
         """Take up the task after the triggerer's wait; returns and raises what :meth:`execute` does."""
-        return self._conclude(context, read_event(event)[0])
+        return self._conclude(context, *AdsImportTaskTrigger.read_event(event))
 
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
-        """Take up the task after a deferral, as Airflow does, and say what happened when the deferral failed."""
-        try:
-            return super().resume_execution(next_method, next_kwargs, context)
-        except Exception as error:
-            if next_method != DEFERRAL_FAILED:
-                raise
-            about = f"{self.name!r}, whose id this task logged before it was deferred,"
-            raise deferral_failure(next_kwargs, about) from error
+    @property
+    def about(self) -> str:
+        """What is waited for, in the words of a message."""
+        return f"{self.name!r}, whose id this task logged before it was deferred,"
 
     def _conclude(self, context: Any, task: ImportTask) -> str:
         try:

@@ -1,0 +1,53 @@
+"""Import rows that failed before, once somebody has corrected them: trigger it with the URL of the corrected file."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param
+
+from airflow_provider_ads.operators import AdsFailedRecordsToS3Operator, AdsStartImportTaskOperator
+from airflow_provider_ads.sensors import AdsImportTaskSensor
+
+with DAG(
+    dag_id="example_ads_corrected_rows",
+    schedule=None,
+    params={
+        "import_url": Param(
+            "s3://migration-inventory/corrected.csv",
+            type="string",
+            title="Corrected file",
+            description="A failed-entries.csv in which the rows are corrected",
+        )
+    },
+    default_args={
+        "region_name": "us-west-2",  # your Migration Hub home region
+        "retries": 2,
+        "retry_delay": timedelta(minutes=5),
+    },
+    tags=["example", "migration"],
+) as dag:
+    start_import = AdsStartImportTaskOperator(
+        task_id="start_import",
+        # Of the series of the nightly imports, whose next one replaces it. This Dag itself deletes nothing: the rows
+        # are only a part of the inventory.
+        name="cmdb-corrected-{{ run_id }}",
+        import_url="{{ params.import_url }}",
+    )
+
+    wait_for_import = AdsImportTaskSensor(
+        task_id="wait_for_import",
+        import_task_id=start_import.output,
+        deferrable=True,
+        poke_interval=timedelta(seconds=15),
+        timeout=timedelta(hours=6),
+    )
+
+    fetch_failed_records = AdsFailedRecordsToS3Operator(
+        task_id="fetch_failed_records",
+        import_task_id=start_import.output,
+        destination_url="s3://migration-inventory/failed",
+        trigger_rule="all_done",
+    )
+
+    wait_for_import >> fetch_failed_records

@@ -1,0 +1,83 @@
+"""Import a server inventory every night, fetch the rows that failed, and delete what the night before brought in."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
+from airflow.sdk import DAG
+
+from airflow_provider_ads.operators import (
+    AdsFailedRecordsToS3Operator,
+    AdsPruneImportTasksOperator,
+    AdsStartImportTaskOperator,
+)
+from airflow_provider_ads.sensors import AdsImportTaskSensor
+
+# [START notifier]
+COUNTS = """
+{%- set import_task = ti.xcom_pull(task_ids="wait_for_import", key="import_task") -%}
+{%- if import_task -%}
+{{ import_task.name }}: {{ import_task.status }}, servers imported {{ import_task.serverImportSuccess }},
+servers failed {{ import_task.serverImportFailure }}, applications failed {{ import_task.applicationImportFailure }}
+{%- else -%}
+{{ run_id }}: failed before AWS said how the import ended
+{%- endif -%}
+"""
+
+# Or any other notifier: SlackNotifier(text=COUNTS, ...), SmtpNotifier(html_content=COUNTS, ...)
+tell_the_counts = SnsNotifier(
+    target_arn="arn:aws:sns:us-west-2:123456789012:migration",  # your topic
+    message=COUNTS,
+    region_name="us-west-2",
+)
+# [END notifier]
+
+with DAG(
+    dag_id="example_ads_failed_records",
+    schedule="@daily",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,  # the imports of one run replace those of the run before
+    default_args={
+        "region_name": "us-west-2",  # your Migration Hub home region
+        "retries": 2,
+        "retry_delay": timedelta(minutes=5),
+    },
+    tags=["example", "migration"],
+) as dag:
+    start_import = AdsStartImportTaskOperator(
+        task_id="start_import",
+        name="cmdb-{{ run_id }}",
+        import_url="s3://migration-inventory/servers.csv",  # your file
+    )
+
+    wait_for_import = AdsImportTaskSensor(
+        task_id="wait_for_import",
+        import_task_id=start_import.output,
+        deferrable=True,
+        poke_interval=timedelta(seconds=15),
+        timeout=timedelta(hours=6),
+        on_failure_callback=tell_the_counts,
+    )
+
+    # [START failed_records]
+    fetch_failed_records = AdsFailedRecordsToS3Operator(
+        task_id="fetch_failed_records",
+        import_task_id=start_import.output,
+        destination_url="s3://migration-inventory/failed",
+        trigger_rule="all_done",  # also when the wait failed because of them
+    )
+    # [END failed_records]
+
+    # [START prune]
+    delete_older_imports = AdsPruneImportTasksOperator(
+        task_id="delete_older_imports",
+        name_prefix="cmdb-",
+        superseded_by=start_import.output,
+        deferrable=True,
+        poll_interval=timedelta(seconds=15),
+    )
+    # [END prune]
+
+    wait_for_import >> [fetch_failed_records, delete_older_imports]

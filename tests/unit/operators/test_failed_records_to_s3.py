@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.exceptions import AdsCallError
+from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.operators import AdsFailedRecordsToS3Operator
+from airflow_provider_ads.version_compat import AirflowSkipException
+from tests.unit.airflow_run import run_task
+
+HEADER = "ExternalId,HostName,RAM.TotalSizeInMB\r\n"
+GOOD = "1,a.example,1024\r\n"
+NOT_A_NUMBER = '2,"b.example","much, ""very"" much"\r\n'
+WITHOUT_IDENTITY = ",,2048\r\n"
+
+
+def operator(import_task_id: Any, destination_url: str = "s3://inventory/failed/") -> AdsFailedRecordsToS3Operator:
+    return AdsFailedRecordsToS3Operator(
+        task_id="fetch", import_task_id=import_task_id, destination_url=destination_url, retries=2
+    )
+
+
+def imported(ads: AdsEmulator, text: str) -> str:
+    """Import a file, and return the import's id once it has ended."""
+    hook = AdsHook()
+    import_task_id = hook.start_import_task("cmdb", ads.upload("s3://inventory/servers.csv", text)).import_task_id
+    while hook.get_import_task(import_task_id).status == "IMPORT_IN_PROGRESS":
+        pass
+    return import_task_id
+
+
+def content(url: str) -> bytes:
+    bucket_name, key = S3Hook.parse_s3_url(url)
+    body: bytes = S3Hook().get_key(key, bucket_name).get()["Body"].read()
+    return body
+
+
+class TestFetch:
+    def test_brings_the_failed_rows_as_they_were_sent(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        import_task_id = imported(aws_default, HEADER + GOOD + NOT_A_NUMBER + WITHOUT_IDENTITY)
+        run = run_task(operator(import_task_id), monkeypatch)
+        folder = f"s3://inventory/failed/{import_task_id}"
+        assert run.state == "success"
+        assert run.result == {
+            "failed_records": 2,
+            "errors_url": f"{folder}/errors.csv",
+            "failed_entries_url": f"{folder}/failed-entries.csv",
+        }
+        assert content(run.result["failed_entries_url"]) == (HEADER + NOT_A_NUMBER + WITHOUT_IDENTITY).encode()
+        assert len(content(run.result["errors_url"]).splitlines()) == 1 + 2
+        printed = capsys.readouterr().out
+        assert "Failed rows: 2" in printed
+        assert "RAM.TotalSizeInMB" in printed
+
+    def test_brings_those_of_an_import_that_failed_as_a_whole(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import_task_id = imported(aws_default, HEADER + WITHOUT_IDENTITY)
+        assert AdsHook().get_import_task(import_task_id).status == "IMPORT_FAILED"
+        run = run_task(operator(import_task_id), monkeypatch)
+        assert content(run.result["failed_entries_url"]) == (HEADER + WITHOUT_IDENTITY).encode()
+
+    def test_of_several_brings_a_list_in_their_order(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ids = [imported(aws_default, HEADER + row) for row in (GOOD, GOOD + NOT_A_NUMBER)]
+        results = run_task(operator(ids), monkeypatch).result
+        assert [result["failed_records"] for result in results] == [0, 1]
+        assert results[0] == {"failed_records": 0, "errors_url": None, "failed_entries_url": None}
+        assert ids[1] in results[1]["errors_url"]
+
+    @pytest.mark.parametrize("destination_url", ["s3://inventory", "s3://inventory/", "s3://inventory/a/b"])
+    def test_writes_below_the_destination(
+        self, aws_default: AdsEmulator, destination_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import_task_id = imported(aws_default, HEADER + GOOD + NOT_A_NUMBER)
+        run = run_task(operator(import_task_id, destination_url), monkeypatch)
+        assert run.result["errors_url"] == f"{destination_url.rstrip('/')}/{import_task_id}/errors.csv"
+        assert content(run.result["errors_url"])
+
+    def test_tried_again_brings_the_same(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        import_task_id = imported(aws_default, HEADER + GOOD + NOT_A_NUMBER)
+        first = run_task(operator(import_task_id), monkeypatch).result
+        before = content(first["failed_entries_url"])
+        assert run_task(operator(import_task_id), monkeypatch, try_number=2).result == first
+        assert content(first["failed_entries_url"]) == before
+        assert len(S3Hook().list_keys("inventory", "failed/")) == 2
+
+    def test_of_a_failed_import_without_an_archive_brings_nothing(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        run = run_task(operator(aws_default.add_import_task(status="IMPORT_FAILED")), monkeypatch)
+        assert (run.state, run.result["failed_records"]) == ("success", 0)
+        assert "no archive with reasons" in capsys.readouterr().out
+
+
+class TestSkip:
+    @pytest.mark.parametrize("import_task_id", [None, "None", "", [], [None], ["None", None]])
+    def test_without_an_import_to_ask_about(
+        self, aws_default: AdsEmulator, import_task_id: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = run_task(operator(import_task_id), monkeypatch)
+        assert (run.state, type(run.error)) == ("skipped", AirflowSkipException)
+        assert not aws_default.calls()
+
+    def test_not_if_there_is_another(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        run = run_task(operator([None, aws_default.add_import_task(status="IMPORT_COMPLETE")]), monkeypatch)
+        assert [result["failed_records"] for result in run.result] == [0]
+
+
+class TestRefusal:
+    @pytest.mark.parametrize(
+        "destination_url", ["inventory/failed", "https://inventory.example/failed", "s3:///failed"]
+    )
+    def test_of_a_bad_destination_comes_before_any_call(
+        self, aws_default: AdsEmulator, destination_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = run_task(operator(aws_default.add_import_task(), destination_url), monkeypatch)
+        assert isinstance(run.error, ValueError)
+        assert not aws_default.calls()
+
+    def test_while_an_import_is_in_progress(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        done, running = aws_default.add_import_task(status="IMPORT_COMPLETE"), aws_default.add_import_task()
+        error = refusal(operator([done, running]), monkeypatch)
+        assert (error.code, error.import_task_id) == ("ImportInProgress", running)
+
+    def test_when_the_service_offers_no_archive(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE_WITH_ERRORS")
+        error = refusal(operator(import_task_id), monkeypatch)
+        assert (error.code, error.import_task_id) == ("ArchiveNotFound", import_task_id)
+        assert "Import the file again" in str(error)
+
+    def test_when_the_archive_is_gone(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        import_task_id = imported(aws_default, HEADER + GOOD + NOT_A_NUMBER)
+        archive = str(AdsHook().get_import_task(import_task_id).errors_and_failed_entries_zip).partition("?")[0]
+        bucket_name, key = archive.removeprefix(f"{aws_default.endpoint_url}/").split("/", 1)
+        S3Hook().delete_objects(bucket_name, key)
+        error = refusal(operator(import_task_id), monkeypatch)
+        assert (error.code, error.import_task_id) == ("ArchiveNotFound", import_task_id)
+
+    def test_when_the_bucket_is_missing(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        import_task_id = imported(aws_default, HEADER + GOOD + NOT_A_NUMBER)
+        error = refusal(operator(import_task_id, "s3://missing/failed"), monkeypatch)
+        assert error.code == "NoSuchBucket"
+        assert f"PutObject for s3://missing/failed/{import_task_id}/errors.csv" in str(error)
+        assert "Correct the name of the bucket" in str(error)
+
+
+def refusal(task: AdsFailedRecordsToS3Operator, monkeypatch: pytest.MonkeyPatch) -> AdsCallError:
+    run = run_task(task, monkeypatch)
+    assert run.state == "up_for_retry"
+    assert isinstance(run.error, AdsCallError)
+    return run.error

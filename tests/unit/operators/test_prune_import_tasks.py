@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.exceptions import AdsCallError, AdsError, ImportDeletionError, ImportOutcomeError
+from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.operators import AdsPruneImportTasksOperator
+from airflow_provider_ads.version_compat import AirflowFailException
+from tests.unit.airflow_run import context_of, run_task
+
+WAITS: dict[str, dict[str, Any]] = {"sync": {"deferrable": False}, "deferrable": {"deferrable": True}}
+
+
+def operator(superseded_by: Any, **arguments: Any) -> AdsPruneImportTasksOperator:
+    return AdsPruneImportTasksOperator(
+        **{
+            "task_id": "prune",
+            "name_prefix": "cmdb-",
+            "superseded_by": superseded_by,
+            "poll_interval": 0.02,
+            "retries": 2,
+            **arguments,
+        }
+    )
+
+
+def add(
+    ads: AdsEmulator, requested: float, status: str = "IMPORT_COMPLETE", name: str = "cmdb-1", **fields: Any
+) -> str:
+    """Add an import that was requested at a time, in seconds."""
+    return ads.add_import_task(name=name, status=status, importRequestTime=requested, **fields)
+
+
+def status_of(ads: AdsEmulator, import_task_id: str) -> str | None:
+    return next((task["status"] for task in ads.import_tasks() if task["importTaskId"] == import_task_id), None)
+
+
+@pytest.fixture
+def ads(aws_default: AdsEmulator) -> AdsEmulator:
+    aws_default.delete_seconds = 0.01
+    return aws_default
+
+
+class TestPrune:
+    @pytest.mark.parametrize("wait", WAITS)
+    def test_deletes_what_the_new_imports_replace_from_the_oldest_on(
+        self, ads: AdsEmulator, wait: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ads.delete_seconds = 0.3
+        old = [add(ads, 2e9 + seconds) for seconds in (3, 1, 2)]
+        new = [add(ads, 2e9 + seconds) for seconds in (5, 6)]
+        run = run_task(operator(new, **WAITS[wait]), monkeypatch)
+        assert (run.state, run.result) == ("success", [old[1], old[2], old[0]])
+        assert [status_of(ads, each) for each in old] == ["DELETE_COMPLETE"] * 3
+        assert [status_of(ads, each) for each in new] == ["IMPORT_COMPLETE"] * 2
+        assert len(run.deferrals) == WAITS[wait]["deferrable"]
+
+    def test_leaves_what_is_running_of_another_series_or_not_older(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stay = [
+            add(ads, 2e9, "IMPORT_IN_PROGRESS"),
+            add(ads, 2e9, "IMPORT_PAUSED"),
+            add(ads, 2e9, name="dmz-1"),
+            add(ads, 2e9 + 5),
+            add(ads, 2e9 + 7),
+        ]
+        before = [status_of(ads, each) for each in stay]
+        run = run_task(operator(add(ads, 2e9 + 5)), monkeypatch)
+        assert (run.state, run.result) == ("success", [])
+        assert [status_of(ads, each) for each in stay] == before
+        assert ads.calls()["BatchDeleteImportData"] == 0
+
+    def test_with_the_history_they_are_gone(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        old, new = add(ads, 2e9), add(ads, 2e9 + 1)
+        assert run_task(operator(new, delete_history=True), monkeypatch).result == [old]
+        assert [task["importTaskId"] for task in ads.import_tasks()] == [new]
+
+    def test_a_dry_run_only_says(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        old, new = add(ads, 2e9), add(ads, 2e9 + 1)
+        run = run_task(operator(new, dry_run=True), monkeypatch)
+        assert (run.state, run.result) == ("success", [old])
+        assert ads.calls()["BatchDeleteImportData"] == 0
+        (line,) = (line for line in capsys.readouterr().out.splitlines() if old in line)
+        assert "would be deleted" in line
+
+    def test_deleted_ones_are_counted_in_one_line(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for _ in range(3):
+            add(ads, 2e9, "DELETE_COMPLETE")
+        run = run_task(operator(add(ads, 2e9 + 1)), monkeypatch)
+        assert run.result == []
+        (line,) = (line for line in capsys.readouterr().out.splitlines() if "Deleted before" in line)
+        assert "3 imports" in line
+
+
+class TestRetry:
+    def test_gives_the_same_result_and_deletes_nothing_twice(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old, new = [add(ads, 2e9 + seconds) for seconds in range(3)], add(ads, 1e9 + 2e9)
+        # Requested before the deletion, by the service's clock.
+        ads.update_import_task(new, importRequestTime=1.7e9)
+        for seconds, import_task_id in enumerate(old):
+            ads.update_import_task(import_task_id, importRequestTime=1.6e9 + seconds)
+        first = run_task(operator(new), monkeypatch)
+        second = run_task(operator(new), monkeypatch, try_number=2)
+        assert first.result == second.result == old
+        assert ads.calls()["BatchDeleteImportData"] == 1
+
+    def test_waits_for_what_is_being_deleted(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        ads.delete_seconds = 60
+        old, new = add(ads, 1.6e9), add(ads, 1.7e9)
+        run_task(operator(new, wait_for_completion=False), monkeypatch)
+        ads.delete_seconds = 0.2
+        run = run_task(operator(new), monkeypatch, try_number=2)
+        assert run.result == [old]
+        assert status_of(ads, old) == "DELETE_COMPLETE"
+        assert ads.calls()["BatchDeleteImportData"] == 1
+
+
+class TestRefusal:
+    @pytest.mark.parametrize(
+        ("fields", "reason"),
+        [
+            ({"status": "IMPORT_COMPLETE_WITH_ERRORS", "serverImportFailure": 1}, "allow_failed_records=True"),
+            ({"status": "IMPORT_FAILED"}, "only good copy"),
+            ({"name": "dmz-1"}, "name_prefix"),
+        ],
+    )
+    def test_deletes_nothing_and_says_why(
+        self, ads: AdsEmulator, fields: Any, reason: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add(ads, 2e9)
+        new = [add(ads, 2e9 + 1), add(ads, 2e9 + 2, **fields)]
+        run = run_task(operator(new), monkeypatch)
+        assert (run.state, type(run.error)) == ("failed", AirflowFailException)
+        assert isinstance(run.error.__cause__, ImportOutcomeError)  # type: ignore[union-attr]
+        assert reason in str(run.error)
+        assert new[1] in str(run.error)
+        assert new[0] not in str(run.error)
+        assert ads.calls()["BatchDeleteImportData"] == 0
+
+    def test_not_with_failed_records_if_they_are_allowed(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old, new = add(ads, 2e9), add(ads, 2e9 + 1, serverImportFailure=1)
+        assert run_task(operator(new, allow_failed_records=True), monkeypatch).result == [old]
+
+    def test_while_a_new_import_is_in_progress_may_be_tried_again(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add(ads, 2e9)
+        running = add(ads, 2e9 + 1, "IMPORT_IN_PROGRESS")
+        run = run_task(operator([add(ads, 2e9 + 1), running]), monkeypatch)
+        assert run.state == "up_for_retry"
+        assert isinstance(run.error, AdsCallError)
+        assert running in str(run.error)
+        assert ads.calls()["BatchDeleteImportData"] == 0
+
+    @pytest.mark.parametrize("arguments", [{"name_prefix": ""}, {"name_prefix": " "}, {"superseded_by": []}])
+    def test_of_what_makes_no_sense_comes_before_any_call(
+        self, ads: AdsEmulator, arguments: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = run_task(operator(**{"superseded_by": add(ads, 2e9), **arguments}), monkeypatch)
+        assert isinstance(run.error, ValueError)
+        assert not ads.calls()
+
+
+class TestLimitOfTheDay:
+    def test_ends_well_and_says_what_is_left(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        old, new = [add(ads, 2e9 + seconds) for seconds in range(25)], add(ads, 2e9 + 100)
+        ads.inject("OVER_LIMIT", import_task_id=old[11])
+        run = run_task(operator(new), monkeypatch)
+        assert (run.state, run.result) == ("success", [*old[:11], *old[12:20]])
+        assert ads.calls()["BatchDeleteImportData"] == 2
+        (line,) = (line for line in capsys.readouterr().out.splitlines() if "Left for the next run" in line)
+        assert all(each in line for each in [old[11], *old[20:]])
+
+    def test_that_a_deletion_meets_later_is_left_too(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        ads.delete_seconds = 60
+        old, new = [add(ads, 2e9 + seconds) for seconds in range(2)], add(ads, 2e9 + 100)
+        delete = AdsHook.delete_import_data
+
+        def delete_and_end(self: Any, *arguments: Any) -> None:
+            delete(self, *arguments)
+            ads.update_import_task(old[0], status="DELETE_COMPLETE")
+            ads.update_import_task(old[1], status="DELETE_FAILED_LIMIT_EXCEEDED")
+
+        monkeypatch.setattr(AdsHook, "delete_import_data", delete_and_end)
+        run = run_task(operator(new), monkeypatch)
+        assert (run.state, run.result) == ("success", [old[0]])
+
+    def test_another_refusal_is_an_error(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        old, new = [add(ads, 2e9 + seconds) for seconds in range(2)], add(ads, 2e9 + 100)
+        ads.inject("OVER_LIMIT", import_task_id=old[0])
+        ads.inject("INTERNAL_SERVER_ERROR", import_task_id=old[1])
+        run = run_task(operator(new), monkeypatch)
+        assert run.state == "up_for_retry"
+        assert isinstance(run.error, ImportDeletionError)
+
+
+STATUSES = [
+    "IMPORT_COMPLETE",
+    "IMPORT_COMPLETE_WITH_ERRORS",
+    "IMPORT_FAILED",
+    "IMPORT_IN_PROGRESS",
+    "INTERNAL_ERROR",
+    "DELETE_FAILED",
+    "DELETE_COMPLETE",
+    "IMPORT_PAUSED",
+]
+HISTORIES = st.lists(
+    st.tuples(st.sampled_from(["cmdb-", "dmz-"]), st.sampled_from(STATUSES), st.integers(0, 9), st.integers(0, 1)),
+    min_size=1,
+    max_size=14,
+)
+GOOD = {"IMPORT_COMPLETE", "IMPORT_COMPLETE_WITH_ERRORS"}
+
+
+class TestAnyHistory:
+    """Whatever was imported before: beside a model of what may be lost."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def account(cls) -> Iterator[AdsEmulator]:
+        with pytest.MonkeyPatch.context() as patch, AdsEmulator(import_seconds=3600, delete_seconds=0) as ads:
+            patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", ads.airflow_connection)
+            yield ads
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def hook(cls, account: AdsEmulator) -> AdsHook:
+        """A hook for all, because to make a client takes longer than to use it."""
+        return AdsHook(config={"retries": {"total_max_attempts": 1}})
+
+    @settings(max_examples=2 * settings().max_examples, deadline=None)
+    @given(history=HISTORIES, chosen=st.sets(st.integers(0, 13), min_size=1, max_size=4), allowed=st.booleans())
+    def test_only_what_is_replaced_is_deleted(
+        self,
+        account: AdsEmulator,
+        hook: AdsHook,
+        history: list[tuple[str, str, int, int]],
+        chosen: set[int],
+        allowed: bool,
+    ) -> None:
+        # Each example has a series of its own, in an account that fills up.
+        series = uuid4().hex
+        ids = [
+            add(account, 2e9 + requested, status, f"{prefix}{series}-part", serverImportFailure=failures)
+            for prefix, status, requested, failures in history
+        ]
+        chosen = {index % len(history) for index in chosen}
+        task = operator([ids[index] for index in chosen], name_prefix=f"cmdb-{series}", allow_failed_records=allowed)
+        task.__dict__["hook"] = hook
+        before = {each["importTaskId"]: each["status"] for each in account.import_tasks()}
+        try:
+            task.execute(context_of(task))
+        except (AirflowFailException, AdsError):
+            refused = True
+        else:
+            refused = False
+        after = {each["importTaskId"]: each["status"] for each in account.import_tasks()}
+        deleted = {each for each in before if after[each] != before[each]}
+        new = [history[index] for index in chosen]
+        good = all(
+            prefix == "cmdb-" and status in GOOD and (allowed or (not failures and "ERRORS" not in status))
+            for prefix, status, _, failures in new
+        )
+        assert refused is not good
+        since = min(requested for _, _, requested, _ in new)
+        keep = {"IMPORT_IN_PROGRESS", "IMPORT_PAUSED", "DELETE_COMPLETE"}
+        replaced = {
+            import_task_id
+            for import_task_id, (prefix, status, requested, _) in zip(ids, history, strict=True)
+            if prefix == "cmdb-" and requested < since and status not in keep
+        }
+        assert deleted == (replaced if good else set())
