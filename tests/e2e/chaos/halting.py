@@ -1,4 +1,4 @@
-"""An operator whose first try halts at a chosen instant, for somebody to kill it there."""
+"""Operators whose first try halts at a chosen instant, for somebody to kill it there."""
 
 from __future__ import annotations
 
@@ -9,37 +9,81 @@ from typing import Any
 
 from airflow.sdk import get_current_context
 
-from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.hooks import AdsHook
-from airflow_provider_ads.operators import AdsStartImportTaskOperator
-from tests.e2e.chaos.points import AFTER, BEFORE, BETWEEN
+from airflow_provider_ads.operators import (
+    AdsDeleteImportDataOperator,
+    AdsFailedRecordsToS3Operator,
+    AdsPruneImportTasksOperator,
+    AdsStartImportTaskOperator,
+)
+from airflow_provider_ads.operators.deleting import AdsDeletingOperator
+from tests.e2e.chaos.points import AFTER, BEFORE, BETWEEN, WAITING
 
-__all__ = ["HaltingOperator"]
+__all__ = ["HaltingDeletion", "HaltingFetch", "HaltingPrune", "HaltingStart"]
 
 
 def halts_here(point: str) -> bool:
-    """Leave the process's id in a file if the run's configuration says that its first try halts here."""
+    """Leave the ids of process and Dag in a file's name if the run's configuration says that its first try halts."""
     context: Any = get_current_context()
     if (context["dag_run"].conf["halt"], context["ti"].try_number) != (point, 1):
         return False
-    Path(os.environ["CHAOS_FOLDER"], str(os.getpid())).touch()
+    Path(os.environ["CHAOS_FOLDER"], f"{os.getpid()} {context['ti'].dag_id}").touch()
     return True
 
 
+def halt(point: str) -> None:
+    """Wait to be killed, if this is the point."""
+    if halts_here(point):
+        time.sleep(600)
+
+
 class HaltingHook(AdsHook):
-    """A hook that halts around its call; in between, it is the emulator that holds the answer back."""
+    """A hook that halts around the calls that change something; in between, the emulator holds the answer back."""
 
-    def start_import_task(self, name: str, import_url: str, client_request_token: str | None = None) -> ImportTask:
-        if halts_here(BEFORE):
-            time.sleep(600)
+    def _call(self, operation: str, about: str, call: Any) -> Any:
+        if operation == "DescribeImportTasks":
+            return super()._call(operation, about, call)
+        halt(BEFORE)
         halts_here(BETWEEN)
-        task = super().start_import_task(name, import_url, client_request_token)
-        if halts_here(AFTER):
-            time.sleep(600)
-        return task
+        answer = super()._call(operation, about, call)
+        halt(AFTER)
+        return answer
 
 
-class HaltingOperator(AdsStartImportTaskOperator):
+class HaltingStart(AdsStartImportTaskOperator):
     """The operator, with that hook."""
 
     aws_hook_class = HaltingHook
+
+
+class HaltingFetch(AdsFailedRecordsToS3Operator):
+    """The operator, halting around the upload of its first file."""
+
+    def _upload(self, *args: Any) -> str:
+        halt(BEFORE)
+        s3_url = super()._upload(*args)
+        halt(AFTER)
+        return s3_url
+
+
+class HaltingWait(AdsDeletingOperator):
+    """What operators that delete have in common, with that hook, and halting where they wait."""
+
+    aws_hook_class = HaltingHook
+
+    def wait(self, *args: Any) -> Any:
+        if not self.deferrable:
+            halt(WAITING)
+        return super().wait(*args)
+
+    def execute_complete(self, context: Any, event: Any = None) -> Any:
+        halt(WAITING)
+        return super().execute_complete(context, event)
+
+
+class HaltingDeletion(HaltingWait, AdsDeleteImportDataOperator):
+    """The operator, with those halts."""
+
+
+class HaltingPrune(HaltingWait, AdsPruneImportTasksOperator):
+    """The operator, with those halts."""

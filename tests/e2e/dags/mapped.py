@@ -38,7 +38,7 @@ with DAG(dag_id="one_wait_for_each", schedule=None, start_date=datetime(2026, 1,
         region_name="us-west-2",
         verify=None,
         botocore_config=None,
-    ).expand(name=["cmdb-a-{{ run_id }}", "cmdb-b-{{ run_id }}"])
+    ).expand(name=["mapped-a-{{ run_id }}", "mapped-b-{{ run_id }}"])
 
     AdsImportTaskSensor.partial(
         task_id="wait",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.emulator import AdsEmulator
 from scripts.local_airflow import LocalAirflow, TaskInstance
+from tests.e2e.in_moto import create_topic
+from tests.e2e.whole_airflow.nights import Correction, Night, correct, import_in_parts
 from tests.e2e.whole_airflow.runs import Run, Runs
 from tests.e2e.whole_airflow.traces import database_texts, places_of
 
@@ -29,6 +31,20 @@ SECRET_KEY = "wJalrXUtnFEMI-a-secret-access-key"
 #: What no log, XCom, event or rendered field may show; the first two are parts of a presigned URL.
 SECRETS = ["X-Amz-Signature", "X-Amz-Credential", INTENTION, SECRET_KEY]
 
+#: A file as spreadsheets write it: with a mark of its encoding, line breaks in cells, and none at its end.
+ODD_HEADER = '\ufeffExternalId,HostName,"OS.Name",CPU.NumberOfCores,RAM.TotalSizeInMB\r\n'
+ODD_GOOD_ROW = '1,a.example,"Linux, ""the"" one",2,1024\r\n'
+
+#: Its rows that fail, the second one in two fields.
+ODD_ROWS = [
+    '2,b.example,"says ""hello"", twice",2,"very\r\nmuch"\r\n',
+    ',,"Müller\n東京 🙂",2,-1\r\n',
+    "4,ç.example, Linux ,many,1024",
+]
+
+#: What goes on in the background and is looked at last; and then what looks at the whole run.
+LAST = ["test_retention.py", "test_example_dags.py", "test_outcomes.py", "test_iam_policy.py"]
+
 RUNS = pytest.StashKey[Runs]()
 
 
@@ -37,8 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = [item for item in items if HERE in item.path.parents]
     for item in here if not AIRFLOW_V_3_0_PLUS else []:
         item.add_marker(skip)
-    # What looks at the whole run comes last.
-    items.sort(key=lambda item: item.path.name == "test_iam_policy.py")
+    items.sort(key=lambda item: LAST.index(item.path.name) if item in here and item.path.name in LAST else -1)
 
 
 @pytest.fixture(scope="session")
@@ -46,10 +61,12 @@ def aws() -> Iterator[dict[str, AdsEmulator]]:
     """The emulators by the connection that leads to them."""
     emulators = {
         "aws_default": AdsEmulator(import_seconds=8),
+        "aws_nightly": AdsEmulator(import_seconds=1, delete_seconds=3),
         "aws_refused": AdsEmulator(),
-        "aws_role": AdsEmulator(import_seconds=8, home_region="eu-west-1"),
+        "aws_role": AdsEmulator(import_seconds=3600, home_region="eu-west-1"),
         "aws_slow": AdsEmulator(import_seconds=3600),
         "aws_throttled": AdsEmulator(),
+        "aws_waiting": AdsEmulator(import_seconds=3600),
     }
     with ExitStack() as running:
         for emulator in emulators.values():
@@ -58,6 +75,7 @@ def aws() -> Iterator[dict[str, AdsEmulator]]:
         ads.upload("s3://inventory/good.csv", "ExternalId,HostName\n1,a.example\n2,b.example\n")
         ads.upload("s3://inventory/half-bad.csv", "ExternalId,HostName,OS.Name\n1,a.example,Linux\n,,Linux\n")
         ads.upload("s3://inventory/bad.csv", "ExternalId,HostName,OS.Name\n,,Linux\n")
+        ads.upload("s3://inventory/odd-rows.csv", ODD_HEADER + ODD_GOOD_ROW + "".join(ODD_ROWS))
         for number in range(20):
             ads.upload(f"s3://inventory/part-{number}.csv", f"ExternalId\n{number}\n")
         yield emulators
@@ -111,19 +129,69 @@ def secrets_in_database() -> set[str]:
 
 @pytest.fixture(scope="session")
 def finished(
-    airflow: LocalAirflow, runs: Runs, aws: dict[str, AdsEmulator], secrets_in_database: set[str]
+    airflow: LocalAirflow,
+    runs: Runs,
+    aws: dict[str, AdsEmulator],
+    secrets_in_database: set[str],
+    request: pytest.FixtureRequest,
 ) -> dict[str, Run]:
     """The runs, by Dag, of Dags that can run side by side."""
+    for sequence in ("nights", "correction"):
+        # What takes longest begins first, if a test is to come that looks at it.
+        if any(sequence in getattr(item, "fixturenames", ()) for item in request.session.items):
+            request.getfixturevalue(sequence)
 
     def scan(run_id: str, task_instances: list[TaskInstance]) -> None:
         # All the time, because what is written for a trigger is gone when the trigger is.
         secrets_in_database.update(places_of([*SECRETS, *tokens_of(aws)], database_texts(airflow)))
 
-    dags = ["connection_region_and_role", "default_deferrable", "example_ads_check_connection", "one_wait_for_each"]
-    with ThreadPoolExecutor(len(dags) + 1) as pool:
+    dags = ["example_ads_check_connection", "failed_records_of_no_import", "one_wait_for_each"]
+    watched = {
+        "connection_region_and_role": end_once_deferred(aws["aws_role"]),
+        "default_deferrable": end_once_deferred(aws["aws_waiting"]),
+        "failed_records": scan,
+        "outcomes": scan,
+    }
+    with ThreadPoolExecutor(len(dags) + len(watched)) as pool:
         jobs = {dag: pool.submit(runs.run, dag) for dag in dags}
-        jobs["outcomes"] = pool.submit(runs.run, "outcomes", while_running=scan)
+        jobs |= {dag: pool.submit(runs.run, dag, while_running=watch) for dag, watch in watched.items()}
     return {dag: job.result() for dag, job in jobs.items()}
+
+
+@pytest.fixture(scope="session")
+def background(airflow: LocalAirflow) -> Iterator[ThreadPoolExecutor]:
+    """For sequences of runs, which go on while others are looked at."""
+    with ThreadPoolExecutor() as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def nights(background: ThreadPoolExecutor, runs: Runs, aws: dict[str, AdsEmulator]) -> dict[str, Future[list[Night]]]:
+    """The nights of an inventory in three parts, by its series."""
+    ads = aws["aws_nightly"]
+    ads.add_import_task(name="of another series", status="IMPORT_COMPLETE")
+    series = {
+        "sync": [("nightly_sync", False), ("nightly_sync", False)],
+        "deferrable": [("nightly_deferrable", False), ("nightly_deferrable", True), ("nightly_lenient", True)],
+    }
+    return {name: background.submit(import_in_parts, runs, ads, name, nights) for name, nights in series.items()}
+
+
+@pytest.fixture(scope="session")
+def correction(background: ThreadPoolExecutor, runs: Runs, aws: dict[str, AdsEmulator]) -> Future[Correction]:
+    """The example Dags with bad rows, until these are corrected."""
+    create_topic("us-west-2", "migration")
+    return background.submit(correct, runs, aws["aws_default"])
+
+
+def end_once_deferred(ads: AdsEmulator) -> Callable[[str, list[TaskInstance]], None]:
+    """Let imports go on until a task waits for them in the triggerer, however long Airflow takes to get there."""
+
+    def end(run_id: str, task_instances: list[TaskInstance]) -> None:
+        if any(task.state == "deferred" for task in task_instances):
+            ads.import_seconds = 0.01
+
+    return end
 
 
 def tokens_of(aws: dict[str, AdsEmulator]) -> list[str]:

@@ -18,6 +18,6 @@ def test_operator_and_sensor_take_every_argument_when_mapped(
     ]
     imports = {task["name"]: task["importTaskId"] for task in aws["aws_default"].import_tasks()}
     for index, letter in enumerate("ab"):
-        import_task_id = imports[f"cmdb-{letter}-{run.run_id}"]
+        import_task_id = imports[f"mapped-{letter}-{run.run_id}"]
         assert run.xcom("start", map_index=index) == import_task_id
         assert run.xcom("wait", map_index=index)["importTaskId"] == import_task_id
