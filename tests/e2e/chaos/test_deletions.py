@@ -50,6 +50,7 @@ def test_results_and_deletions_are_those_of_undisturbed_runs(chaos: Chaos, capsy
     waited = chaos.settle()
 
     assert chaos.unfinished() == []
+    assert chaos.airflow.query("select distinct state from dag_run") == [("success",)]
     tallies = {point: tally(chaos, point) for point in chaos.runs}
     total = sum(tallies.values(), Counter[str]())
     to_delete = {each for runs in chaos.runs.values() for run in runs for each in run.conf.get("old", ())}
@@ -66,7 +67,6 @@ def test_results_and_deletions_are_those_of_undisturbed_runs(chaos: Chaos, capsy
     assert total["asked for"] == total["deleted"] == total["to delete"] == len(to_delete)
     assert (total["asked twice"], total["other results"], wrongly, asked_again) == (0, 0, set(), [])
     assert list(result_of(chaos, chaos.runs[UNDISTURBED][0])[1].values())[-1] == FAILED_ROWS.encode()
-    assert chaos.airflow.query("select distinct state from dag_run") == [("success",)]
 
 
 def tally(chaos: Chaos, point: str) -> Counter[str]:
