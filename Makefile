@@ -7,7 +7,7 @@ NEWEST := .venv
 LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
-.PHONY: help bench chaos demo test lint unit unit-lowest e2e e2e-lowest install format constraints clean
+.PHONY: help bench chaos load demo test lint unit unit-lowest e2e e2e-lowest install format constraints clean
 
 help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ e2e-lowest: $(LOWEST)/installed ## Run the end-to-end tests on the lowest suppor
 chaos: $(NEWEST)/installed ## Kill tasks, triggerer and scheduler 460 times, count imports and deletions; many random lives
 	$(NEWEST)/bin/python -m pytest tests/unit/test_idempotency.py --hypothesis-profile=chaos
 	CHAOS_KILLS=$(or $(KILLS),20) $(NEWEST)/bin/python -m pytest tests/e2e/chaos
+
+load: $(NEWEST)/installed ## Wait for 1,000 imports through faults (some minutes)
+	FAULTS_WAITS=$(or $(WAITS),1000) FAULTS_OUTAGE=60 $(NEWEST)/bin/python -m pytest tests/e2e/test_faults.py
 
 bench: $(NEWEST)/installed ## Measure waits and imports beside what else one could write, and judge (some minutes)
 	$(NEWEST)/bin/python -m benchmarks.waiting
