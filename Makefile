@@ -41,8 +41,9 @@ chaos: $(NEWEST)/installed ## Kill tasks, triggerer and scheduler 460 times, cou
 	$(NEWEST)/bin/python -m pytest tests/unit/test_idempotency.py --hypothesis-profile=chaos
 	CHAOS_KILLS=$(or $(KILLS),20) $(NEWEST)/bin/python -m pytest tests/e2e/chaos
 
-load: $(NEWEST)/installed ## Wait for 1,000 imports through faults (some minutes)
+load: $(NEWEST)/installed ## Wait for 1,000 imports through faults, and with 300 deferred tasks (half an hour)
 	FAULTS_WAITS=$(or $(WAITS),1000) FAULTS_OUTAGE=60 $(NEWEST)/bin/python -m pytest tests/e2e/test_faults.py
+	LOAD_TASKS=$(or $(TASKS),300) $(NEWEST)/bin/python -m pytest tests/load
 
 bench: $(NEWEST)/installed ## Measure waits and imports beside what else one could write, and judge (some minutes)
 	$(NEWEST)/bin/python -m benchmarks.waiting
