@@ -96,8 +96,10 @@ def assert_no_secret_shows(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
 
 @contextmanager
 def logs_at_debug() -> Iterator[None]:
-    """Log all that the HTTP libraries have to say."""
-    names = ["urllib3", "http.client", "s3transfer", "airflow_provider_ads"]
+    """Log all that this provider and the HTTP libraries have to say."""
+    # Not the emulator, which stands for AWS.
+    ours = [f"airflow_provider_ads.{name}" for name in ("discovery", "hooks", "operators")]
+    names = ["urllib3", "http.client", "s3transfer", *ours]
     levels = {name: logging.getLogger(name).level for name in names}
     for name in names:
         logging.getLogger(name).setLevel(logging.DEBUG)
