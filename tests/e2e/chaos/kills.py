@@ -96,6 +96,8 @@ class Chaos:
 
     def kill_triggerer(self, point: str, count: int, dags: Sequence[str]) -> None:
         """Kill the triggerer while it has triggers of these Dags to run."""
+        # Retries that wait on a worker would hold all of them while nothing ends.
+        self.wait_until(lambda: not self.unfinished(), "the runs before have ended")
         with self._nothing_ends():
             self.start_runs(point, dags)
             for _ in range(count):
@@ -191,8 +193,10 @@ class Chaos:
     def _nothing_ends(self) -> Iterator[None]:
         before = self.ads.import_seconds, self.ads.delete_seconds
         self.ads.import_seconds = self.ads.delete_seconds = 3600
-        yield
-        self.ads.import_seconds, self.ads.delete_seconds = before
+        try:
+            yield
+        finally:
+            self.ads.import_seconds, self.ads.delete_seconds = before
 
 
 def in_turn(dags: Sequence[str], count: int) -> list[str]:
