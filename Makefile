@@ -74,7 +74,7 @@ $(LOWEST)/installed: pyproject.toml constraints/lowest.txt
 define install
 	$(1) -m venv --clear $(2)
 	$(2)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints/newest.txt uv
-	VIRTUAL_ENV=$(2) $(2)/bin/uv pip install --quiet --constraint constraints/$(3).txt \
+	VIRTUAL_ENV=$(2) $(2)/bin/uv pip install --quiet --compile-bytecode --constraint constraints/$(3).txt \
 		--build-constraint constraints/newest.txt --editable '.[emulator]' --group $(4)
 	touch $@
 endef
