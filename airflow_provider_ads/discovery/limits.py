@@ -20,6 +20,7 @@ __all__ = [
     "IMPORT_URL_MAX_CHARACTERS",
     "IMPORT_URL_PATTERN",
     "SERVICE_REGIONS",
+    "TAGS_PER_SERVER",
     "VALUES_PER_FILTER",
 ]
 
@@ -71,6 +72,10 @@ IMPORT_RECORD_DELETIONS_PER_DAY = 25_000
 #: Documented in 2022.
 #: https://docs.aws.amazon.com/application-discovery/latest/userguide/ads_service_limits.html
 IMPORTED_SERVERS_PER_ACCOUNT = 10_000
+
+#: Tags that a server may have. Documented in 2022.
+#: https://docs.aws.amazon.com/application-discovery/latest/userguide/ads_service_limits.html
+TAGS_PER_SERVER = 30
 
 #: The regions that the service is offered in.
 #: https://docs.aws.amazon.com/general/latest/gr/appdiscserv.html

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from airflow_provider_ads.discovery.import_file import (
+from airflow_provider_ads.discovery.import_template import (
     IDENTITY_COLUMNS,
     IDENTITY_PAIR,
     NUMERIC_COLUMNS,
@@ -26,7 +25,7 @@ from airflow_provider_ads.discovery.import_file import (
 
 __all__ = ["ImportFile", "Row", "RowError", "read_import_file"]
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 #: The name of an RVTools export's sheet vInfo as CSV, such as ``RVTools_tabvInfo.csv``.
 _VINFO = re.compile(r"(?:^|[\W\d_]|tab)vinfo\.csv\Z", re.IGNORECASE)
@@ -203,7 +202,7 @@ def _template_errors(cells: Mapping[str, str]) -> list[RowError]:
     A row needs an identity: https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
     Numbers have ranges, and one that is out of range fails its record: ``doc_source/troubleshooting.md`` in
     https://github.com/awsdocs/amazon-application-discovery-user-guide. The ranges are documented nowhere; the
-    emulator's own choice: not negative, and percentages up to 100.
+    emulator's own choice: not negative.
     """
     errors = []
     has_pair = all(cells.get(column) for column in IDENTITY_PAIR)
@@ -212,10 +211,9 @@ def _template_errors(cells: Mapping[str, str]) -> list[RowError]:
         errors.append(RowError(IDENTITY_COLUMNS[0], message))
     for column in NUMERIC_COLUMNS:
         if cell := cells.get(column):
-            maximum = 100 if "UsagePct" in column else math.inf
             if not _NUMBER.fullmatch(cell):
                 errors.append(RowError(column, f"{cell!r} is not a number."))
-            elif not 0 <= float(cell) <= maximum:
+            elif float(cell) < 0:
                 errors.append(RowError(column, f"{cell} is out of range."))
     return errors
 
