@@ -37,7 +37,7 @@ e2e: $(NEWEST)/installed ## Run the end-to-end tests on the newest supported ver
 e2e-lowest: $(LOWEST)/installed ## Run the end-to-end tests on the lowest supported versions
 	$(LOWEST)/bin/python -m pytest tests/e2e
 
-chaos: $(NEWEST)/installed ## Kill tasks, triggerer and scheduler 460 times, count imports and deletions; many random lives
+chaos: $(NEWEST)/installed ## Kill tasks, triggerer and scheduler 500 times, count imports, files and deletions; many random lives
 	$(NEWEST)/bin/python -m pytest tests/unit/test_idempotency.py --hypothesis-profile=chaos
 	CHAOS_KILLS=$(or $(KILLS),20) $(NEWEST)/bin/python -m pytest tests/e2e/chaos
 
@@ -45,10 +45,11 @@ load: $(NEWEST)/installed ## Wait for 1,000 imports through faults, and with 300
 	FAULTS_WAITS=$(or $(WAITS),1000) FAULTS_OUTAGE=60 $(NEWEST)/bin/python -m pytest tests/e2e/test_faults.py
 	LOAD_TASKS=$(or $(TASKS),300) $(NEWEST)/bin/python -m pytest tests/load
 
-bench: $(NEWEST)/installed ## Measure waits and imports beside what else one could write, and judge (some minutes)
+bench: $(NEWEST)/installed ## Measure waits, imports and files beside what else one could write, and judge (some minutes)
 	$(NEWEST)/bin/python -m benchmarks.waiting
 	$(NEWEST)/bin/python -m benchmarks.import_time
 	$(NEWEST)/bin/python -m benchmarks.task_cost
+	$(NEWEST)/bin/python -m benchmarks.prepare
 
 install: $(NEWEST)/installed ## Set up the development environment in .venv
 

@@ -222,6 +222,7 @@ _ADVICE = {
     "MissingAuthenticationTokenException": _NO_CREDENTIALS,
     "NoCredentialsError": _NO_CREDENTIALS,
     "NoSuchBucket": "Correct the name of the bucket, or create it",
+    "NoSuchKey": "Correct the key of the file, or upload it",
     "NoRegionError": "No region is set. " + _WRONG_REGION,
     "OptInRequired": (
         "The account is not subscribed to the service, which has taken no new customers since 7 November 2025"
@@ -251,6 +252,7 @@ _IAM_PREFIXES = {
     "AssumeRoleWithWebIdentity": "sts",
     "GetCallerIdentity": "sts",
     "GetHomeRegion": "mgh",
+    "GetObject": "s3",
     "PutObject": "s3",
 }
 

@@ -35,6 +35,7 @@ def seconds(statement: str, airflow_home: str) -> float:
     """Time a statement in a fresh interpreter, without the interpreter's own start."""
     timed = f"import time; start = time.perf_counter(); {statement}; print(time.perf_counter() - start)"
     environment = {**os.environ, "AIRFLOW_HOME": airflow_home}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     output = subprocess.run([sys.executable, "-c", timed], check=True, capture_output=True, text=True, env=environment)
     return float(output.stdout.splitlines()[-1])
 

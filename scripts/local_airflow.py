@@ -294,6 +294,18 @@ class LocalAirflow:
         )
         return [event for (event,) in rows]
 
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        """What a task returned or pushed."""
+        ((value,),) = self.query(
+            "select value from xcom where dag_id = ? and run_id = ? and task_id = ? and map_index = ? and key = ?",
+            dag_id,
+            run_id,
+            task_id,
+            map_index,
+            key,
+        )
+        return json.loads(value)
+
     def processes_of(self, task_instance: TaskInstance) -> list[psutil.Process]:
         """The processes that work on a task instance."""
         found = []

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import dataclasses
 import gzip
 import io
 import re
@@ -39,7 +38,19 @@ from airflow_provider_ads.discovery.import_template import (
 from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
 from airflow_provider_ads.discovery.rvtools import ZIP_BEGINNINGS, write_rvtools_part
 
-__all__ = ["ImportFileError", "Part", "PreparedImportFile", "Source", "prepare_import_file"]
+__all__ = [
+    "ImportFileError",
+    "OnInvalidRows",
+    "Part",
+    "PreparedImportFile",
+    "Source",
+    "check_max_file_bytes",
+    "check_on_invalid_rows",
+    "prepare_import_file",
+]
+
+#: What to do about rows that cannot be imported.
+OnInvalidRows = Literal["fail", "quarantine"]
 
 #: Invalid rows that an error names.
 INVALID_ROWS_SHOWN = 20
@@ -113,15 +124,26 @@ class PreparedImportFile:
         """How many rows the source has, header and empty lines not counted; 0 for an export of RVTools."""
         return self.rows_written + self.rows_quarantined
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return all of it, fit for JSON and XCom."""
+    @property
+    def files(self) -> list[str]:
+        """The names of all files: the quarantine first, if there is one, and the parts."""
+        return [name for name in (self.quarantine, *(part.name for part in self.parts)) if name]
+
+    def report(self, folder_url: str) -> dict[str, Any]:
+        """
+        Return all of it, fit for JSON and XCom.
+
+        :param folder_url: where the files are, with a slash at its end.
+        """
         return {
             "file_classification": self.file_classification,
             "rows_read": self.rows_read,
             "rows_written": self.rows_written,
             "rows_quarantined": self.rows_quarantined,
-            "parts": [dataclasses.asdict(part) for part in self.parts],
-            "quarantine": self.quarantine,
+            "parts": [
+                {"url": folder_url + part.name, "rows": part.rows, "size_bytes": part.size_bytes} for part in self.parts
+            ],
+            "quarantine_url": self.quarantine and folder_url + self.quarantine,
             "columns_mapped": dict(self.columns_mapped),
             "columns_ignored": list(self.columns_ignored),
             "columns_unknown": list(self.columns_unknown),
@@ -144,12 +166,28 @@ class PreparedImportFile:
         return "\n".join(lines)
 
 
+def check_max_file_bytes(max_file_bytes: object) -> int:
+    """Return a number of bytes that a part may have, or raise a ValueError."""
+    if not isinstance(max_file_bytes, int) or not 1 <= max_file_bytes <= IMPORT_FILE_MAX_BYTES:
+        raise ValueError(
+            f"max_file_bytes must be a whole number of 1 to {IMPORT_FILE_MAX_BYTES:,}; got {quote(max_file_bytes)}"
+        )
+    return max_file_bytes
+
+
+def check_on_invalid_rows(on_invalid_rows: object) -> OnInvalidRows:
+    """Return what to do about invalid rows, or raise a ValueError."""
+    if on_invalid_rows == "fail" or on_invalid_rows == "quarantine":
+        return on_invalid_rows
+    raise ValueError(f"on_invalid_rows must be 'fail' or 'quarantine'; got {quote(on_invalid_rows)}")
+
+
 def prepare_import_file(
     source: Source,
     folder: Path,
     column_mapping: Mapping[str, str | None] | None = None,
     max_file_bytes: int = IMPORT_FILE_MAX_BYTES,
-    on_invalid_rows: Literal["fail", "quarantine"] = "fail",
+    on_invalid_rows: OnInvalidRows = "fail",
 ) -> PreparedImportFile:
     """
     Make files that can be imported from one that may not be.
@@ -168,12 +206,8 @@ def prepare_import_file(
     :raises ImportFileError: the source is; that is a ValueError, too.
     """
     mapping = check_column_mapping(column_mapping)
-    if not isinstance(max_file_bytes, int) or not 1 <= max_file_bytes <= IMPORT_FILE_MAX_BYTES:
-        raise ValueError(
-            f"max_file_bytes must be a whole number of 1 to {IMPORT_FILE_MAX_BYTES:,}; got {quote(max_file_bytes)}"
-        )
-    if on_invalid_rows not in ("fail", "quarantine"):
-        raise ValueError(f"on_invalid_rows must be 'fail' or 'quarantine'; got {quote(on_invalid_rows)}")
+    check_max_file_bytes(max_file_bytes)
+    check_on_invalid_rows(on_invalid_rows)
     with tempfile.TemporaryDirectory(prefix="unfinished-", dir=folder) as temporary:
         unfinished = Path(temporary)
         try:

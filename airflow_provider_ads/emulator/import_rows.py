@@ -12,7 +12,6 @@ import csv
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -22,13 +21,14 @@ from airflow_provider_ads.discovery.import_template import (
     NUMERIC_COLUMNS,
     TEMPLATE_COLUMNS,
 )
+from airflow_provider_ads.emulator.rvtools_export import read_servers
 
 __all__ = ["ImportFile", "Row", "RowError", "read_import_file"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
-#: The name of an RVTools export's sheet vInfo as CSV, such as ``RVTools_tabvInfo.csv``.
-_VINFO = re.compile(r"(?:^|[\W\d_]|tab)vinfo\.csv\Z", re.IGNORECASE)
+#: What a number may not reach: more than a signed integer of 64 bits can hold.
+_NUMBER_LIMIT = 2.0**63
 
 
 @dataclass(frozen=True)
@@ -118,28 +118,16 @@ def read_import_file(content: bytes) -> ImportFile | None:
 
     A ZIP file is an RVTools export, other files are the import template:
     https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
-    The service takes RVTools exports as CSV and as Excel files (the same page); the emulator reads CSV only for now.
     The emulator's own choice: a template is UTF-8 text without a NUL, whose header has one template column at
-    least; of an RVTools export the rows of ``vInfo.csv`` or ``RVTools_tabvInfo.csv`` are the servers.
+    least.
 
     :param content: the file.
     :return: its rows, or None if it is of no type that is supported.
     """
     if zipfile.is_zipfile(io.BytesIO(content)):
-        vinfo = _read_vinfo(content)
-        return None if vinfo is None else _read_csv(vinfo, _RVTOOLS_EXPORT)
+        servers = read_servers(content)
+        return None if servers is None else _read_csv(servers, _RVTOOLS_EXPORT)
     return _read_csv(content, _IMPORT_TEMPLATE)
-
-
-def _read_vinfo(content: bytes) -> bytes | None:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as export:
-            for name in export.namelist():
-                if _VINFO.search(name):
-                    return export.read(name)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error):
-        pass  # damaged, of an unknown compression, or encrypted
-    return None
 
 
 def _read_csv(content: bytes, kind: _Format) -> ImportFile | None:
@@ -202,7 +190,7 @@ def _template_errors(cells: Mapping[str, str]) -> list[RowError]:
     A row needs an identity: https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
     Numbers have ranges, and one that is out of range fails its record: ``doc_source/troubleshooting.md`` in
     https://github.com/awsdocs/amazon-application-discovery-user-guide. The ranges are documented nowhere; the
-    emulator's own choice: not negative.
+    emulator's own choice: not negative, and what a signed integer of 64 bits can hold.
     """
     errors = []
     has_pair = all(cells.get(column) for column in IDENTITY_PAIR)
@@ -213,7 +201,7 @@ def _template_errors(cells: Mapping[str, str]) -> list[RowError]:
         if cell := cells.get(column):
             if not _NUMBER.fullmatch(cell):
                 errors.append(RowError(column, f"{cell!r} is not a number."))
-            elif float(cell) < 0:
+            elif not 0 <= float(cell) < _NUMBER_LIMIT:
                 errors.append(RowError(column, f"{cell} is out of range."))
     return errors
 

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from botocore.exceptions import BotoCoreError, ClientError
 from botocore.httpsession import get_cert_path
 
 from airflow_provider_ads.discovery.failed_records import (
@@ -27,8 +22,8 @@ from airflow_provider_ads.discovery.import_task import (
     ImportTask,
     check_import_task_ids,
 )
-from airflow_provider_ads.exceptions import AdsCallError, call_error
-from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.exceptions import AdsCallError
+from airflow_provider_ads.operators.s3_files import AdsS3FilesOperator
 from airflow_provider_ads.version_compat import AirflowSkipException
 
 if TYPE_CHECKING:
@@ -37,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["AdsFailedRecordsToS3Operator"]
 
 
-class AdsFailedRecordsToS3Operator(AwsBaseOperator[AdsHook]):
+class AdsFailedRecordsToS3Operator(AdsS3FilesOperator):
     """
     AWS Application Discovery Service: fetch the records of imports that failed, and why, into S3.
 
@@ -63,7 +58,6 @@ class AdsFailedRecordsToS3Operator(AwsBaseOperator[AdsHook]):
     :param botocore_config: arguments of :class:`botocore.config.Config`.
     """
 
-    aws_hook_class = AdsHook
     template_fields: Sequence[str] = aws_template_fields("import_task_id", "destination_url")
 
     def __init__(
@@ -83,7 +77,7 @@ class AdsFailedRecordsToS3Operator(AwsBaseOperator[AdsHook]):
         :raises AdsCallError: AWS refused or could not be reached, an import is still in progress, or its archive is
             gone, damaged or none.
         """
-        bucket_name, prefix = self._destination()
+        self.folder_url()
         import_tasks = self.hook.get_import_tasks(self._import_task_ids())
         for task in import_tasks:
             if task.status in IMPORT_RUNNING_STATUSES:
@@ -92,14 +86,8 @@ class AdsFailedRecordsToS3Operator(AwsBaseOperator[AdsHook]):
                     code="ImportInProgress",
                     import_task_id=task.import_task_id,
                 )
-        results = [self._fetch(task, bucket_name, prefix) for task in import_tasks]
+        results = [self._fetch(task) for task in import_tasks]
         return results[0] if isinstance(self.import_task_id, str) else results
-
-    def _destination(self) -> tuple[str, str]:
-        bucket_name, _, prefix = self.destination_url.removeprefix("s3://").partition("/")
-        if not self.destination_url.startswith("s3://") or not bucket_name:
-            raise ValueError(f"destination_url must be of the form s3://bucket/prefix; got {self.destination_url!r}")
-        return bucket_name, prefix.rstrip("/")
 
     def _import_task_ids(self) -> list[str]:
         ids: Any = self.import_task_id
@@ -111,7 +99,7 @@ class AdsFailedRecordsToS3Operator(AwsBaseOperator[AdsHook]):
             raise AirflowSkipException("There is no import to ask about: the task that starts it has returned no id")
         return check_import_task_ids(ids)
 
-    def _fetch(self, task: ImportTask, bucket_name: str, prefix: str) -> dict[str, Any]:
+    def _fetch(self, task: ImportTask) -> dict[str, Any]:
         url = task.errors_and_failed_entries_zip
         failed = task.status in IMPORT_FAILED_STATUSES
         if not task.failed_records and not (failed and url):
@@ -127,13 +115,13 @@ class AdsFailedRecordsToS3Operator(AwsBaseOperator[AdsHook]):
                 code="ArchiveNotFound",
                 import_task_id=task.import_task_id,
             )
-        folder = "/".join(part for part in (prefix, task.import_task_id) if part)
+        folder = self.folder_url(task.import_task_id)
         try:
             with open_failed_records(url, self._verify) as files:
                 failed_records = count_failed_entries(files.failed_entries_file)
                 table = format_errors_table(read_errors(files.errors_file))
-                errors_url = self._upload(files.errors_file, bucket_name, f"{folder}/errors.csv")
-                entries_url = self._upload(files.failed_entries_file, bucket_name, f"{folder}/failed-entries.csv")
+                errors_url = self.upload(files.errors_file, f"{folder}errors.csv")
+                entries_url = self.upload(files.failed_entries_file, f"{folder}failed-entries.csv")
         except FailedRecordsError as error:
             raise AdsCallError(
                 f"Import {task}. {error}", error.code, task.import_task_id, transient=error.transient
@@ -148,15 +136,6 @@ class AdsFailedRecordsToS3Operator(AwsBaseOperator[AdsHook]):
         )
         return {"failed_records": failed_records, "errors_url": errors_url, "failed_entries_url": entries_url}
 
-    def _upload(self, file: Path, bucket_name: str, key: str) -> str:
-        s3_url = f"s3://{bucket_name}/{key}"
-        try:
-            with file.open("rb") as content:
-                self._s3.load_file_obj(content, key, bucket_name, replace=True)
-        except (ClientError, BotoCoreError) as error:
-            raise call_error(error, "PutObject", s3_url, self._s3.region_name, self.aws_conn_id) from error
-        return s3_url
-
     @property
     def _verify(self) -> bool | str | None:
         """What boto3 would verify certificates with."""
@@ -164,9 +143,3 @@ class AdsFailedRecordsToS3Operator(AwsBaseOperator[AdsHook]):
         if verify is None or verify is True:
             verify = os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True)
         return verify
-
-    @cached_property
-    def _s3(self) -> S3Hook:
-        return S3Hook(
-            aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self.verify, config=self.hook.config
-        )

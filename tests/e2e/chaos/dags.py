@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import DAG
 
-from tests.e2e.chaos.halting import HaltingDeletion, HaltingFetch, HaltingPrune, HaltingStart
+from tests.e2e.chaos.halting import HaltingDeletion, HaltingFetch, HaltingPrepare, HaltingPrune, HaltingStart
 
 STARTS: dict[str, dict[str, Any]] = {
     "not_waiting": {},
@@ -60,5 +60,14 @@ with make_dag("fetch"):
     HaltingFetch(
         task_id="fetch",
         import_task_id="{{ dag_run.conf['import_task_id'] }}",
-        destination_url="s3://inventory/fetched/{{ run_id }}",
+        destination_url="s3://inventory/files/{{ run_id }}",
+    )
+
+with make_dag("prepare"):
+    HaltingPrepare(
+        task_id="prepare",
+        source_url="s3://inventory/export.csv",
+        destination_url="s3://inventory/files/{{ run_id }}",
+        max_file_bytes=20_000,
+        on_invalid_rows="quarantine",
     )

@@ -13,13 +13,14 @@ from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import (
     AdsDeleteImportDataOperator,
     AdsFailedRecordsToS3Operator,
+    AdsPrepareImportFileOperator,
     AdsPruneImportTasksOperator,
     AdsStartImportTaskOperator,
 )
 from airflow_provider_ads.operators.deleting import AdsDeletingOperator
 from tests.e2e.chaos.points import AFTER, BEFORE, BETWEEN, WAITING
 
-__all__ = ["HaltingDeletion", "HaltingFetch", "HaltingPrune", "HaltingStart"]
+__all__ = ["HaltingDeletion", "HaltingFetch", "HaltingPrepare", "HaltingPrune", "HaltingStart"]
 
 
 def halts_here(point: str) -> bool:
@@ -59,10 +60,27 @@ class HaltingStart(AdsStartImportTaskOperator):
 class HaltingFetch(AdsFailedRecordsToS3Operator):
     """The operator, halting around the upload of its first file."""
 
-    def _upload(self, *args: Any) -> str:
+    def upload(self, *args: Any) -> str:
         halt(BEFORE)
-        s3_url = super()._upload(*args)
+        s3_url = super().upload(*args)
         halt(AFTER)
+        return s3_url
+
+
+class HaltingPrepare(AdsPrepareImportFileOperator):
+    """The operator, halting around the upload of that file which the run's configuration tells by its number."""
+
+    uploads = 0
+
+    def upload(self, *args: Any) -> str:
+        context: Any = get_current_context()
+        self.uploads += 1
+        chosen = self.uploads == context["dag_run"].conf["upload"]
+        if chosen:
+            halt(BEFORE)
+        s3_url = super().upload(*args)
+        if chosen:
+            halt(AFTER)
         return s3_url
 
 

@@ -16,6 +16,7 @@ from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow_provider_ads.emulator import AdsEmulator
 from scripts.local_airflow import LocalAirflow, TaskInstance
 from tests.e2e.in_moto import create_topic
+from tests.e2e.whole_airflow.inventories import SOURCES
 from tests.e2e.whole_airflow.nights import Correction, Night, correct, import_in_parts
 from tests.e2e.whole_airflow.runs import Run, Runs
 from tests.e2e.whole_airflow.traces import database_texts, places_of
@@ -62,6 +63,7 @@ def aws() -> Iterator[dict[str, AdsEmulator]]:
     emulators = {
         "aws_default": AdsEmulator(import_seconds=8),
         "aws_nightly": AdsEmulator(import_seconds=1, delete_seconds=3),
+        "aws_prepared": AdsEmulator(import_seconds=1),
         "aws_refused": AdsEmulator(),
         "aws_role": AdsEmulator(import_seconds=3600, home_region="eu-west-1"),
         "aws_slow": AdsEmulator(import_seconds=3600),
@@ -76,6 +78,8 @@ def aws() -> Iterator[dict[str, AdsEmulator]]:
         ads.upload("s3://inventory/half-bad.csv", "ExternalId,HostName,OS.Name\n1,a.example,Linux\n,,Linux\n")
         ads.upload("s3://inventory/bad.csv", "ExternalId,HostName,OS.Name\n,,Linux\n")
         ads.upload("s3://inventory/odd-rows.csv", ODD_HEADER + ODD_GOOD_ROW + "".join(ODD_ROWS))
+        for name, content in SOURCES.items():
+            emulators["aws_prepared"].upload(f"s3://inventory/{name}", content)
         for number in range(20):
             ads.upload(f"s3://inventory/part-{number}.csv", f"ExternalId\n{number}\n")
         yield emulators
@@ -152,9 +156,12 @@ def finished(
         "failed_records": scan,
         "outcomes": scan,
     }
-    with ThreadPoolExecutor(len(dags) + len(watched)) as pool:
+    with ThreadPoolExecutor(len(dags) + len(watched) + len(SOURCES)) as pool:
         jobs = {dag: pool.submit(runs.run, dag) for dag in dags}
         jobs |= {dag: pool.submit(runs.run, dag, while_running=watch) for dag, watch in watched.items()}
+        for name in SOURCES:
+            conf = {"source_url": f"s3://inventory/{name}"}
+            jobs[f"pipeline of {name}"] = pool.submit(runs.run, "pipeline", lambda conf=conf: conf)  # type: ignore[misc]
     return {dag: job.result() for dag, job in jobs.items()}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from threading import Lock
 from typing import Any
@@ -43,15 +42,7 @@ class Run:
 
     def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """What a task returned or pushed."""
-        ((value,),) = self.airflow.query(
-            "select value from xcom where dag_id = ? and run_id = ? and task_id = ? and map_index = ? and key = ?",
-            self.dag_id,
-            self.run_id,
-            task_id,
-            map_index,
-            key,
-        )
-        return json.loads(value)
+        return self.airflow.xcom(self.dag_id, self.run_id, task_id, key, map_index)
 
     def log(self, task_id: str) -> str:
         """What every process logged about a task."""

@@ -331,13 +331,13 @@ class TestReport:
 
     def test_for_xcom(self, tmp_path: Path) -> None:
         prepared = prepare(self.CONTENT, tmp_path, column_mapping=self.MAPPING, on_invalid_rows="quarantine")
-        assert json.loads(json.dumps(prepared.as_dict())) == {
+        assert json.loads(json.dumps(prepared.report("s3://inventory/prepared/"))) == {
             "file_classification": "IMPORT_TEMPLATE",
             "rows_read": 1_501,
             "rows_written": 1_500,
             "rows_quarantined": 1,
-            "parts": [{"name": "part-0001.csv", "rows": 1_500, "size_bytes": 22_520}],
-            "quarantine": "quarantine.csv",
+            "parts": [{"url": "s3://inventory/prepared/part-0001.csv", "rows": 1_500, "size_bytes": 22_520}],
+            "quarantine_url": "s3://inventory/prepared/quarantine.csv",
             "columns_mapped": {"Server Name": "HostName", "IPAddress": "IPAddress"},
             "columns_ignored": ["Tags"],
             "columns_unknown": ["Owner"],

@@ -71,13 +71,13 @@ class TestExports:
         prepared = prepare(content, tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["part-0001.zip"]
         assert (tmp_path / "part-0001.zip").read_bytes() == content
-        assert prepared.as_dict() == {
+        assert prepared.report("s3://inventory/") == {
             "file_classification": "RVTOOLS_EXPORT",
             "rows_read": 0,
             "rows_written": 0,
             "rows_quarantined": 0,
-            "parts": [{"name": "part-0001.zip", "rows": None, "size_bytes": len(content)}],
-            "quarantine": None,
+            "parts": [{"url": "s3://inventory/part-0001.zip", "rows": None, "size_bytes": len(content)}],
+            "quarantine_url": None,
             "columns_mapped": {},
             "columns_ignored": [],
             "columns_unknown": [],

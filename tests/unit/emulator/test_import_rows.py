@@ -120,7 +120,9 @@ class TestNumbers:
         row = ",".join([cell] * len(NUMERIC_COLUMNS))
         assert read(f"ExternalId,{header}\na,{row}\n")[0].errors == ()
 
-    @pytest.mark.parametrize("cell", ["four", "4 GB", '"1,024"', "1_024", "nan", "inf", "0x4", "-", "-1", "4e", "٤"])
+    @pytest.mark.parametrize(
+        "cell", ["four", "4 GB", '"1,024"', "1_024", "nan", "inf", "0x4", "-", "-1", "4e", "٤", "9223372036854775808"]
+    )
     def test_refused(self, cell: str) -> None:
         header = ",".join(NUMERIC_COLUMNS)
         row = ",".join([cell] * len(NUMERIC_COLUMNS))

@@ -1,7 +1,7 @@
 """
-Whatever is killed, and whenever: what is fetched and deleted is the same, and nothing is deleted twice or wrongly.
+Whatever is killed, and whenever: files and deletions are the same, and nothing is deleted twice or wrongly.
 
-Few kills in ``make test``, at least 260 with ``make chaos``.
+Few kills in ``make test``, at least 300 with ``make chaos``.
 """
 
 from __future__ import annotations
@@ -20,33 +20,40 @@ from airflow_provider_ads.emulator import AdsEmulator
 from tests.e2e.chaos.kills import KILLS, Chaos, Started, in_turn
 from tests.e2e.chaos.points import AFTER, BEFORE, BETWEEN, WAITING
 from tests.e2e.in_moto import objects_under
-from tests.e2e.whole_airflow.runs import Run
 
 UNDISTURBED = "nothing"
+FILES = ("fetch", "prepare")
 DELETIONS = ("delete_sync", "prune_deferrable", "delete_deferrable", "prune_sync")
 TURNED = DELETIONS[2:] + DELETIONS[:2]
 
 FAILED_ROWS = 'ExternalId,RAM.TotalSizeInMB\r\n2,"very\r\nmuch"\r\n'
 
+#: Prepared in these files: the quarantine and three parts.
+EXPORT = "HostName,RAM.TotalSizeInMB\r\n" + "".join(f"web{number:05},{number}\r\n" for number in range(3_500))
+EXPORT_FILES = {"quarantine.csv", "part-0001.csv", "part-0002.csv", "part-0003.csv"}
+
 
 def test_results_and_deletions_are_those_of_undisturbed_runs(chaos: Chaos, capsys: pytest.CaptureFixture[str]) -> None:
     import_task_id = import_file(chaos.ads, FAILED_ROWS + "1,1024\r\n")
+    chaos.ads.upload("s3://inventory/export.csv", EXPORT + "web,much\r\n")
     numbers = count()
 
     def prepare(dag_id: str, point: str) -> dict[str, Any]:
         if dag_id == "fetch":
             return {"import_task_id": import_task_id}
+        if dag_id == "prepare":
+            return {"upload": 1 + next(numbers) % len(EXPORT_FILES)}
         # 10 go with a call, and the answer to a second call would be held back too.
         return add_series(chaos.ads, f"series-{next(numbers)}", 10 if point == BETWEEN else 12)
 
     chaos.prepare = prepare
-    chaos.start_runs(UNDISTURBED, ["fetch", *DELETIONS])
-    chaos.kill_halting_tasks(BEFORE, [*KILLS * ["fetch"], *in_turn(DELETIONS, 2 * KILLS)])
-    chaos.kill_halting_tasks(AFTER, [*KILLS * ["fetch"], *in_turn(TURNED, 2 * KILLS)])
+    chaos.start_runs(UNDISTURBED, [*FILES, *DELETIONS])
+    chaos.kill_halting_tasks(BEFORE, [*KILLS * FILES, *in_turn(DELETIONS, 2 * KILLS)])
+    chaos.kill_halting_tasks(AFTER, [*KILLS * FILES, *in_turn(TURNED, 2 * KILLS)])
     chaos.kill_halting_tasks(WAITING, in_turn(DELETIONS, 2 * KILLS))
     chaos.kill_halting_tasks(BETWEEN, in_turn(TURNED, 2 * KILLS))
     chaos.kill_triggerer("the triggerer, while waits are pending", KILLS, ["delete_deferrable", "prune_deferrable"])
-    chaos.kill_at_random("at random: task, triggerer or scheduler", 2 * KILLS, ["fetch", *DELETIONS])
+    chaos.kill_at_random("at random: task, triggerer or scheduler", 2 * KILLS, [*FILES, *DELETIONS])
     waited = chaos.settle()
 
     assert chaos.unfinished() == []
@@ -66,7 +73,9 @@ def test_results_and_deletions_are_those_of_undisturbed_runs(chaos: Chaos, capsy
     assert min(row["kills"] for point, row in tallies.items() if point != UNDISTURBED) >= KILLS
     assert total["asked for"] == total["deleted"] == total["to delete"] == len(to_delete)
     assert (total["asked twice"], total["other results"], wrongly, asked_again) == (0, 0, set(), [])
-    assert list(result_of(chaos, chaos.runs[UNDISTURBED][0])[1].values())[-1] == FAILED_ROWS.encode()
+    fetched, prepared = (result_of(chaos, run)[1] for run in chaos.runs[UNDISTURBED][:2])
+    assert fetched[f"{import_task_id}/failed-entries.csv"] == FAILED_ROWS.encode()
+    assert prepared.keys() == EXPORT_FILES
 
 
 def tally(chaos: Chaos, point: str) -> Counter[str]:
@@ -76,20 +85,18 @@ def tally(chaos: Chaos, point: str) -> Counter[str]:
     old = [each for run in runs for each in run.conf.get("old", ())]
     asked = Counter(each for each, _ in chaos.ads.asked)
     deleted = {task["importTaskId"] for task in chaos.ads.import_tasks() if task["status"] == "DELETE_COMPLETE"}
-    undisturbed = chaos.runs[UNDISTURBED][0]
+    undisturbed = {run.dag_id: result_of(chaos, run) for run in chaos.runs[UNDISTURBED] if run.dag_id in FILES}
     return Counter(
         {
             "kills": kills.total(),
-            **{name: sum(kills[each] for each in kills if of(each) == name) for name in ("fetch", "delete", "prune")},
+            **{name: sum(kills[each] for each in kills if of(each) == name) for name in (*FILES, "delete", "prune")},
             "runs": len(runs),
             "to delete": len(old),
             "deleted": len(deleted.intersection(old)),
             "asked for": sum(asked[each] for each in old),
             "asked twice": sum(asked[each] > 1 for each in old),
             "other results": sum(
-                result_of(chaos, run)
-                != (result_of(chaos, undisturbed) if run.dag_id == "fetch" else (run.conf["old"], {}))
-                for run in runs
+                result_of(chaos, run) != (undisturbed.get(run.dag_id) or ([run.conf["old"]], {})) for run in runs
             ),
         }
     )
@@ -97,8 +104,11 @@ def tally(chaos: Chaos, point: str) -> Counter[str]:
 
 def result_of(chaos: Chaos, run: Started) -> tuple[Any, dict[str, bytes]]:
     """What a task returned, as if all runs had the same id, and the objects that it wrote."""
-    returned = json.dumps(Run(chaos.airflow, run.dag_id, run.run_id).xcom(of(run.dag_id)))
-    return json.loads(returned.replace(run.run_id, "run")), objects_under(f"s3://inventory/fetched/{run.run_id}/")
+    xcoms = [chaos.airflow.xcom(run.dag_id, run.run_id, of(run.dag_id))]
+    if run.dag_id == "prepare":
+        xcoms.append(chaos.airflow.xcom(run.dag_id, run.run_id, "prepare", "report"))
+    returned = json.dumps(xcoms).replace(run.run_id, "run")
+    return json.loads(returned), objects_under(f"s3://inventory/files/{run.run_id}/")
 
 
 def of(dag_id: str) -> str:

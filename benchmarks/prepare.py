@@ -1,0 +1,176 @@
+"""
+What it costs to prepare an inventory for imports: this provider, pandas, and a bare reader and writer of CSV.
+
+The inventory is what the demo's CMDB exports, its columns mapped to the import template's, with a bad row here and
+there. Ours checks, splits and quarantines as it does in a task, but for S3. Who uses pandas reads the file whole,
+checks column by column, and writes parts of so many rows that all should be small enough. The floor reads rows and
+writes their mapped columns with Python's csv module, checks nothing, and makes one file.
+
+Each contender runs in a process of its own, one after the other, for each file three times; a figure is the best of
+them. Exits with 1 if a figure is not what it should be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple
+
+from airflow_provider_ads.discovery.import_file import prepare_import_file
+from airflow_provider_ads.discovery.import_template import NUMERIC_COLUMNS
+from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
+from scripts.cmdb_export import make_cmdb_export
+
+__all__ = ["main"]
+
+#: Rows of the demo's export that make 10 MB, and 100 MB.
+ROWS = {"10 MB": 15_250, "100 MB": 152_500}
+
+#: The template's columns by those of the export.
+MAPPING = {
+    "Asset Tag": "ExternalId",
+    "Server Name": "HostName",
+    "IP Address": "IPAddress",
+    "CPU Cores": "CPU.NumberOfCores",
+    "Memory (MB)": "RAM.TotalSizeInMB",
+    "Operating System": "OS.Name",
+    "Application": "Applications",
+    "Labels": "Tags",
+}
+
+#: How often each is measured.
+RUNS = 3
+
+
+class Result(NamedTuple):
+    """
+    What a contender took.
+
+    :param seconds: from the beginning to the last part.
+    :param megabytes: memory that it added to the process, at the most.
+    """
+
+    seconds: float
+    megabytes: float
+
+
+def ours(source: Path, folder: Path) -> None:
+    """Prepare a file as the operator does."""
+    with source.open("rb") as file:
+        prepare_import_file(file, folder, MAPPING, on_invalid_rows="quarantine")
+
+
+def pandas(source: Path, folder: Path) -> None:
+    """Prepare a file as one would with pandas."""
+    from pandas import read_csv, to_numeric  # type: ignore[import-untyped]
+
+    frame = read_csv(source, dtype=str, keep_default_na=False)
+    frame = frame[list(MAPPING)].rename(columns=MAPPING)
+    good = frame[["ExternalId", "HostName", "IPAddress"]].apply(lambda column: column.str.strip().ne("")).any(axis=1)
+    for name in set(NUMERIC_COLUMNS).intersection(frame.columns):
+        numbers = to_numeric(frame[name], errors="coerce")
+        good &= frame[name].eq("") | numbers.ge(0)
+    tag = r"[^:,]+:[^,]+"
+    good &= frame["Tags"].eq("") | frame["Tags"].str.fullmatch(rf"{tag}(,{tag}){{0,29}}")
+    frame[~good].to_csv(folder / "quarantine.csv", index=False)
+    frame = frame[good]
+    # One cannot know, only leave some room.
+    part_rows = int(IMPORT_FILE_MAX_BYTES * 0.9 / (source.stat().st_size / max(len(frame), 1)))
+    for number, start in enumerate(range(0, len(frame), part_rows), 1):
+        frame[start : start + part_rows].to_csv(folder / f"part-{number:04}.csv", index=False)
+
+
+def floor(source: Path, folder: Path) -> None:
+    """Read all rows and write their mapped columns, and nothing else."""
+    with (
+        source.open(encoding="utf-8", newline="") as file,
+        (folder / "part-0001.csv").open("w", encoding="utf-8", newline="") as part,
+    ):
+        reader = csv.reader(file)
+        header = next(reader)
+        writer = csv.writer(part)
+        writer.writerow(MAPPING.values())
+        writer.writerows(map(itemgetter(*map(header.index, MAPPING)), reader))
+
+
+CONTENDERS: dict[str, Callable[[Path, Path], None]] = {"ours": ours, "pandas": pandas, "floor": floor}
+
+
+def main() -> int:
+    """Measure all, print a table and verdicts, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare", description=__doc__)
+    parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.contender:
+        print(json.dumps(run(arguments.contender, arguments.source)))
+        return 0
+    results: dict[tuple[str, str], Result] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for size, rows in ROWS.items():
+            source = Path(folder, f"{rows}.csv")
+            source.write_text(make_cmdb_export(rows), encoding="utf-8", newline="")
+            megabytes = source.stat().st_size / 1e6
+            runs = [{name: measure(name, source) for name in CONTENDERS} for _ in range(RUNS)]
+            print(f"{size:8}  {'seconds':>8}  {'MB/s':>6}  {'added MB':>8}")
+            for name in CONTENDERS:
+                best = Result(*(min(figures) for figures in zip(*(run[name] for run in runs), strict=True)))
+                results[name, size] = best
+                print(f"{name:8}  {best.seconds:8.2f}  {megabytes / best.seconds:6.1f}  {best.megabytes:8.1f}")
+            mine = results["ours", size]
+            for name in list(CONTENDERS)[1:]:
+                other = results[name, size]
+                speed = f"{other.seconds / mine.seconds:.2f} times as fast"
+                print(f"ours: {speed} as {name}, {other.megabytes / mine.megabytes:.1f} times less memory")
+            print()
+    small, large = ROWS
+    verdicts = {
+        f"{size}: at least {share} of the speed of {name}": results[name, size].seconds
+        >= share * results["ours", size].seconds
+        for size in ROWS
+        for name, share in (("pandas", 1), ("floor", 0.7))
+    }
+    growth = results["ours", large].megabytes - results["ours", small].megabytes
+    verdicts[f"{large}: at most 16 MB more than for {small}"] = growth <= 16
+    for verdict, holds in verdicts.items():
+        print("ok    " if holds else "FAILED", verdict)
+    return 0 if all(verdicts.values()) else 1
+
+
+def measure(contender: str, source: Path) -> Result:
+    """Run a contender in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.prepare", "--contender", contender, "--source", str(source)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return Result(*json.loads(output.splitlines()[-1]))
+
+
+def run(contender: str, source: Path) -> Result:
+    """Measure a contender in this process, after it has prepared a few rows, so that all it needs is loaded."""
+    few = source.with_name("few.csv")
+    few.write_text(make_cmdb_export(100), encoding="utf-8", newline="")
+    with tempfile.TemporaryDirectory(dir=source.parent) as folder:
+        CONTENDERS[contender](few, Path(folder))
+    before = peak_megabytes()
+    with tempfile.TemporaryDirectory(dir=source.parent) as folder:
+        started = time.perf_counter()
+        CONTENDERS[contender](source, Path(folder))
+        return Result(time.perf_counter() - started, peak_megabytes() - before)
+
+
+def peak_megabytes() -> float:
+    """Return the most memory that this process has had."""
+    # macOS counts in bytes, others in blocks of 1,024.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1_024) / 1e6
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Prepare what a CMDB exports, import it in parts, fetch the rows that failed, and delete what these parts replace."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.sdk import DAG
+
+from airflow_provider_ads.operators import (
+    AdsFailedRecordsToS3Operator,
+    AdsPrepareImportFileOperator,
+    AdsPruneImportTasksOperator,
+    AdsStartImportTaskOperator,
+)
+from airflow_provider_ads.sensors import AdsImportTaskSensor
+
+with DAG(
+    dag_id="example_ads_inventory_pipeline",
+    schedule="@daily",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,  # the imports of one run replace those of the run before
+    default_args={
+        "region_name": "us-west-2",  # your Migration Hub home region
+        "retries": 2,
+        "retry_delay": timedelta(minutes=5),
+    },
+    tags=["example", "migration"],
+) as dag:
+    # [START prepare]
+    prepare = AdsPrepareImportFileOperator(
+        task_id="prepare",
+        source_url="s3://migration-inventory/cmdb-export.csv",  # your file
+        destination_url="s3://migration-inventory/prepared/{{ run_id }}",
+        column_mapping={  # your headers: the import template's columns
+            "Asset Tag": "ExternalId",
+            "Server Name": "HostName",
+            "IP Address": "IPAddress",
+            "CPU Cores": "CPU.NumberOfCores",
+            "Memory (MB)": "RAM.TotalSizeInMB",
+            "Operating System": "OS.Name",
+            "Application": "Applications",
+            "Labels": "Tags",
+            "Comment": None,  # left out
+        },
+        max_file_bytes=1_000_000,  # at most 10,000,000
+        on_invalid_rows="quarantine",  # import the others
+    )
+    # [END prepare]
+
+    # [START parts]
+    start_import = AdsStartImportTaskOperator.partial(
+        task_id="start_import",
+        name="cmdb-{{ run_id }}-{{ ti.map_index }}",
+        map_index_template="{{ task.import_url.rpartition('/')[2] }}",
+    ).expand(import_url=prepare.output)
+
+    wait_for_import = AdsImportTaskSensor(
+        task_id="wait_for_import",
+        import_task_id=start_import.output,  # all of them, in one task
+        deferrable=True,
+        poke_interval=timedelta(seconds=15),
+        timeout=timedelta(hours=6),
+        max_failed_records=10,  # of one part; more fail the task
+    )
+    # [END parts]
+
+    # [START after_parts]
+    fetch_failed_records = AdsFailedRecordsToS3Operator(
+        task_id="fetch_failed_records",
+        import_task_id=start_import.output,
+        destination_url="s3://migration-inventory/failed/{{ run_id }}",
+        trigger_rule="all_done",  # also when the wait failed because of them
+    )
+
+    delete_older_imports = AdsPruneImportTasksOperator(
+        task_id="delete_older_imports",
+        name_prefix="cmdb-",
+        superseded_by=start_import.output,
+        allow_failed_records=True,  # as few as the wait allows
+        deferrable=True,
+        poll_interval=timedelta(seconds=15),
+    )
+    # [END after_parts]
+
+    wait_for_import >> [fetch_failed_records, delete_older_imports]
