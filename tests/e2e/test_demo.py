@@ -46,8 +46,8 @@ def leftovers(before: set[int]) -> list[str]:
     return [" ".join(p.info["cmdline"] or []) for p in found if "airflow" in " ".join(p.info["cmdline"] or [])]
 
 
-def test_imports_the_inventory_and_says_so(demo: subprocess.Popen[str]) -> None:
-    printed, _ = demo.communicate(timeout=300)
+def test_imports_the_inventories_and_says_so(demo: subprocess.Popen[str]) -> None:
+    printed, _ = demo.communicate(timeout=500)
     assert demo.returncode == 0, printed
     assert "task    wait_for_import   deferred" in printed
     assert "servers imported  294" in printed
@@ -57,6 +57,15 @@ def test_imports_the_inventory_and_says_so(demo: subprocess.Popen[str]) -> None:
     ].split()
     assert len(samples) > 10
     assert set(samples) == {"0"}
+    parts = re.findall(r"part-\d{4}\.csv +([\d,]+) +([\d,]+) +([\d,]+) +(\d+)  (\w+)", printed)
+    sizes, rows, imported, failed = (
+        [int(figures[column].replace(",", "")) for figures in parts] for column in range(4)
+    )
+    assert len(parts) == 4
+    assert max(sizes) <= 1_000_000
+    assert 6_000 == sum(rows) + 12 == sum(imported) + sum(failed) + 12
+    assert f"6,000 rows = {sum(imported):,} imported + {sum(failed)} failed + 12 quarantined" in printed
+    assert "older imports of the inventory: DELETE_COMPLETE" in printed
 
 
 @pytest.mark.parametrize("said", ["Starting Airflow", "deferred"], ids=["while it starts", "while a task is deferred"])
