@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import aclosing
@@ -10,6 +12,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any
 
+import psutil
 import pytest
 
 from airflow_provider_ads import polling
@@ -349,6 +352,31 @@ class TestManyWaits:
         await asyncio.gather(*(polls_of([import_task_id]) for import_task_id in ids))
         assert asyncio.all_tasks() == tasks
         assert not any(loop.pollers for loop in polling._loops.values())
+
+    async def test_leave_no_memory_nor_socket_behind_when_they_are_cancelled(self, aws_default: AdsEmulator) -> None:
+        import_task_id = aws_default.add_import_task()
+
+        async def start_and_cancel(cycles: int) -> tuple[int, int]:
+            for number in range(cycles):
+                wait = asyncio.create_task(polls_of([import_task_id]))
+                # Before the client is made, while it is, and after it has asked.
+                await asyncio.sleep((0, 0.02, 0.1)[number % 3])
+                wait.cancel()
+                await asyncio.gather(wait, return_exceptions=True)
+            while any(loop.pollers for loop in polling._loops.values()):
+                await asyncio.sleep(0.01)
+            gc.collect()
+            return tracemalloc.get_traced_memory()[0], psutil.Process().num_fds()
+
+        tracemalloc.start()
+        try:
+            memory, descriptors = await start_and_cancel(6)
+            memory_later, descriptors_later = await start_and_cancel(30)
+        finally:
+            tracemalloc.stop()
+        # A client takes some 2 MB.
+        assert memory_later < memory + 1_000_000
+        assert descriptors_later <= descriptors
 
     async def test_have_a_poller_that_is_in_nobodys_context(self, aws_default: AdsEmulator) -> None:
         variable: ContextVar[str] = ContextVar("variable")
