@@ -115,14 +115,15 @@ class PreparedImportFile:
     columns_unknown: tuple[str, ...] = ()
 
     @property
-    def rows_written(self) -> int:
-        """How many rows the parts have; 0 for an export of RVTools."""
-        return sum(part.rows or 0 for part in self.parts)
+    def rows_written(self) -> int | None:
+        """How many rows the parts have; None for an export of RVTools."""
+        rows = [part.rows for part in self.parts]
+        return None if None in rows else sum(filter(None, rows))
 
     @property
-    def rows_read(self) -> int:
-        """How many rows the source has, header and empty lines not counted; 0 for an export of RVTools."""
-        return self.rows_written + self.rows_quarantined
+    def rows_read(self) -> int | None:
+        """How many rows the source has, header and empty lines not counted; None for an export of RVTools."""
+        return None if self.rows_written is None else self.rows_written + self.rows_quarantined
 
     @property
     def files(self) -> list[str]:

@@ -37,20 +37,24 @@ class RecordQuota:
                 used += task.server_import_success or 0
         return cls(used, running)
 
-    def has_room_for(self, rows: int) -> bool:
-        """Whether so many rows can be imported, as far as is known."""
-        return self.used + rows <= IMPORT_RECORDS_PER_ACCOUNT
+    def has_room_for(self, rows: int | None) -> bool:
+        """Whether so many rows can be imported, as far as is known; None if their number is not."""
+        return self.used + (rows or 0) <= IMPORT_RECORDS_PER_ACCOUNT
 
-    def describe(self, rows: int) -> str:
+    def describe(self, rows: int | None) -> str:
         """Say what so many rows will use up of it, and what to do if it is too much."""
+        need = (
+            "How many the file will use is not known"
+            if rows is None
+            else f"The file's {rows:,} rows will use {rows / IMPORT_RECORDS_PER_ACCOUNT:.1%}"
+        )
         running = f", and {self.running:,} more are in progress" if self.running else ""
         text = (
-            f"{rows:,} rows are {rows / IMPORT_RECORDS_PER_ACCOUNT:.1%} of the account's "
-            f"{IMPORT_RECORDS_PER_ACCOUNT:,} import records. The imports that are listed hold {self.used:,} "
-            f"({self.used / IMPORT_RECORDS_PER_ACCOUNT:.1%}){running}"
+            f"Of the account's {IMPORT_RECORDS_PER_ACCOUNT:,} import records, the imports that are listed hold "
+            f"{self.used:,} ({self.used / IMPORT_RECORDS_PER_ACCOUNT:.1%}){running}. {need}"
         )
         if self.has_room_for(rows):
             return text
-        if rows > IMPORT_RECORDS_PER_ACCOUNT:
+        if rows and rows > IMPORT_RECORDS_PER_ACCOUNT:
             return f"{text}. They are too many for one account: leave out servers that need not be imported"
         return f"{text}. There is no room for both: delete imports first, with AdsDeleteImportDataOperator"

@@ -129,14 +129,14 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
     def _prepare(
         self, bucket_name: str, key: str, folder: Path, column_mapping: dict[str, str | None]
     ) -> PreparedImportFile:
-        client: Any = self.s3_hook.get_conn()
         try:
+            client: Any = self.s3_hook.get_conn()
             with closing(client.get_object(Bucket=bucket_name, Key=key)["Body"]) as source:
                 return prepare_import_file(source, folder, column_mapping, self.max_file_bytes, self.on_invalid_rows)
         except (ClientError, BotoCoreError) as error:
             raise call_error(error, "GetObject", self.source_url, self.s3_hook.region_name, self.aws_conn_id) from error
 
-    def _tell_the_quota(self, rows: int) -> None:
+    def _tell_the_quota(self, rows: int | None) -> None:
         try:
             quota = RecordQuota.of(self.hook.list_import_tasks())
         except AdsCallError as error:

@@ -31,8 +31,8 @@ def test_room_for_all() -> None:
     quota = RecordQuota(used=18_000, running=2)
     assert quota.has_room_for(7_000)
     assert quota.describe(7_000) == (
-        "7,000 rows are 28.0% of the account's 25,000 import records. The imports that are listed hold 18,000 (72.0%), "
-        "and 2 more are in progress"
+        "Of the account's 25,000 import records, the imports that are listed hold 18,000 (72.0%), and 2 more are in "
+        "progress. The file's 7,000 rows will use 28.0%"
     )
 
 
@@ -46,4 +46,10 @@ def test_room_for_all() -> None:
 def test_too_little_room(rows: int, next_step: str) -> None:
     quota = RecordQuota(used=18_000, running=0)
     assert not quota.has_room_for(rows)
-    assert quota.describe(rows).endswith(f"hold 18,000 (72.0%). {next_step}")
+    assert quota.describe(rows).endswith(next_step)
+
+
+def test_an_unknown_number_of_rows() -> None:
+    quota = RecordQuota(used=25_000, running=0)
+    assert quota.has_room_for(None)
+    assert quota.describe(None).endswith("hold 25,000 (100.0%). How many the file will use is not known")

@@ -73,8 +73,8 @@ class TestExports:
         assert (tmp_path / "part-0001.zip").read_bytes() == content
         assert prepared.report("s3://inventory/") == {
             "file_classification": "RVTOOLS_EXPORT",
-            "rows_read": 0,
-            "rows_written": 0,
+            "rows_read": None,
+            "rows_written": None,
             "rows_quarantined": 0,
             "parts": [{"url": "s3://inventory/part-0001.zip", "rows": None, "size_bytes": len(content)}],
             "quarantine_url": None,

@@ -144,8 +144,7 @@ class TestQuota:
         aws_default.add_import_task(status="IMPORT_COMPLETE", serverImportSuccess=12_500)
         run_task(operator(), monkeypatch)
         (line,) = [line for line in capsys.readouterr().out.splitlines() if "import records" in line]
-        assert "100 rows are 0.4% of the account's 25,000 import records" in line
-        assert "hold 12,500 (50.0%)" in line
+        assert "the imports that are listed hold 12,500 (50.0%). The file's 100 rows will use 0.4%" in line
         assert "warning" not in line.lower()
 
     def test_too_little_room_is_a_warning(
