@@ -21,7 +21,7 @@ from itertools import islice
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
-from botocore.exceptions import BotoCoreError, ClientError, SSLError
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, SSLError
 
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.limits import SERVICE_REGIONS
@@ -285,6 +285,9 @@ def call_error(
     advice = _ADVICE.get(code)
     if advice is None:
         advice = "This may pass by itself" if transient else "See the message of AWS"
+    if (operation, code) == ("GetObject", "AccessDenied"):
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, Permissions
+        advice += ". Or correct the key: without s3:ListBucket, S3 says the same of an object that is not there"
     action = f"{_IAM_PREFIXES.get(operation, 'discovery')}:{operation}"
     return AdsCallError(
         f"{operation} for {about} in {region_name or 'no region'} with aws_conn_id={aws_conn_id!r} failed with {code}: "
@@ -313,6 +316,9 @@ def _is_transient(error: ClientError | BotoCoreError, response: Any) -> bool:
     cause = getattr(error, "kwargs", {}).get("error")
     if isinstance(error, SSLError) or isinstance(cause, _LASTING):
         return False
+    if isinstance(error, IncompleteReadError):
+        # The connection broke off while an object of S3 was read, which botocore leaves to its caller.
+        return True
     return bool(OrRetryChecker([TransientRetryableChecker(), ThrottledRetryableChecker()]).is_retryable(context))
 
 

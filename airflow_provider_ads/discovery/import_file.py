@@ -122,7 +122,7 @@ class PreparedImportFile:
 
     @property
     def rows_read(self) -> int | None:
-        """How many rows the source has, header and empty lines not counted; None for an export of RVTools."""
+        """How many rows the source has, without its header and empty ones; None for an export of RVTools."""
         return None if self.rows_written is None else self.rows_written + self.rows_quarantined
 
     @property
@@ -169,7 +169,7 @@ class PreparedImportFile:
 
 def check_max_file_bytes(max_file_bytes: object) -> int:
     """Return a number of bytes that a part may have, or raise a ValueError."""
-    if not isinstance(max_file_bytes, int) or not 1 <= max_file_bytes <= IMPORT_FILE_MAX_BYTES:
+    if type(max_file_bytes) is not int or not 1 <= max_file_bytes <= IMPORT_FILE_MAX_BYTES:
         raise ValueError(
             f"max_file_bytes must be a whole number of 1 to {IMPORT_FILE_MAX_BYTES:,}; got {quote(max_file_bytes)}"
         )
@@ -294,7 +294,8 @@ def _prepare_csv(
             invalid_rows += 1
             if invalid_rows <= INVALID_ROWS_SHOWN:
                 shown.append(f"line {source.line}: {reason}")
-            quarantined.write(_format([source.line, reason, ""]) + source.text)
+            if quarantine:
+                quarantined.write(_format([source.line, reason, ""]) + source.text)
         complete = parts.finish()
     rows_read = invalid_rows + sum(part.rows or 0 for part in complete)
     if not rows_read:
@@ -351,6 +352,11 @@ class _CsvSource:
         try:
             list(csv.reader([short], strict=True))
         except csv.Error:
+            if "field limit" in str(error):
+                return ImportFileError(
+                    f"The row on line {self.line} has a cell of more than {csv.field_size_limit():,} characters, which "
+                    f"goes on after line {self.reader.line_num}. Check that the quote that opens it is closed."
+                )
             return ImportFileError(
                 f"The row on line {self.line} cannot be read beyond line {self.reader.line_num}: {error}. Check "
                 "that each quote that opens a cell is closed by another, and that quotes in between are doubled."
@@ -482,7 +488,10 @@ def _list(names: Sequence[str]) -> str:
 
 def _write_valid_rows(source: _CsvSource, columns: _Columns, parts: _Parts) -> Iterator[Sequence[Problem]]:
     """Write rows to the parts, and yield what is wrong with each that cannot be, while the source is at it."""
-    check_row = compile_row_check(list(columns.headers))
+    try:
+        check_row = compile_row_check(list(columns.headers))
+    except ImportFileError as no_identity:
+        raise ImportFileError(f"{no_identity} It has {_list(source.header)}.") from no_identity
     width = len(source.header)
     select = None if columns.places == tuple(range(width)) else compile_selection(columns.places)
     record = source.record
@@ -494,10 +503,12 @@ def _write_valid_rows(source: _CsvSource, columns: _Columns, parts: _Parts) -> I
                 if len(cells) == width:
                     selected = select(cells) if select else cells
                     if problems := check_row(selected):
-                        yield problems
+                        # Spreadsheets end files with rows of commas.
+                        if any(map(str.strip, cells)):
+                            yield problems
                     elif not parts.add(format_line(selected) if len(record) == 1 else _format(selected)):
                         yield [Problem("", "With a header the row is larger than max_file_bytes.")]
-                elif cells:
+                elif any(map(str.strip, cells)):
                     advice = " A cell with a comma or a list in it needs quotes around it." * (len(cells) > width)
                     yield [Problem("", f"The row has {len(cells):,} cells, the header {width:,}.{advice}")]
                 record.clear()

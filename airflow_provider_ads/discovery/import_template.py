@@ -126,8 +126,14 @@ def check_column_mapping(column_mapping: object) -> dict[str, str | None]:
     if column_mapping is None:
         return {}
     if not isinstance(column_mapping, Mapping):
+        advice = (
+            ". A template makes a text of it, unless the Dag has render_template_as_native_obj=True; a task's .output "
+            "stays a dict"
+            if isinstance(column_mapping, str)
+            else ""
+        )
         raise ValueError(
-            f"column_mapping must be a dict such as {{'Server Name': 'HostName'}}; got {quote(column_mapping)}"
+            f"column_mapping must be a dict such as {{'Server Name': 'HostName'}}; got {quote(column_mapping)}{advice}"
         )
     headers: dict[str, str] = {}
     for header, column in column_mapping.items():

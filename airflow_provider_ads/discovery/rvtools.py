@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, NoReturn
 
 from airflow_provider_ads.discovery.import_template import ImportFileError, quote
+from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
 
 __all__ = ["REQUIRED_SHEETS", "ZIP_BEGINNINGS", "write_rvtools_part"]
 
@@ -95,9 +96,10 @@ def write_rvtools_part(stream: BinaryIO, part: Path, max_file_bytes: int) -> Non
 
 def _check_size(size: int, max_file_bytes: int) -> None:
     if size > max_file_bytes:
+        raise_it = "E" if max_file_bytes == IMPORT_FILE_MAX_BYTES else f"Raise that to {IMPORT_FILE_MAX_BYTES:,}, e"
         raise ImportFileError(
-            f"The export of RVTools is larger than the {max_file_bytes:,} bytes of an import file, and cannot be "
-            f"divided. Export each vCenter by itself, or keep no sheets but {', '.join(REQUIRED_SHEETS)}."
+            f"The export of RVTools is larger than the {max_file_bytes:,} bytes of max_file_bytes, and cannot be "
+            f"divided. {raise_it}xport each vCenter by itself, or keep no sheets but {', '.join(REQUIRED_SHEETS)}."
         )
 
 

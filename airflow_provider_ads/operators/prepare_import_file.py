@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_provider_ads.discovery.import_file import (
@@ -19,12 +20,12 @@ from airflow_provider_ads.discovery.import_file import (
     check_on_invalid_rows,
     prepare_import_file,
 )
-from airflow_provider_ads.discovery.import_task import check_import_url
 from airflow_provider_ads.discovery.import_template import check_column_mapping
 from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
 from airflow_provider_ads.discovery.record_quota import RecordQuota
 from airflow_provider_ads.exceptions import AdsCallError, call_error, fail_without_retry
-from airflow_provider_ads.operators.s3_files import AdsS3FilesOperator
+from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.operators.s3_files import AdsS3FilesOperator, split_s3_url
 
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
@@ -45,9 +46,10 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
     if it is not, and is one file.
 
     Files appear only when all of them are complete, and the same source makes the same files, so that a task that was
-    killed and is tried again leaves what an undisturbed one would. Give each run a folder of its own, because
-    what is there already is written over, or stays, although imports may be about to read it. The worker's disk needs
-    room for the source, and its memory does not.
+    killed and is tried again leaves what an undisturbed one would. Give each task and run a folder of its own, because
+    what is there already is written over, or stays, although imports may be about to read it; mapped task instances
+    have one each, named for their map index. The worker's folder for temporary files needs room for the rows,
+    decompressed, and some 200 bytes more for each that is quarantined; a task that is killed leaves there what it had.
 
     A file that cannot be prepared fails the task at once, without a retry, and nothing is written.
 
@@ -103,11 +105,9 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
         :raises AirflowFailException: the file cannot be prepared; nothing was written.
         :raises AdsCallError: S3 refused or could not be reached.
         """
-        folder_url = self.folder_url()
-        check_import_url(f"{folder_url}part-0001.csv")
-        bucket_name, _, key = self.source_url.removeprefix("s3://").partition("/")
-        if not self.source_url.startswith("s3://") or not bucket_name or not key:
-            raise ValueError(f"source_url must be of the form s3://bucket/key; got {self.source_url!r}")
+        map_index = context["ti"].map_index
+        folder_url = self.folder_url(*([] if map_index < 0 else [str(map_index)]))
+        bucket_name, key = split_s3_url("source_url", self.source_url, "key")
         column_mapping = check_column_mapping(self.column_mapping)
         with TemporaryDirectory(prefix="airflow-provider-ads-") as temporary:
             folder = Path(temporary)
@@ -120,10 +120,10 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
             for name in prepared.files:
                 self.upload(folder / name, folder_url + name)
         self.log.info("Prepared %s in %s:\n%s", self.source_url, folder_url, prepared)
-        self._tell_the_quota(prepared.rows_written)
         report = prepared.report(folder_url)
         if self.do_xcom_push:
             context["ti"].xcom_push(key=REPORT_XCOM_KEY, value=report)
+        self._tell_the_quota(prepared.rows_written)
         return [part["url"] for part in report["parts"]]
 
     def _prepare(
@@ -137,8 +137,11 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
             raise call_error(error, "GetObject", self.source_url, self.s3_hook.region_name, self.aws_conn_id) from error
 
     def _tell_the_quota(self, rows: int | None) -> None:
+        # For a line of the log nobody shall wait until an endpoint that cannot be reached was tried five times.
+        config = self.hook.config.merge(Config(connect_timeout=10, read_timeout=30, retries={"total_max_attempts": 1}))
+        hook = AdsHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self.verify, config=config)
         try:
-            quota = RecordQuota.of(self.hook.list_import_tasks())
+            quota = RecordQuota.of(hook.list_import_tasks())
         except AdsCallError as error:
             # The files are there, and may be imported by somebody who may do more.
             self.log.warning("How much of the account's import records is used up cannot be told: %s", error)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
@@ -13,7 +15,11 @@ from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
 from airflow_provider_ads.exceptions import call_error
 from airflow_provider_ads.hooks import AdsHook
 
-__all__ = ["AdsS3FilesOperator"]
+__all__ = ["AdsS3FilesOperator", "split_s3_url"]
+
+#: Bytes of a prefix, which leave room for the names of folders and files in the 1,024 bytes of a key.
+#: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+PREFIX_MAX_BYTES = 900
 
 
 class AdsS3FilesOperator(AwsBaseOperator[AdsHook]):
@@ -34,9 +40,12 @@ class AdsS3FilesOperator(AwsBaseOperator[AdsHook]):
 
         :raises ValueError: ``destination_url`` is not of its form.
         """
-        bucket_name, _, prefix = self.destination_url.removeprefix("s3://").partition("/")
-        if not self.destination_url.startswith("s3://") or not bucket_name:
-            raise ValueError(f"destination_url must be of the form s3://bucket/prefix; got {self.destination_url!r}")
+        bucket_name, prefix = split_s3_url("destination_url", self.destination_url, "prefix")
+        if len(prefix.encode()) > PREFIX_MAX_BYTES:
+            raise ValueError(
+                f"destination_url must have a prefix of at most {PREFIX_MAX_BYTES} bytes, because a key of S3 has at "
+                f"most 1,024; got {len(prefix.encode()):,}"
+            )
         return "/".join(["s3:/", bucket_name, *filter(None, [prefix.rstrip("/"), *folders]), ""])
 
     def upload(self, file: Path, s3_url: str) -> str:
@@ -46,7 +55,7 @@ class AdsS3FilesOperator(AwsBaseOperator[AdsHook]):
         :return: its URL.
         :raises AdsCallError: S3 refused or could not be reached.
         """
-        bucket_name, _, key = s3_url.removeprefix("s3://").partition("/")
+        bucket_name, key = split_s3_url("s3_url", s3_url, "key")
         try:
             with file.open("rb") as content:
                 self.s3_hook.load_file_obj(content, key, bucket_name, replace=True)
@@ -65,3 +74,19 @@ class AdsS3FilesOperator(AwsBaseOperator[AdsHook]):
             # An import file goes up with one request, so that a task that is killed leaves no unfinished upload.
             transfer_config_args={"multipart_threshold": IMPORT_FILE_MAX_BYTES + 1},
         )
+
+
+def split_s3_url(name: str, s3_url: Any, rest: str) -> tuple[str, str]:
+    """
+    Return the bucket of a URL, and what follows it.
+
+    :param name: the parameter that the URL is from.
+    :param rest: what follows the bucket, in a word: a prefix, which may be empty, or a key.
+    :raises ValueError: it is not of the form ``s3://bucket/key``.
+    """
+    found = re.fullmatch(r"s3://([^\s/]+)(?:|/(.*))", s3_url, re.DOTALL) if isinstance(s3_url, str) else None
+    if found is None or not (found[2] or rest == "prefix"):
+        # What follows the question mark of a presigned URL is a credential.
+        shown = s3_url.partition("?")[0] if isinstance(s3_url, str) else s3_url
+        raise ValueError(f"{name} must be of the form s3://bucket/{rest}; got {shown!r}")
+    return found[1], found[2] or ""

@@ -13,6 +13,7 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     EndpointConnectionError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     ProfileNotFound,
     ReadTimeoutError,
@@ -111,6 +112,18 @@ class TestCallError:
         )
         assert error.code == "AuthorizationErrorException"
         assert not error.transient
+
+    def test_a_missing_object_may_look_like_a_missing_permission(self) -> None:
+        message = str(explain(client_error("AccessDenied", operation="GetObject")))
+        assert "may not call s3:GetObject" in message
+        assert message.endswith(
+            "Or correct the key: without s3:ListBucket, S3 says the same of an object that is not there."
+        )
+
+    def test_a_download_that_broke_off_may_go_well_later(self) -> None:
+        error = explain(IncompleteReadError(actual_bytes=1, expected_bytes=2))
+        assert error.transient
+        assert str(error).endswith("This may pass by itself.")
 
     @pytest.mark.parametrize(
         ("code", "operation", "action"),

@@ -188,7 +188,9 @@ class TestWhatIsNone:
         message = refuse(content, tmp_path, max_file_bytes=len(content) - 1)
         assert message.startswith(f"The export of RVTools is larger than the {len(content) - 1:,} bytes")
         assert message.endswith(
-            "Export each vCenter by itself, or keep no sheets but " + ", ".join(REQUIRED_SHEETS) + "."
+            "Raise that to 10,000,000, export each vCenter by itself, or keep no sheets but "
+            + ", ".join(REQUIRED_SHEETS)
+            + "."
         )
 
     def test_larger_than_the_limit_in_its_zip(self, tmp_path: Path) -> None:

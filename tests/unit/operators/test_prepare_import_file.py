@@ -128,6 +128,15 @@ class TestPrepare:
         assert run.xcoms["report"]["parts"][0]["size_bytes"] > 9_000_000
         assert aws_default.iam_actions()["s3:PutObject"] == len(run.result)
 
+    def test_mapped_task_instances_have_folders_of_their_own(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for map_index in range(2):
+            aws_default.upload(SOURCE, f"Server Name,Memory\r\nweb{map_index},1024\r\n")
+            run = run_task(operator(), monkeypatch, map_index=map_index)
+            assert run.result == [f"{FOLDER}{map_index}/part-0001.csv"]
+        assert b"web0" in objects()["run/0/part-0001.csv"]
+
     def test_an_export_of_rvtools_is_passed_on(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
         aws_default.upload(SOURCE, pack(CSV_FILES))
         run = run_task(operator(column_mapping=None), monkeypatch)
@@ -166,6 +175,14 @@ class TestQuota:
         assert (run.state, len(run.result)) == ("success", 1)
         assert "import records is used up cannot be told: DescribeImportTasks" in capsys.readouterr().out
 
+    def test_nobody_waits_long_for_it(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        aws_default.upload(SOURCE, EXPORT)
+        aws_default.inject("ServerInternalErrorException", operation="DescribeImportTasks")
+        assert run_task(operator(), monkeypatch).state == "success"
+        assert aws_default.calls()["DescribeImportTasks"] == 1
+
 
 class TestRefusal:
     @pytest.mark.parametrize(
@@ -177,8 +194,12 @@ class TestRefusal:
             ({"source_url": "s3://inventory/"}, r"^source_url must be of the form"),
             ({"destination_url": "inventory/prepared"}, r"^destination_url must be of the form s3://bucket/prefix"),
             ({"destination_url": "s3:///prepared"}, r"^destination_url must be of the form"),
-            ({"destination_url": "s3://inventory/" + 4_000 * "x"}, r"4,000"),
-            ({"column_mapping": "{'Server Name': 'HostName'}"}, r"^column_mapping must be a dict"),
+            ({"destination_url": "s3://my inventory/prepared"}, r"^destination_url must be of the form"),
+            ({"destination_url": "s3://inventory/" + 901 * "x"}, r"^destination_url must have a prefix of at most 900"),
+            ({"source_url": None}, r"^source_url must be of the form s3://bucket/key; got None"),
+            ({"destination_url": ["s3://inventory"]}, r"^destination_url must be of the form"),
+            ({"source_url": "https://inventory.example/cmdb.csv?X-Amz-Signature=0"}, r"got '[^?]+cmdb.csv'$"),
+            ({"column_mapping": "{'Server Name': 'HostName'}"}, r"^column_mapping must be a dict.*as_native_obj=True"),
             ({"column_mapping": {"Server Name": "Hostname"}}, r"Did you mean 'HostName'\?"),
         ],
     )
