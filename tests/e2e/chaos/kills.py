@@ -170,7 +170,11 @@ class Chaos:
                 title, _, task_instance_id = " ".join(process.cmdline()).strip().partition(" -- ")
                 if title == "airflow worker" and task_instance_id.startswith("0"):
                     process.kill()
-                    rows = self.airflow.query("select id, dag_id from task_instance")
+                    # Airflow may have given it up already, and gives the next try another id.
+                    rows = self.airflow.query(
+                        "select id, dag_id from task_instance "
+                        "union select task_instance_id, dag_id from task_instance_history"
+                    )
                     self._count(point, next(dag_id for id_, dag_id in rows if UUID(id_) == UUID(task_instance_id)))
                     return
 
