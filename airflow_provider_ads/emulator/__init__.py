@@ -11,7 +11,7 @@ try:
     from airflow_provider_ads.emulator.server import AdsEmulator
 except ImportError as error:
     raise ImportError(
-        f"The emulator needs moto and Flask ({error}): pip install 'airflow-provider-ads[emulator]'"
+        f"The emulator needs moto, Flask and openpyxl ({error}): pip install 'airflow-provider-ads[emulator]'"
     ) from error
 
 __all__ = ["AdsEmulator"]

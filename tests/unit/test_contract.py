@@ -1,0 +1,146 @@
+"""
+What the package leans on of Airflow and the Amazon provider that neither promises to keep.
+
+When one of these tests fails with a new version: read in that version's source what became of the name, follow it where
+the message says, keep what older versions need in ``version_compat.py``, and correct the table here. If no release
+of this project works with the new version, cap the version in ``pyproject.toml`` until one does.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.models.trigger import Trigger
+from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
+
+PACKAGE = Path(__file__).parents[2] / "airflow_provider_ads"
+
+AMAZON = "airflow.providers.amazon"
+
+#: What is imported, and where from; the modules in which Airflow's own names moved are those of version_compat.py.
+IMPORTED = {
+    f"{AMAZON}.aws.hooks.base_aws": {"AwsGenericHook"},
+    f"{AMAZON}.aws.hooks.s3": {"S3Hook"},
+    f"{AMAZON}.aws.links.base_aws": {"BASE_AWS_CONSOLE_LINK", "BaseAwsLink"},
+    f"{AMAZON}.aws.operators.base_aws": {"AwsBaseOperator"},
+    f"{AMAZON}.aws.sensors.base_aws": {"AwsBaseSensor"},
+    f"{AMAZON}.aws.utils.mixins": {"aws_template_fields"},
+    f"{AMAZON}.version_compat": {"AIRFLOW_V_3_0_PLUS"},
+    "airflow.sdk": {"XComArg"},
+    "airflow.triggers.base": {"BaseTrigger", "TriggerEvent"},
+}
+
+
+def hook() -> Any:
+    return importlib.import_module(f"{AMAZON}.aws.hooks.base_aws").AwsGenericHook
+
+
+def operator() -> Any:
+    return importlib.import_module(f"{AMAZON}.aws.operators.base_aws").AwsBaseOperator
+
+
+def sensor() -> Any:
+    return importlib.import_module(f"{AMAZON}.aws.sensors.base_aws").AwsBaseSensor
+
+
+def link() -> Any:
+    return importlib.import_module(f"{AMAZON}.aws.links.base_aws").BaseAwsLink
+
+
+def parameters(function: Any) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+def is_cached(owner: Any, name: str) -> bool:
+    """Whether what a property computed is kept in the object's dict, from which it can be removed."""
+    return isinstance(inspect.getattr_static(owner, name), cached_property)
+
+
+def fails_with(reason: str) -> bool:
+    """Whether a deferral that failed resumes by this name."""
+    base = importlib.import_module(
+        "airflow.sdk.bases.operator" if AIRFLOW_V_3_0_PLUS else "airflow.models.baseoperator"
+    )
+    return f'"{reason}"' in inspect.getsource(base) or f'"{reason}"' in inspect.getsource(
+        importlib.import_module("airflow.models.trigger")
+    )
+
+
+#: Each name with where it is used, and what must hold of it.
+BEHAVIOUR: dict[str, tuple[str, Callable[[], bool]]] = {
+    "AwsGenericHook.get_client_type": (
+        "hooks.AdsHook overrides it, and polling.py calls it",
+        lambda: parameters(hook().get_client_type)[1:] == ["region_name", "config", "deferrable"],
+    ),
+    "AwsGenericHook.get_session": (
+        "hooks.AdsHook overrides it",
+        lambda: parameters(hook().get_session)[1:] == ["region_name", "deferrable"],
+    ),
+    "AwsGenericHook.conn, conn_config": (
+        "hooks.AdsHook removes what they keep when credentials have expired",
+        lambda: is_cached(hook(), "conn") and is_cached(hook(), "conn_config"),
+    ),
+    "AwsGenericHook.conn_region_name, conn_partition": (
+        "links.py and log lines",
+        lambda: hasattr(hook(), "conn_region_name") and hasattr(hook(), "conn_partition"),
+    ),
+    "AwsConnectionWrapper.session_kwargs, get_service_endpoint_url": (
+        "hooks.AdsHook.test_connection",
+        lambda: (
+            "service_name" in parameters(hook()(aws_conn_id=None).conn_config.get_service_endpoint_url)
+            and isinstance(hook()(aws_conn_id=None).conn_config.session_kwargs, dict)
+        ),
+    ),
+    "AwsBaseOperator.hook": ("all operators", lambda: is_cached(operator(), "hook")),
+    "AwsBaseSensor.hook": ("sensors.py", lambda: is_cached(sensor(), "hook")),
+    "resume_execution": (
+        "operators/waiting.py and sensors.py override it, to say why a deferral failed",
+        lambda: parameters(operator().resume_execution)[1:] == ["next_method", "next_kwargs", "context"],
+    ),
+    "__fail__": ("triggers.DEFERRAL_FAILED", lambda: fails_with("__fail__")),
+    "BaseAwsLink.persist": (
+        "links.MigrationHubLink.persist_for",
+        lambda: {"context", "operator", "region_name", "aws_partition"} <= set(parameters(link().persist)),
+    ),
+    "Trigger.kwargs": (
+        "a trigger's arguments are those of its constructor again, after the database",
+        lambda: Trigger("a.Trigger", {"ids": ["a"], "seconds": 1.5}).kwargs == {"ids": ["a"], "seconds": 1.5},
+    ),
+}
+
+
+def imports() -> dict[str, set[str]]:
+    """What the package's modules import of Airflow, but for version_compat.py, whose own tests try each home."""
+    found: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        if path.name == "version_compat.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "airflow":
+                found.setdefault(str(node.module), set()).update(name.name for name in node.names)
+    return found
+
+
+def test_nothing_else_is_imported() -> None:
+    assert imports() == IMPORTED
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(module, name) for module, names in IMPORTED.items() for name in names if module != "airflow.sdk"],
+)
+def test_what_is_imported_is_there(module: str, name: str) -> None:
+    assert hasattr(importlib.import_module(module), name)
+
+
+@pytest.mark.parametrize("name", BEHAVIOUR)
+def test_what_is_leaned_on_behaves(name: str) -> None:
+    used, holds = BEHAVIOUR[name]
+    assert holds(), f"{name} has changed. Used by: {used}. What to do is at the top of this file."
