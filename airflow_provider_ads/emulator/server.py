@@ -175,7 +175,7 @@ class AdsEmulator:
         """The URL that clients reach it by: for ADS, Migration Hub Config, S3 and STS."""
         if self._public_url is not None:
             return self._public_url
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._server.host, self._server.host)
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._server.host, self._server.host)  # noqa: S104 - compared, not bound
         return f"http://[{host}]:{self._server.port}" if ":" in host else f"http://{host}:{self._server.port}"
 
     @property

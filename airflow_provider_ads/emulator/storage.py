@@ -160,7 +160,7 @@ def _s3_client(session: botocore.session.Session, endpoint_url: str) -> Any:
         region_name="us-east-1",
         endpoint_url=endpoint_url,
         aws_access_key_id="emulator",
-        aws_secret_access_key="emulator",
+        aws_secret_access_key="emulator",  # noqa: S106 - it is none
         config=Config(
             proxies={},
             s3={"addressing_style": "path"},
