@@ -7,6 +7,7 @@ What can go wrong::
     └── AdsCallError                 no verdict could be had: AWS refused, did not answer, or answered nonsense
         ├── ImportTaskNotFound       AWS does not know the import
         └── ImportWaitTimeout        the time to wait ran out before the import ended
+            ├── ImportNotSeen        the time to wait ran out before there was an import of that name
             └── DeletionWaitTimeout  the time to wait ran out before its data were deleted
 
 The errors are plain Python, because Airflow treats its own exceptions differently when a sensor pokes and
@@ -34,6 +35,7 @@ __all__ = [
     "AdsError",
     "DeletionWaitTimeout",
     "ImportDeletionError",
+    "ImportNotSeen",
     "ImportOutcomeError",
     "ImportTaskNotFound",
     "ImportWaitTimeout",
@@ -154,6 +156,33 @@ class ImportWaitTimeout(AdsCallError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.import_tasks, self.last_error)
+
+
+class ImportNotSeen(ImportWaitTimeout):
+    """
+    The time to wait ran out before an import of a name was seen.
+
+    :param name: the name that was looked for.
+    :param region_name: the region that was asked.
+    :param last_error: why the last look failed, if it did; then there may be such an import after all.
+    """
+
+    def __init__(self, name: str, region_name: str | None, last_error: str | None) -> None:
+        seen = (
+            f"No import named {name!r} was seen in {region_name}."
+            if last_error is None
+            else f"So it is not known whether {region_name} has an import named {name!r}."
+        )
+        self.goes_on = (
+            f"{seen} Check that name is exactly that of the import, that region_name is the Migration Hub home region "
+            "that it is started in, and that aws_conn_id leads to the same account."
+        )
+        super().__init__([], last_error)
+        self.name = name
+        self.region_name = region_name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name, self.region_name, self.last_error)
 
 
 class DeletionWaitTimeout(ImportWaitTimeout):

@@ -234,9 +234,10 @@ class AdsHook(AwsGenericHook[Any]):
         :param name: only tasks of exactly this name.
         :param name_prefix: only tasks whose name starts like this.
         :return: the tasks in the service's order; every page is fetched before the first task is returned.
+        :raises ValueError: the service would not take the name; nothing was sent.
         :raises AdsCallError: a call failed.
         """
-        filters = {} if name is None else {"filters": [{"name": "NAME", "values": [check_name(name)]}]}
+        filters = {} if name is None else describe_parameters([check_name(name)], "NAME")
         tasks = self._describe("all imports" if name is None else f"imports named {name!r}", **filters)
         return (task for task in tasks if (task.name or "").startswith(name_prefix or ""))
 

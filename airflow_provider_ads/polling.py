@@ -2,11 +2,13 @@
 Poll import tasks from the triggerer's event loop: many waits, one client.
 
 A trigger says which tasks it waits for and how often to look, and :func:`poll_import_tasks` gives it one
-:class:`Poll` after the other. What a poll means to the waiting task is not decided here.
+:class:`Poll` after the other, or :func:`poll_newest_import_task` if it waits for a name. What a poll means to the
+waiting task is not decided here.
 
 All waits of an event loop that reach AWS in the same way share a poller: one connection, one client, and calls that ask
-for 100 tasks at a time, since waits whose looks are due at about the same time share a call. The poller belongs to
-none of them. It logs nothing, because a line of its would go to the log of whichever task happened to start it.
+for 100 tasks at a time, since waits whose looks are due at about the same time share a call. Waits for names share
+another one: no call can ask for the tasks of some ids and those of some names. The poller belongs to none of them. It
+logs nothing, because a line of its would go to the log of whichever task happened to start it.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from airflow_provider_ads.discovery.import_task import (
     ImportTask,
     describe_parameters,
     name_some,
+    newest_by_name,
 )
 from airflow_provider_ads.discovery.limits import IMPORT_TASK_PAGE_SIZE, VALUES_PER_FILTER
 from airflow_provider_ads.exceptions import (
@@ -50,6 +53,7 @@ __all__ = [
     "Poll",
     "check_poll_interval",
     "poll_import_tasks",
+    "poll_newest_import_task",
 ]
 
 T = TypeVar("T")
@@ -95,7 +99,8 @@ class Poll:
     """
     What is known after one look at the tasks of a wait.
 
-    :param import_tasks: the tasks by their id, as last seen; one that was never seen is not in it.
+    :param import_tasks: the tasks by their id, or by the name that was asked for, as last seen; one that was never
+        seen is not in it.
     :param error: why this look failed, though the next may not; None when it succeeded.
     """
 
@@ -178,6 +183,43 @@ async def poll_import_tasks(
         await poller.leave()
 
 
+async def poll_newest_import_task(
+    settings: AwsSettings, name: str, poll_interval: float, running_statuses: Collection[str]
+) -> AsyncGenerator[Poll, None]:
+    """
+    Look at the newest import task of a name until it has left the running statuses, and say what has changed.
+
+    When to look, and what is said, are as for :func:`poll_import_tasks`. A name that no task has is looked for until
+    one has it, and a newer task takes the place of the one that was seen before.
+
+    :param settings: how AWS is reached.
+    :param name: the name.
+    :param poll_interval: seconds between two looks.
+    :param running_statuses: the statuses in which the task is looked at again.
+    :raises AdsCallError: the service refused; looking again would not help.
+    """
+    newest: dict[str, ImportTask] = {}
+    known: dict[str, ImportTask | None] = {}
+    failures = 0
+    poller = _join(settings, by_name=True)
+    try:
+        while name not in newest or newest[name].status in running_statuses:
+            try:
+                newest = await poller.look([name], _interval(poll_interval, failures), known)
+            except AdsCallError as error:
+                if not error.transient:
+                    raise
+                failures += 1
+                known = {}
+                yield Poll(newest, error)
+            else:
+                failures = 0
+                known = {name: newest.get(name)}
+                yield Poll(newest)
+    finally:
+        await poller.leave()
+
+
 def _interval(poll_interval: float, failures: int) -> float:
     return max(poll_interval, min(poll_interval * 2.0 ** min(failures, 30), LONGEST_BACK_OFF))
 
@@ -190,16 +232,16 @@ class _Question:
     Times are those of the loop's clock. A wait is woken for news only: most looks bring none, and to wake a hundred
     waits for nothing would take longer than the call.
 
-    :param import_task_ids: the tasks.
+    :param values: the ids of the tasks, or names.
     :param interval: seconds from one look to the next.
-    :param known: what the wait knows of them.
+    :param known: what the wait knows of them; None for a value that it knows to have no task.
     :param ends: when it wants to be answered in any case.
     :param answer: the answer.
     """
 
-    import_task_ids: Sequence[str]
+    values: Sequence[str]
     interval: float
-    known: Mapping[str, ImportTask]
+    known: Mapping[str, ImportTask | None]
     ends: float
     answer: asyncio.Future[dict[str, ImportTask]]
     ready: float = 0.0
@@ -214,15 +256,13 @@ class _Question:
         """Answer, unless there is no news; return whether that is done, or the wait is over."""
         if self.answer.done():
             return True
-        error = next((failed[id_] for id_ in self.import_task_ids if id_ in failed), None) if failed else None
+        error = next((failed[value] for value in self.values if value in failed), None) if failed else None
         if isinstance(error, asyncio.CancelledError):
             self.answer.cancel()
         elif error is not None:
             self.answer.set_exception(error)
-        elif now >= self.ends or any(
-            id_ not in found or found[id_] != self.known.get(id_) for id_ in self.import_task_ids
-        ):
-            self.answer.set_result({id_: found[id_] for id_ in self.import_task_ids if id_ in found})
+        elif now >= self.ends or any(found.get(value) != self.known.get(value, ...) for value in self.values):
+            self.answer.set_result({value: found[value] for value in self.values if value in found})
         return self.answer.done()
 
 
@@ -238,12 +278,12 @@ class _Loop:
 _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
 
 
-def _join(settings: AwsSettings) -> _Poller:
+def _join(settings: AwsSettings, by_name: bool = False) -> _Poller:
     """Return the poller of this loop and these settings, which starts with the first wait that joins it."""
     loop = _loops.setdefault(asyncio.get_running_loop(), _Loop())
-    key = json.dumps(asdict(settings), sort_keys=True, default=str)
+    key = json.dumps([asdict(settings), by_name], sort_keys=True, default=str)
     if key not in loop.pollers:
-        loop.pollers[key] = _Poller(settings, loop.opening, lambda: loop.pollers.pop(key))
+        loop.pollers[key] = _Poller(settings, by_name, loop.opening, lambda: loop.pollers.pop(key))
     poller = loop.pollers[key]
     poller.waits += 1
     return poller
@@ -254,14 +294,16 @@ class _Poller:
     One aiobotocore client for many waits, made when it is first needed and again when its credentials have expired.
 
     :param settings: how AWS is reached.
+    :param by_name: whether the waits ask for the newest tasks of names, instead of for tasks by their ids.
     :param opening: held while a client is made.
     :param forget: called when the last wait has left.
     """
 
-    def __init__(self, settings: AwsSettings, opening: asyncio.Lock, forget: Callable[[], Any]) -> None:
+    def __init__(self, settings: AwsSettings, by_name: bool, opening: asyncio.Lock, forget: Callable[[], Any]) -> None:
         self.waits = 0
         self.region_name = settings.region_name
         self._settings = settings
+        self._by_name = by_name
         self._opening = opening
         self._forget = forget
         self._context: Any = None
@@ -271,26 +313,27 @@ class _Poller:
         self._asking: asyncio.Task[None] | None = None
 
     async def look(
-        self, import_task_ids: Sequence[str], interval: float, known: Mapping[str, ImportTask]
+        self, values: Sequence[str], interval: float, known: Mapping[str, ImportTask | None]
     ) -> dict[str, ImportTask]:
         """
         Look at import tasks every interval, together with others that are due at about that time, until there is news.
 
+        :param values: the ids of the tasks, or names.
         :param interval: seconds.
         :param known: what is no news.
-        :return: the tasks that the service lists, by their id.
+        :return: the tasks that the service lists, by their id or name.
         :raises AdsCallError: the call failed.
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
-        question = _Question(import_task_ids, interval, known, now + LONGEST_SILENCE, loop.create_future())
+        question = _Question(values, interval, known, now + LONGEST_SILENCE, loop.create_future())
         question.put_off(now)
         self._questions.add(question)
         self._wake_at(question.due)
         try:
             return await question.answer
         except (ClientError, BotoCoreError) as error:
-            about = name_some(import_task_ids)
+            about = f"imports named {values[0]!r}" if self._by_name else name_some(values)
             raise call_error(
                 error, "DescribeImportTasks", about, self.region_name, self._settings.aws_conn_id
             ) from error
@@ -336,14 +379,14 @@ class _Poller:
 
     async def _answer(self) -> None:
         while questions := self._take():
-            ids = list(dict.fromkeys(id_ for question in questions for id_ in question.import_task_ids))
+            values = list(dict.fromkeys(value for question in questions for value in question.values))
             found: dict[str, ImportTask] = {}
             failed: dict[str, BaseException] = {}
             try:
-                for start in range(0, len(ids), VALUES_PER_FILTER):
-                    await self._describe_all(ids[start : start + VALUES_PER_FILTER], found, failed)
+                for start in range(0, len(values), VALUES_PER_FILTER):
+                    await self._describe_all(values[start : start + VALUES_PER_FILTER], found, failed)
             except BaseException as error:
-                failed = dict.fromkeys(ids, error)
+                failed = dict.fromkeys(values, error)
                 if not isinstance(error, Exception):
                     raise
             finally:
@@ -359,45 +402,47 @@ class _Poller:
         ready = sorted((each for each in self._questions if each.ready <= now), key=attrgetter("due"))
         if not ready or ready[0].due > now:
             return []
-        sizes = accumulate(len(question.import_task_ids) for question in ready)
+        sizes = accumulate(len(question.values) for question in ready)
         # One that is larger than a call goes alone.
         count = max(1, sum(size <= VALUES_PER_FILTER for size in sizes))
         self._questions.difference_update(ready[:count])
         return ready[:count]
 
     async def _describe_all(
-        self, ids: Sequence[str], found: dict[str, ImportTask], failed: dict[str, BaseException]
+        self, values: Sequence[str], found: dict[str, ImportTask], failed: dict[str, BaseException]
     ) -> None:
         try:
-            found.update(await self._describe(ids))
+            found.update(await self._describe(values))
         except (ClientError, BotoCoreError) as error:
-            if _code(error) not in BAD_ID_CODES or len(ids) == 1:
-                failed.update(dict.fromkeys(ids, error))
+            if _code(error) not in BAD_ID_CODES or len(values) == 1:
+                failed.update(dict.fromkeys(values, error))
                 return
             # One bad id must not fail its neighbours.
-            middle = len(ids) // 2
-            await self._describe_all(ids[:middle], found, failed)
-            await self._describe_all(ids[middle:], found, failed)
+            middle = len(values) // 2
+            await self._describe_all(values[:middle], found, failed)
+            await self._describe_all(values[middle:], found, failed)
 
-    async def _describe(self, ids: Sequence[str]) -> dict[str, ImportTask]:
+    async def _describe(self, values: Sequence[str]) -> dict[str, ImportTask]:
         try:
-            return await self._call(ids)
+            return await self._call(values)
         except (ClientError, BotoCoreError) as error:
             if _code(error) not in EXPIRED_CREDENTIALS_CODES:
                 raise
             # The connection may hold newer credentials by now.
             await self._close_client()
-            return await self._call(ids)
+            return await self._call(values)
 
-    async def _call(self, ids: Sequence[str]) -> dict[str, ImportTask]:
+    async def _call(self, values: Sequence[str]) -> dict[str, ImportTask]:
         if self._client is None:
             async with self._opening:
                 await _uncancelled(self._open())
         pages = self._client.get_paginator("describe_import_tasks").paginate(
-            **describe_parameters(ids), PaginationConfig={"PageSize": IMPORT_TASK_PAGE_SIZE}
+            **describe_parameters(values, "NAME" if self._by_name else "IMPORT_TASK_ID"),
+            PaginationConfig={"PageSize": IMPORT_TASK_PAGE_SIZE},
         )
-        tasks = (await pages.build_full_result()).get("tasks", [])
-        return {task["importTaskId"]: ImportTask.from_response(task) for task in tasks}
+        result = await pages.build_full_result()
+        tasks = [ImportTask.from_response(task) for task in result.get("tasks", [])]
+        return newest_by_name(tasks) if self._by_name else {task.import_task_id: task for task in tasks}
 
     async def _open(self) -> None:
         # The look-up of an Airflow connection blocks, and from any other thread than asgiref's it can end the

@@ -17,9 +17,12 @@ from airflow_provider_ads.discovery.import_task import (
     ImportTask,
     check_import_task_ids,
     check_max_failed_records,
+    check_name,
+    newest_by_name,
 )
 from airflow_provider_ads.exceptions import (
     AdsCallError,
+    ImportNotSeen,
     ImportOutcomeError,
     ImportWaitTimeout,
     fail_without_retry,
@@ -32,6 +35,7 @@ from airflow_provider_ads.triggers import (
     DEFERRAL_FAILED,
     DEFERRAL_GRACE,
     AdsImportTaskTrigger,
+    AdsNamedImportTaskTrigger,
 )
 from airflow_provider_ads.version_compat import (
     AirflowSensorTimeout,
@@ -55,6 +59,12 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
     follows its ``retries``. Both are alike in poke, reschedule and deferrable mode. The service works off one
     import at a time, so leave time for a queue in ``timeout``.
 
+    An import that somebody starts elsewhere, as in the Migration Hub console, has no id yet that could be given:
+    wait for it by ``name``. The sensor then also waits until there is an import of that name. AWS lets names be used
+    again. Each look is at the newest import of that name, the one with the latest ``importRequestTime``, whatever its
+    status: an import that ended long ago ends the wait at once, and a newer one that is requested during the wait is
+    waited for instead. So give every import a name of its own, with the date for example.
+
     The result, and the XCom ``import_task`` also when an import failed, is the summary of the import, or for
     several a list of them in the order given: see
     :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. With ``outlets``, it is also in the
@@ -62,6 +72,9 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
 
     :param import_task_id: the id of an import, or any number of ids; ``.output`` of a mapped task for all that
         it started. (templated)
+    :param name: the name of an import, instead of ``import_task_id``: exactly as it was given to the import, with
+        the same case and blanks; AWS knows no wildcards
+        (https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ImportTaskFilter.html). (templated)
     :param max_failed_records: server and application records that may fail in each import before the task
         fails; None for any number. (default: 0)
     :param deferrable: whether to wait in the triggerer, without holding a worker; ``poke_interval`` is then the
@@ -76,12 +89,12 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
     :param region_name: the Migration Hub home region; None for that of the connection. (templated)
     :param verify: whether certificates are verified, or the path of a CA bundle. (templated)
     :param botocore_config: arguments of :class:`botocore.config.Config`.
-    :raises ValueError: ``max_failed_records`` or ``poke_interval`` is out of range, or ``never_fail`` or
-        ``silent_fail`` is set.
+    :raises ValueError: not exactly one of ``import_task_id`` and ``name`` is given, ``max_failed_records`` or
+        ``poke_interval`` is out of range, or ``never_fail`` or ``silent_fail`` is set.
     """
 
     aws_hook_class = AdsHook
-    template_fields: Sequence[str] = aws_template_fields("import_task_id")
+    template_fields: Sequence[str] = aws_template_fields("import_task_id", "name")
     operator_extra_links = (MigrationHubLink(),)
 
     _seen: Sequence[ImportTask] = ()
@@ -91,13 +104,22 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
     def __init__(
         self,
         *,
-        import_task_id: str | Iterable[str] | XComArg,
+        import_task_id: str | Iterable[str] | XComArg | None = None,
+        name: str | XComArg | None = None,
         max_failed_records: int | None = 0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if (import_task_id is None) == (name is None):
+            raise ValueError(
+                "AdsImportTaskSensor takes either import_task_id, for imports that have been started, or name, for one "
+                f"that somebody starts elsewhere; got {'neither' if name is None else 'both'}"
+            )
         self.import_task_id = import_task_id
+        self.name = name
+        # A template may make None of the one that was given.
+        self._by_name = name is not None
         self.max_failed_records = check_max_failed_records(max_failed_records)
         self.deferrable = deferrable
         check_poll_interval(self.poke_interval)
@@ -115,23 +137,24 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
         :return: the summary of the import, or a list of them.
         :raises AirflowFailException: an import failed.
         :raises AirflowSensorTimeout: the time ran out.
-        :raises AdsCallError: AWS could not be asked, or does not know an import.
+        :raises AdsCallError: AWS could not be asked, or does not know the import of an id.
+        :raises ValueError: a rendered id or name is none that the service would take; nothing was sent.
         """
         try:
             # Unwrapped, because Airflow 2 logs a warning when one execute calls another.
             return inspect.unwrap(AwsBaseSensor.execute)(self, context)
         except AirflowSensorTimeout as error:
-            raise AirflowSensorTimeout(self._time_ran_out()) from error
+            raise AirflowSensorTimeout(self._time_ran_out(self._seen, self._last_error)) from error
         except AirflowSkipException as skip:
             # A failed import is skipped with its error as the cause, a timeout without one.
             if skip.__cause__ is not None:
                 raise
-            raise AirflowSkipException(self._time_ran_out()) from skip
+            raise AirflowSkipException(self._time_ran_out(self._seen, self._last_error)) from skip
 
     def poke(self, context: Any) -> PokeReturnValue:
         """Look at the imports once."""
         try:
-            self._seen = self.hook.get_import_tasks(self._import_task_ids)
+            self._seen = self._look()
         except AdsCallError as error:
             if not error.transient:
                 raise
@@ -143,10 +166,13 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
                 self._linked = True
             self._last_error = None
             running = [task for task in self._seen if task.status in IMPORT_RUNNING_STATUSES]
-            if not running:
+            if self._seen and not running:
                 return PokeReturnValue(is_done=True, xcom_value=self._conclude(context, self._seen))
-            more = f" (and {len(running) - 1} more in progress)" if len(running) > 1 else ""
-            self.log.info("Import %s%s", running[0], more)
+            if running:
+                more = f" (and {len(running) - 1} more in progress)" if len(running) > 1 else ""
+                self.log.info("Import %s%s", running[0], more)
+            else:
+                self.log.info("No import named %r in %s yet", self.name, self.hook.conn_region_name)
         if self.deferrable:
             self._defer()
         return PokeReturnValue(is_done=False)
@@ -156,17 +182,33 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
         # Read once: each look at an XCom of mapped tasks fetches every item anew.
         return check_import_task_ids(self.import_task_id)
 
+    @property
+    def _about(self) -> str:
+        return f"the newest import named {self.name!r}" if self._by_name else ", ".join(self._import_task_ids)
+
+    def _look(self) -> list[ImportTask]:
+        if not self._by_name:
+            return self.hook.get_import_tasks(self._import_task_ids)
+        name = check_name(self.name)
+        newest = newest_by_name(self.hook.list_import_tasks(name=name)).get(name)
+        return [] if newest is None else [newest]
+
     def _defer(self) -> None:
-        self.log.info("Waiting in the triggerer for %s", ", ".join(self._import_task_ids))
+        self.log.info("Waiting in the triggerer for %s", self._about)
+        arguments: dict[str, Any] = {
+            "poll_interval": self.poke_interval,
+            "deadline": time.time() + self.timeout,
+            "aws_conn_id": self.aws_conn_id,
+            "region_name": self.region_name,
+            "verify": self.verify,
+            "botocore_config": self.botocore_config,
+        }
+        seen = [task.import_task_id for task in self._seen]
         self.defer(
-            trigger=AdsImportTaskTrigger(
-                import_task_ids=self._import_task_ids,
-                poll_interval=self.poke_interval,
-                deadline=time.time() + self.timeout,
-                aws_conn_id=self.aws_conn_id,
-                region_name=self.region_name,
-                verify=self.verify,
-                botocore_config=self.botocore_config,
+            trigger=(
+                AdsNamedImportTaskTrigger(str(self.name), seen, **arguments)
+                if self._by_name
+                else AdsImportTaskTrigger(self._import_task_ids, **arguments)
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout + DEFERRAL_GRACE),
@@ -177,8 +219,8 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
         try:
             import_tasks = AdsImportTaskTrigger.read_event(event)
         except ImportWaitTimeout as error:
-            self.log.error("%s", error)
-            raise AirflowSensorTimeout(str(error)) from error
+            seen = [ImportTask.from_response(summary) for summary in error.import_tasks]
+            raise AirflowSensorTimeout(self._time_ran_out(seen, error.last_error)) from error
         return self._conclude(context, import_tasks)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
@@ -193,10 +235,11 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
         except Exception as error:
             if next_method != DEFERRAL_FAILED:
                 raise
-            failure = AdsImportTaskTrigger.deferral_failure(next_kwargs, str(self.import_task_id))
+            failure = AdsImportTaskTrigger.deferral_failure(next_kwargs, self._about)
             if not isinstance(failure, ImportWaitTimeout):
                 raise failure from error
-            raise (AirflowSkipException if self.soft_fail else AirflowSensorTimeout)(self._time_ran_out()) from error
+            message = self._time_ran_out((), "no triggerer has answered in time; check that one is running.")
+            raise (AirflowSkipException if self.soft_fail else AirflowSensorTimeout)(message) from error
 
     def _conclude(self, context: Any, import_tasks: Sequence[ImportTask]) -> Any:
         try:
@@ -204,14 +247,17 @@ class AdsImportTaskSensor(AwsBaseSensor[AdsHook]):
                 context,
                 import_tasks,
                 self.max_failed_records,
-                as_list=not isinstance(self.import_task_id, str),
+                as_list=not self._by_name and not isinstance(self.import_task_id, str),
                 log=self.log,
             )
         except ImportOutcomeError as error:
             fail_without_retry(error)
 
-    def _time_ran_out(self) -> str:
-        seen = self._seen or [ImportTask(import_task_id=import_task_id) for import_task_id in self._import_task_ids]
-        message = str(ImportWaitTimeout([task.summary() for task in seen], self._last_error))
-        self.log.error("%s", message)
-        return message
+    def _time_ran_out(self, seen: Sequence[ImportTask], last_error: str | None) -> str:
+        if self._by_name and not seen:
+            error: ImportWaitTimeout = ImportNotSeen(str(self.name), self.hook.conn_region_name, last_error)
+        else:
+            seen = seen or [ImportTask(import_task_id=import_task_id) for import_task_id in self._import_task_ids]
+            error = ImportWaitTimeout([task.summary() for task in seen], last_error)
+        self.log.error("%s", error)
+        return str(error)

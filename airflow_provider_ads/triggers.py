@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -16,6 +16,7 @@ from airflow_provider_ads.discovery.import_task import (
     IMPORT_RUNNING_STATUSES,
     ImportTask,
     check_import_task_ids,
+    check_name,
     name_some,
 )
 from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportWaitTimeout
@@ -25,6 +26,7 @@ from airflow_provider_ads.polling import (
     Poll,
     check_poll_interval,
     poll_import_tasks,
+    poll_newest_import_task,
 )
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "EARLIEST_EVENT",
     "AdsDeleteImportDataTrigger",
     "AdsImportTaskTrigger",
+    "AdsNamedImportTaskTrigger",
 ]
 
 #: Seconds after its start before which a trigger yields no event. Airflow 3.0 to 3.3 may fail a task whose
@@ -124,19 +127,31 @@ class AdsImportTaskTrigger(BaseTrigger):
             payload = await self._wait()
         except Exception as error:
             if not isinstance(error, AdsCallError):
-                self.log.exception("Waiting for %s failed", self.import_task_ids)
+                self.log.exception("Waiting for %s failed", self._wanted())
             payload = {"status": "error", "error": _describe_error(error)}
         await asyncio.sleep(EARLIEST_EVENT - (time.monotonic() - started))
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """Say that the imports go on, when a user clears or marks the deferred task (Airflow 3.3 and later)."""
-        self.log.warning(
-            "The task was cleared or marked while it waited. %s: %s", name_some(self.import_task_ids), self.going_on
-        )
+        self.log.warning("The task was cleared or marked while it waited. %s: %s", self._about(), self.going_on)
+
+    def _about(self) -> str:
+        return name_some(self.import_task_ids)
+
+    def _wanted(self) -> Any:
+        # As it is: it may be nonsense.
+        return self.import_task_ids
+
+    def _polls(self, settings: AwsSettings, poll_interval: float) -> AsyncGenerator[Poll, None]:
+        import_task_ids = check_import_task_ids(self.import_task_ids)
+        return poll_import_tasks(settings, import_task_ids, poll_interval, self.running_statuses, self.may_vanish)
+
+    def _last_seen(self, poll: Poll) -> list[ImportTask]:
+        import_task_ids = check_import_task_ids(self.import_task_ids)
+        return [poll.import_tasks.get(id_, ImportTask(import_task_id=id_)) for id_ in import_task_ids]
 
     async def _wait(self) -> dict[str, Any]:
-        import_task_ids = check_import_task_ids(self.import_task_ids)
         poll_interval = check_poll_interval(self.poll_interval)
         settings = AwsSettings(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
         poll = Poll({})
@@ -144,12 +159,7 @@ class AdsImportTaskTrigger(BaseTrigger):
         log = ChangeLog(self.log)
         timer = asyncio.timeout(None if self.deadline is None else self.deadline - time.time())
         try:
-            async with (
-                timer,
-                aclosing(
-                    poll_import_tasks(settings, import_task_ids, poll_interval, self.running_statuses, self.may_vanish)
-                ) as polls,
-            ):
+            async with timer, aclosing(self._polls(settings, poll_interval)) as polls:
                 async for poll in polls:
                     log.write(poll)
                     if poll.error is None:
@@ -161,7 +171,7 @@ class AdsImportTaskTrigger(BaseTrigger):
         except TimeoutError:
             if not timer.expired():
                 raise
-        seen = [poll.import_tasks.get(id_, ImportTask(import_task_id=id_)).summary() for id_ in import_task_ids]
+        seen = [task.summary() for task in self._last_seen(poll)]
         if timer.expired():
             error = None if poll.error is None else _describe_error(poll.error)
             return {"status": "timeout", "tasks": seen, "error": error}
@@ -217,6 +227,43 @@ class AdsImportTaskTrigger(BaseTrigger):
             f"{cls.wait_timeout.goes_on}",
             code="TriggerFailure",
         )
+
+
+class AdsNamedImportTaskTrigger(AdsImportTaskTrigger):
+    """
+    Wait until the newest AWS Application Discovery Service (ADS) import of a name is no longer in progress.
+
+    It waits as long as there is none, and turns to a newer one as soon as that is listed. Events are those of
+    :class:`AdsImportTaskTrigger` with one summary, or, after a time-out, none if no import of that name was seen.
+
+    :param name: the exact name of the import.
+    :param import_task_ids: the id of the import of that name that was seen before the wait; empty if there was none.
+    :param arguments: the other parameters of :class:`AdsImportTaskTrigger`.
+    """
+
+    going_on = "if it was started, it goes on at AWS, which cannot cancel imports"
+
+    def __init__(self, name: str, import_task_ids: Sequence[str], **arguments: Any) -> None:
+        super().__init__(import_task_ids, **arguments)
+        self.name = name
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and every argument, as Airflow stores them."""
+        classpath, arguments = super().serialize()
+        return classpath, {"name": self.name, **arguments}
+
+    def _about(self) -> str:
+        return f"The newest import named {self.name!r}"
+
+    def _wanted(self) -> Any:
+        return self.name
+
+    def _polls(self, settings: AwsSettings, poll_interval: float) -> AsyncGenerator[Poll, None]:
+        return poll_newest_import_task(settings, check_name(self.name), poll_interval, self.running_statuses)
+
+    def _last_seen(self, poll: Poll) -> list[ImportTask]:
+        # The triggerer may have had no time to look, and an import that was seen before is not one that was not seen.
+        return list(poll.import_tasks.values()) or [ImportTask(import_task_id=id_) for id_ in self.import_task_ids]
 
 
 class AdsDeleteImportDataTrigger(AdsImportTaskTrigger):

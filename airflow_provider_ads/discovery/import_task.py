@@ -39,6 +39,7 @@ __all__ = [
     "judge_deletion",
     "judge_import",
     "name_some",
+    "newest_by_name",
 ]
 
 # The sets divide the service's ImportStatus values among them; what the values mean is told by
@@ -432,15 +433,29 @@ def check_max_failed_records(max_failed_records: object) -> int | None:
     return max_failed_records
 
 
-def describe_parameters(import_task_ids: Sequence[str]) -> dict[str, Any]:
+def describe_parameters(values: Sequence[str], filter_name: str = "IMPORT_TASK_ID") -> dict[str, Any]:
     """
-    Return the parameters of ``DescribeImportTasks`` that ask for these tasks.
+    Return the parameters of ``DescribeImportTasks`` that ask for the tasks of these ids or names.
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ImportTaskFilter.html
 
-    :param import_task_ids: at most 100 ids.
+    :param values: at most 100 ids or names.
+    :param filter_name: ``IMPORT_TASK_ID`` or ``NAME``.
     """
-    return {"filters": [{"name": "IMPORT_TASK_ID", "values": list(import_task_ids)}]}
+    return {"filters": [{"name": filter_name, "values": list(values)}]}
+
+
+def newest_by_name(import_tasks: Iterable[ImportTask]) -> dict[str, ImportTask]:
+    """
+    Return of each name the task that was requested last.
+
+    Two that were requested at the same moment are told apart by their ids, so that whoever looks sees the same one.
+
+    :param import_tasks: tasks in any order.
+    """
+    never = datetime.min.replace(tzinfo=UTC)
+    in_order = sorted(import_tasks, key=lambda task: (task.import_request_time or never, task.import_task_id))
+    return {task.name: task for task in in_order if task.name is not None}
 
 
 def name_some(import_task_ids: Sequence[str]) -> str:

@@ -28,6 +28,7 @@ from airflow_provider_ads.exceptions import (
     AdsError,
     DeletionWaitTimeout,
     ImportDeletionError,
+    ImportNotSeen,
     ImportOutcomeError,
     ImportTaskNotFound,
     ImportWaitTimeout,
@@ -60,6 +61,7 @@ class TestTree:
             AdsCallError("refused", "AuthorizationErrorException", import_task_id=ID, transient=True),
             ImportTaskNotFound(ID, "us-west-2"),
             ImportWaitTimeout([{"importTaskId": ID, "status": "IMPORT_IN_PROGRESS"}], "throttled"),
+            ImportNotSeen("cmdb", "us-west-2", None),
             DeletionWaitTimeout([{"importTaskId": ID, "status": "DELETE_IN_PROGRESS"}], None),
             ImportDeletionError("refused", {ID: "NOT_FOUND"}),
         ],
@@ -70,7 +72,13 @@ class TestTree:
         assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
     @pytest.mark.parametrize(
-        "error", [ImportTaskNotFound(ID, "us-west-2"), ImportWaitTimeout([], None), DeletionWaitTimeout([], None)]
+        "error",
+        [
+            ImportTaskNotFound(ID, "us-west-2"),
+            ImportWaitTimeout([], None),
+            ImportNotSeen("cmdb", "us-west-2", None),
+            DeletionWaitTimeout([], None),
+        ],
     )
     def test_no_verdict_is_a_call_error(self, error: AdsError) -> None:
         assert isinstance(error, AdsCallError)

@@ -5,10 +5,10 @@ import gc
 import json
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 from contextvars import ContextVar
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -24,7 +24,13 @@ from airflow_provider_ads.discovery.import_task import (
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, ImportTaskNotFound
 from airflow_provider_ads.hooks import AdsHook
-from airflow_provider_ads.polling import AwsSettings, Poll, check_poll_interval, poll_import_tasks
+from airflow_provider_ads.polling import (
+    AwsSettings,
+    Poll,
+    check_poll_interval,
+    poll_import_tasks,
+    poll_newest_import_task,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -40,11 +46,18 @@ async def polls_of(
     running: Collection[str] = IMPORT_RUNNING_STATUSES,
     may_vanish: bool = False,
 ) -> list[Poll]:
+    return await collected(poll_import_tasks(settings, ids, interval, running, may_vanish), then)
+
+
+async def polls_of_name(
+    name: str, interval: float = 0.02, then: Callable[[Poll], Any] = lambda poll: None
+) -> list[Poll]:
+    return await collected(poll_newest_import_task(SETTINGS, name, interval, IMPORT_RUNNING_STATUSES), then)
+
+
+async def collected(seen: AsyncGenerator[Poll, None], then: Callable[[Poll], Any]) -> list[Poll]:
     polls = []
-    async with (
-        asyncio.timeout(60),
-        aclosing(poll_import_tasks(settings, ids, interval, running, may_vanish)) as seen,
-    ):
+    async with asyncio.timeout(60), aclosing(seen):
         async for poll in seen:
             polls.append(poll)
             then(poll)
@@ -392,6 +405,132 @@ class TestManyWaits:
             patch.setattr(polling._Poller, "_call", watched)
             await polls_of([aws_default.add_import_task(status="IMPORT_COMPLETE")])
         assert seen == [None]
+
+
+class TestNames:
+    """A wait for a name is one for its newest import, which need not be there yet."""
+
+    async def test_a_name_is_looked_for_until_an_import_has_it_and_has_ended(self, aws_default: AdsEmulator) -> None:
+        ids: list[str] = []
+
+        def then(poll: Poll) -> None:
+            if not ids:
+                ids.append(aws_default.add_import_task(name="cmdb"))
+            else:
+                aws_default.update_import_task(ids[0], status="IMPORT_COMPLETE")
+
+        polls = await polls_of_name("cmdb", then=then)
+        assert [statuses(poll) for poll in polls] == [[], ["IMPORT_IN_PROGRESS"], ["IMPORT_COMPLETE"]]
+        assert polls[-1].import_tasks["cmdb"].import_task_id == ids[0]
+
+    async def test_that_there_is_still_none_is_not_told(self, aws_default: AdsEmulator) -> None:
+        polling_it = asyncio.create_task(polls_of_name("cmdb"))
+        await calls_of(aws_default, 10)
+        aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
+        assert [statuses(poll) for poll in await polling_it] == [[], ["IMPORT_COMPLETE"]]
+
+    async def test_but_it_is_told_after_a_failure(self, aws_default: AdsEmulator) -> None:
+        errors: list[str | None] = []
+
+        def then(poll: Poll) -> None:
+            errors.append(poll.error.code if poll.error else None)
+            if len(errors) == 1:
+                aws_default.inject("ThrottlingException", calls=2)
+            if len(errors) == 4:
+                aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
+
+        await polls_of_name("cmdb", then=then)
+        assert errors == [None, "ThrottlingException", "ThrottlingException", None, None]
+
+    async def test_failures_are_counted_from_the_last_answer(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        counted: list[int] = []
+        monkeypatch.setattr(polling, "_interval", lambda poll_interval, failures: counted.append(failures) or 0.01)  # type: ignore[func-returns-value]
+        aws_default.inject("ThrottlingException", calls=2)
+
+        def then(poll: Poll) -> None:
+            if len(counted) == 3:
+                aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
+
+        await polls_of_name("cmdb", then=then)
+        assert counted == [0, 1, 2, 0]
+
+    async def test_a_newer_import_takes_the_place_of_the_one_before(self, aws_default: AdsEmulator) -> None:
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        older = aws_default.add_import_task(name="cmdb", importRequestTime=yesterday)
+        newer: list[str] = []
+
+        def then(poll: Poll) -> None:
+            if not newer:
+                newer.append(aws_default.add_import_task(name="cmdb"))
+            else:
+                aws_default.update_import_task(newer[0], status="IMPORT_COMPLETE")
+
+        polls = await polls_of_name("cmdb", then=then)
+        seen = [poll.import_tasks["cmdb"].import_task_id for poll in polls]
+        assert seen == [older, newer[0], newer[0]]
+
+    async def test_the_newest_is_found_on_any_page(self, aws_default: AdsEmulator) -> None:
+        now = datetime.now(UTC)
+        days = [*range(120, 1, -1), 0, *range(121, 130)]
+        ids = {
+            day: aws_default.add_import_task(
+                name="cmdb", status="IMPORT_COMPLETE", importRequestTime=now - timedelta(days=day)
+            )
+            for day in days
+        }
+        (poll,) = await polls_of_name("cmdb")
+        assert poll.import_tasks["cmdb"].import_task_id == ids[0]
+
+    async def test_an_import_that_is_not_listed_any_more_is_waited_for(self, aws_default: AdsEmulator) -> None:
+        import_task_id = aws_default.add_import_task(name="cmdb")
+        looks: list[Poll] = []
+
+        def then(poll: Poll) -> None:
+            looks.append(poll)
+            # With the name the task leaves the answer, as one does that is deleted with its history.
+            if len(looks) == 1:
+                aws_default.update_import_task(import_task_id, name="another")
+            if len(looks) == 2:
+                aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
+
+        await polls_of_name("cmdb", then=then)
+        assert [statuses(poll) for poll in looks] == [["IMPORT_IN_PROGRESS"], [], ["IMPORT_COMPLETE"]]
+
+    async def test_a_refusal_ends_the_polling_and_tells_the_name(self, aws_default: AdsEmulator) -> None:
+        aws_default.inject("AuthorizationErrorException")
+        with pytest.raises(AdsCallError, match="DescribeImportTasks for imports named 'cmdb' in us-west-2") as error:
+            await polls_of_name("cmdb")
+        assert error.value.code == "AuthorizationErrorException"
+        assert aws_default.calls()["DescribeImportTasks"] == 1
+
+    async def test_many_share_a_client_and_calls_of_a_hundred(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened = counted(monkeypatch, "_open")
+        names = [f"cmdb-{number}" for number in range(250)]
+        for name in names:
+            aws_default.add_import_task(name=name, status="IMPORT_COMPLETE")
+        polls = await asyncio.gather(*(polls_of_name(name, interval=1) for name in names))
+        assert [poll.import_tasks[name].name for name, (poll,) in zip(names, polls, strict=True)] == names
+        assert len(opened) == 1
+        # Three on a machine that has nothing else to do.
+        assert 3 <= aws_default.calls()["DescribeImportTasks"] <= 10
+
+    async def test_are_not_mixed_with_ids(self, aws_default: AdsEmulator) -> None:
+        # A name may look like an id, and filters of two kinds in one call leave only what passes both.
+        by_id = aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
+        by_name = aws_default.add_import_task(name=by_id, status="IMPORT_FAILED")
+        (first,), (second,) = await asyncio.gather(polls_of([by_id], interval=0.5), polls_of_name(by_id, interval=0.5))
+        assert [first.import_tasks[by_id].import_task_id, second.import_tasks[by_id].import_task_id] == [by_id, by_name]
+
+    async def test_leave_nothing_behind(self, aws_default: AdsEmulator) -> None:
+        tasks = asyncio.all_tasks()
+        aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
+        await asyncio.gather(*(polls_of_name("cmdb") for _ in range(20)))
+        assert asyncio.all_tasks() == tasks
+        assert not any(loop.pollers for loop in polling._loops.values())
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, method: str) -> list[Any]:

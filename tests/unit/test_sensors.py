@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import botocore.session
@@ -241,6 +241,205 @@ class TestResult:
         assert not aws_default.calls()
 
 
+def sensor_of(name: Any, **arguments: Any) -> AdsImportTaskSensor:
+    # botocore's own retries in poke mode would take longer than these tests want to wait.
+    once = {"retries": {"total_max_attempts": 1}}
+    defaults = {"poke_interval": 0.02, "timeout": 60, "retries": 2, "botocore_config": once}
+    return AdsImportTaskSensor(**{"task_id": "wait", "name": name, **defaults, **arguments})
+
+
+def long_ago(days: int) -> datetime:
+    return datetime.now(UTC) - timedelta(days=days)
+
+
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+class TestName:
+    """The sensor waits for the newest import of a name, which need not be there yet."""
+
+    def test_waits_for_the_import_to_appear_and_to_end(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        aws_default.add_import_task(name="CMDB", status="IMPORT_FAILED")
+        aws_default.add_import_task(name="cmdb-2", status="IMPORT_FAILED")
+        ids: list[str] = []
+
+        def appear_and_end() -> None:
+            ids.append(aws_default.add_import_task(name="cmdb"))
+            with at_the_second_look(
+                aws_default, lambda: aws_default.update_import_task(ids[0], status="IMPORT_COMPLETE")
+            ):
+                deadline = time.monotonic() + 30
+                while aws_default.import_tasks()[-1]["status"] != "IMPORT_COMPLETE" and time.monotonic() < deadline:
+                    time.sleep(0.01)
+
+        with at_the_second_look(aws_default, appear_and_end):
+            run = run_task(sensor_of("cmdb", **mode), monkeypatch)
+        assert (run.state, run.result["importTaskId"], run.result["status"]) == ("success", ids[0], "IMPORT_COMPLETE")
+        assert run.xcoms == {"import_task": run.result}
+        assert run.links
+        assert len(run.deferrals) == int("deferrable" in mode)
+
+    def test_an_import_that_ended_long_ago_counts_if_it_is_the_newest(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        newest = aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE", importRequestTime=long_ago(1))
+        aws_default.add_import_task(name="cmdb", status="IMPORT_FAILED", importRequestTime=long_ago(2))
+        run = run_task(sensor_of("cmdb", **mode), monkeypatch)
+        assert (run.state, run.result["importTaskId"]) == ("success", newest)
+        assert aws_default.calls()["DescribeImportTasks"] == 1
+
+    def test_a_newer_import_is_waited_for_instead(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        aws_default.add_import_task(name="cmdb", importRequestTime=long_ago(1))
+        newer: list[str] = []
+
+        def start_another() -> None:
+            newer.append(aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE"))
+
+        with at_the_second_look(aws_default, start_another):
+            run = run_task(sensor_of("cmdb", **mode), monkeypatch)
+        assert (run.state, run.result["importTaskId"]) == ("success", newer[0])
+
+    @pytest.mark.parametrize("soft_fail", [False, True])
+    @pytest.mark.parametrize(
+        ("status", "state"),
+        [
+            ("IMPORT_COMPLETE_WITH_ERRORS", "failed"),
+            ("DELETE_COMPLETE", "failed"),
+            ("IMPORT_OF_THE_FUTURE", "up_for_retry"),
+        ],
+    )
+    def test_a_bad_end_is_the_same_as_for_an_id(
+        self,
+        aws_default: AdsEmulator,
+        monkeypatch: pytest.MonkeyPatch,
+        mode: dict[str, Any],
+        status: str,
+        state: str,
+        soft_fail: bool,
+    ) -> None:
+        with at_the_second_look(aws_default, lambda: aws_default.add_import_task(name="cmdb", status=status)):
+            run = run_task(sensor_of("cmdb", soft_fail=soft_fail, **mode), monkeypatch)
+        assert run.state == ("skipped" if soft_fail and state == "failed" else state)
+        assert run.xcoms["import_task"]["status"] == status
+
+    def test_the_limit_of_failed_records_holds(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE", serverImportFailure=2)
+        assert run_task(sensor_of("cmdb", max_failed_records=2, **mode), monkeypatch).state == "success"
+        assert run_task(sensor_of("cmdb", max_failed_records=1, **mode), monkeypatch).state == "failed"
+
+    @pytest.mark.parametrize("soft_fail", [False, True])
+    def test_a_time_out_says_that_no_import_was_seen_and_what_to_check(
+        self,
+        aws_default: AdsEmulator,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        mode: dict[str, Any],
+        soft_fail: bool,
+    ) -> None:
+        aws_default.add_import_task(name="CMDB")
+        run = run_task(sensor_of("cmdb", timeout=0.3, soft_fail=soft_fail, **mode), monkeypatch)
+        assert run.state == ("skipped" if soft_fail else "failed")
+        words = (
+            "The time to wait ran out. No import named 'cmdb' was seen in us-west-2. Check that name is exactly that "
+            "of the import, that region_name is the Migration Hub home region that it is started in, and that "
+            "aws_conn_id leads to the same account."
+        )
+        assert words in capsys.readouterr().out
+        if not soft_fail:
+            assert str(run.error) == words
+
+    def test_a_time_out_gives_the_last_status(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        import_task_id = aws_default.add_import_task(name="cmdb")
+        timeout = 2 if "deferrable" in mode else 0.2
+        run = run_task(sensor_of("cmdb", timeout=timeout, **mode), monkeypatch)
+        assert f"Last seen: {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS. The import goes on at AWS" in str(run.error)
+
+    def test_a_time_out_in_an_outage_does_not_say_that_there_is_no_import(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        aws_default.inject("ThrottlingException")
+        timeout = 2 if "deferrable" in mode else 0.2
+        run = run_task(sensor_of("cmdb", timeout=timeout, **mode), monkeypatch)
+        assert isinstance(run.error, AirflowSensorTimeout)
+        assert "The last look failed: DescribeImportTasks for imports named 'cmdb' in us-west-2" in str(run.error)
+        assert "it is not known whether us-west-2 has an import named 'cmdb'" in str(run.error)
+
+    def test_an_outage_is_outlived(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        aws_default.inject("ThrottlingException", calls=3)
+        aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
+        assert run_task(sensor_of("cmdb", **mode), monkeypatch).state == "success"
+
+    def test_a_refusal_follows_the_retries(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        with at_the_second_look(aws_default, lambda: aws_default.inject("AuthorizationErrorException")):
+            run = run_task(sensor_of("cmdb", soft_fail=True, **mode), monkeypatch)
+        assert run.state == "up_for_retry"
+        assert "DescribeImportTasks for imports named 'cmdb' in us-west-2" in str(run.error)
+
+    @pytest.mark.parametrize("name", ["", " ", "x" * 256, None])
+    def test_a_bad_name_is_refused_before_any_call(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any], name: Any
+    ) -> None:
+        task = sensor_of("{{ rendered }}", **mode)
+        task.name = name
+        with pytest.raises(ValueError, match="name must be a text of 1 to 255 characters"):
+            raise run_task(task, monkeypatch).error or AssertionError
+        assert not aws_default.calls()
+
+
+class TestNameInTheTriggerer:
+    def test_gets_the_name_the_import_that_was_seen_and_all_settings(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW_CONN_MY_AWS", aws_default.airflow_connection)
+        monkeypatch.setattr(time, "time", lambda: 1_000_000.0)
+        settings = {"aws_conn_id": "my_aws", "region_name": "us-west-2", "verify": False}
+        seen: list[str] = []
+        for _ in range(2):
+            task = sensor_of("cmdb", deferrable=True, poke_interval=30, timeout=3600, **settings)
+            run = run_task(task, monkeypatch, deferral_failure=TRIGGER_CRASHED)
+            expected = {"name": "cmdb", "import_task_ids": seen, "poll_interval": 30.0, "deadline": 1_003_600.0}
+            assert run.deferrals == [{**expected, **settings, "botocore_config": task.botocore_config}]
+            assert run.state == "up_for_retry"
+            assert "waited for the newest import named 'cmdb' crashed" in str(run.error)
+            seen = [aws_default.add_import_task(name="cmdb")]
+
+    def test_an_import_that_the_worker_saw_is_not_reported_as_not_seen(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import_task_id = aws_default.add_import_task(name="cmdb")
+        # The time runs out before the triggerer has looked.
+        task = sensor_of("cmdb", deferrable=True, timeout=0.1, poke_interval=60)
+        run = run_task(task, monkeypatch)
+        assert f"Last seen: {import_task_id}: no status" in str(run.error)
+
+    @pytest.mark.parametrize(("soft_fail", "state"), [(False, "failed"), (True, "skipped")])
+    def test_airflows_own_limit_on_the_deferral_is_a_time_out(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, soft_fail: bool, state: str
+    ) -> None:
+        task = sensor_of("cmdb", deferrable=True, soft_fail=soft_fail)
+        run = run_task(task, monkeypatch, deferral_failure=TRIGGER_TIMED_OUT)
+        assert run.state == state
+        assert "no triggerer has answered in time" in str(run.error)
+        assert "it is not known whether us-west-2 has an import named 'cmdb'" in str(run.error)
+
+    def test_an_import_that_has_ended_is_not_deferred(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
+        run = run_task(sensor_of("cmdb", deferrable=True), monkeypatch)
+        assert (run.state, run.deferrals) == ("success", [])
+
+
 def test_ids_that_can_be_read_only_once_are_read_once(
     aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,8 +530,21 @@ class TestConstructor:
         monkeypatch.setattr(AdsHook, "__init__", lambda *_, **__: pytest.fail("a hook was built"))
         sensor("{{ ti.xcom_pull('start') }}", aws_conn_id="no_such_connection")
 
-    def test_templates_the_id_and_the_connection(self) -> None:
-        assert set(AdsImportTaskSensor.template_fields) == {"import_task_id", "aws_conn_id", "region_name", "verify"}
+    def test_templates_id_name_and_connection(self) -> None:
+        assert set(AdsImportTaskSensor.template_fields) == {
+            "import_task_id",
+            "name",
+            "aws_conn_id",
+            "region_name",
+            "verify",
+        }
+
+    @pytest.mark.parametrize(
+        ("arguments", "got"), [({}, "neither"), ({"import_task_id": UNKNOWN_ID, "name": "cmdb"}, "both")]
+    )
+    def test_takes_either_an_id_or_a_name(self, arguments: dict[str, Any], got: str) -> None:
+        with pytest.raises(ValueError, match=f"either import_task_id, .* or name, .*; got {got}"):
+            AdsImportTaskSensor(task_id="wait", **arguments)
 
     @pytest.mark.parametrize("argument", ["never_fail", "silent_fail"])
     def test_refuses_what_airflow_treats_differently_in_each_mode(self, argument: str) -> None:
@@ -362,6 +574,10 @@ class TestConstructor:
             task_id="wait", max_failed_records=1, deferrable=True, region_name="us-west-2", poke_interval=5
         ).expand(import_task_id=[UNKNOWN_ID])
         assert mapped.partial_kwargs["max_failed_records"] == 1
+
+    def test_may_be_mapped_over_names(self) -> None:
+        mapped: Any = AdsImportTaskSensor.partial(task_id="wait", deferrable=True).expand(name=["one", "two"])
+        assert mapped.partial_kwargs["deferrable"] is True
 
 
 def test_airflow_2_is_not_told_of_an_execute_within_an_execute(

@@ -19,7 +19,11 @@ from airflow_provider_ads import change_log, hooks, polling, triggers
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportWaitTimeout
 from airflow_provider_ads.hooks import AdsHook
-from airflow_provider_ads.triggers import AdsDeleteImportDataTrigger, AdsImportTaskTrigger
+from airflow_provider_ads.triggers import (
+    AdsDeleteImportDataTrigger,
+    AdsImportTaskTrigger,
+    AdsNamedImportTaskTrigger,
+)
 from tests.unit.airflow_run import only_event, through_database
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +54,10 @@ def trigger_for(*import_task_ids: str, **arguments: Any) -> AdsImportTaskTrigger
     return AdsImportTaskTrigger(**{"import_task_ids": list(import_task_ids), "poll_interval": 0.02, **arguments})
 
 
+def named_trigger(**arguments: Any) -> AdsNamedImportTaskTrigger:
+    return AdsNamedImportTaskTrigger(**{"name": "cmdb", "import_task_ids": [], "poll_interval": 0.02, **arguments})
+
+
 def test_the_triggerer_loads_no_boto3_on_its_event_loop() -> None:
     # The triggerer imports a trigger's module there, and to load boto3 takes longer than Airflow lets it be blocked.
     code = (
@@ -66,6 +74,13 @@ class TestSerialization:
     def test_arguments_survive_airflows_database(self, trigger_class: Any, arguments: dict[str, Any]) -> None:
         trigger = through_database(trigger_class(**arguments))
         assert trigger.serialize() == (f"airflow_provider_ads.triggers.{trigger_class.__name__}", arguments)
+
+    @pytest.mark.parametrize("arguments", [ALL_SET, ALL_NONE], ids=["all set", "all None"])
+    @pytest.mark.parametrize("seen", [[], [ID]])
+    def test_arguments_of_a_wait_for_a_name_do_too(self, arguments: dict[str, Any], seen: list[str]) -> None:
+        arguments = {"name": "cmdb", **arguments, "import_task_ids": seen}
+        trigger = through_database(AdsNamedImportTaskTrigger(**arguments))
+        assert trigger.serialize() == ("airflow_provider_ads.triggers.AdsNamedImportTaskTrigger", arguments)
 
     def test_no_argument_is_missing(self) -> None:
         parameters = inspect.signature(AdsImportTaskTrigger).parameters.keys()
@@ -240,6 +255,81 @@ class TestRun:
             "verify": False,
             "config": ALL_SET["botocore_config"],
         }
+
+
+class TestName:
+    """A wait for the newest import of a name."""
+
+    async def test_finished_with_one_summary_once_an_import_of_that_name_has_ended(
+        self, aws_default: AdsEmulator
+    ) -> None:
+        waiting = asyncio.create_task(only_event(named_trigger()))
+        while aws_default.calls()["DescribeImportTasks"] < 3:
+            await asyncio.sleep(0.01)
+        assert not waiting.done()
+        import_task_id = aws_default.add_import_task(name="cmdb", status="IMPORT_FAILED")
+        event = await waiting
+        assert [(task["importTaskId"], task["status"]) for task in event["tasks"]] == [
+            (import_task_id, "IMPORT_FAILED")
+        ]
+        assert AdsNamedImportTaskTrigger.read_event(json.loads(json.dumps(event)))
+
+    async def test_times_out_without_a_task_if_none_was_seen(self, aws_default: AdsEmulator) -> None:
+        event = await only_event(named_trigger(deadline=time.time() + 2))
+        assert event == {"status": "timeout", "tasks": [], "error": None}
+        with pytest.raises(ImportWaitTimeout) as error:
+            AdsNamedImportTaskTrigger.read_event(event)
+        assert error.value.import_tasks == []
+
+    async def test_times_out_with_what_was_seen_last(self, aws_default: AdsEmulator) -> None:
+        import_task_id = aws_default.add_import_task(name="cmdb")
+        event = await only_event(named_trigger(import_task_ids=[ID], deadline=time.time() + 2))
+        assert [(task["importTaskId"], task["status"]) for task in event["tasks"]] == [
+            (import_task_id, "IMPORT_IN_PROGRESS")
+        ]
+
+    async def test_times_out_with_what_was_seen_before_if_it_could_not_look(self, aws_default: AdsEmulator) -> None:
+        aws_default.inject("ThrottlingException")
+        event = await only_event(named_trigger(import_task_ids=[ID], deadline=time.time() + 2))
+        assert (event["status"], event["error"]["code"]) == ("timeout", "ThrottlingException")
+        assert [(task["importTaskId"], task["status"]) for task in event["tasks"]] == [(ID, None)]
+
+    @pytest.mark.parametrize("name", ["", " ", "x" * 256, None, 7])
+    async def test_nonsense_is_one_error_event(
+        self, aws_default: AdsEmulator, capsys: pytest.CaptureFixture[str], name: Any
+    ) -> None:
+        event = await only_event(named_trigger(name=name))
+        assert (event["status"], event["error"]["code"]) == ("error", "ValueError")
+        assert "name must be a text" in event["error"]["message"]
+        assert f"Waiting for {name} failed" in capsys.readouterr().out
+        assert not aws_default.calls()
+
+    async def test_no_event_comes_before_the_scheduler_is_ready_for_it(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(triggers, "EARLIEST_EVENT", 1.0)
+        aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
+        started = time.monotonic()
+        await only_event(named_trigger())
+        assert time.monotonic() - started >= 1.0
+
+    async def test_logs_that_a_newer_import_is_waited_for(
+        self, aws_default: AdsEmulator, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        older = aws_default.add_import_task(name="cmdb")
+        waiting = asyncio.create_task(only_event(named_trigger()))
+        await TestLog.looks(aws_default, 3)
+        # Requested in another millisecond, which is as exact as the service's times are.
+        await asyncio.sleep(0.01)
+        newer = aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
+        await waiting
+        first, second = TestLog.lines(capsys)
+        assert f"Import {older} ('cmdb'): IMPORT_IN_PROGRESS" in first
+        assert f"Import {newer} ('cmdb'): IMPORT_COMPLETE" in second
+
+    async def test_a_kill_does_not_say_that_there_is_an_import(self, capsys: pytest.CaptureFixture[str]) -> None:
+        await named_trigger().on_kill()
+        assert "The newest import named 'cmdb': if it was started, it goes on at AWS" in capsys.readouterr().out
 
 
 class TestCancel:

@@ -25,6 +25,7 @@ from airflow_provider_ads.discovery.import_task import (
     check_name,
     judge_deletion,
     judge_import,
+    newest_by_name,
 )
 
 ID = "import-task-0123456789abcdef0123456789ABCDEF"
@@ -244,3 +245,29 @@ class TestChecks:
     def test_bad_limits(self, limit: Any) -> None:
         with pytest.raises(ValueError, match="max_failed_records must be a whole number of 0 or more, or None"):
             check_max_failed_records(limit)
+
+
+class TestNewestByName:
+    def test_is_the_one_that_was_requested_last(self) -> None:
+        days = (2, 3, 1)
+        tasks = [
+            ImportTask(
+                import_task_id=f"{name}-{day}", name=name, import_request_time=datetime(2026, 1, day, tzinfo=UTC)
+            )
+            for day in days
+            for name in ("cmdb", "CMDB")
+        ]
+        newest = newest_by_name(tasks)
+        assert {name: task.import_task_id for name, task in newest.items()} == {"cmdb": "cmdb-3", "CMDB": "CMDB-3"}
+
+    def test_is_the_same_one_in_whichever_order_they_come(self) -> None:
+        moment = datetime(2026, 1, 1, tzinfo=UTC)
+        tasks = [ImportTask(import_task_id=id_, name="cmdb", import_request_time=moment) for id_ in ("a", "b")]
+        assert newest_by_name(tasks) == newest_by_name(reversed(tasks))
+
+    def test_one_without_a_time_is_older_than_all_others(self) -> None:
+        dated = ImportTask(import_task_id="a", name="cmdb", import_request_time=datetime(2026, 1, 1, tzinfo=UTC))
+        assert newest_by_name([dated, ImportTask(import_task_id="b", name="cmdb")]) == {"cmdb": dated}
+
+    def test_what_has_no_name_is_left_out(self) -> None:
+        assert newest_by_name([ImportTask(import_task_id="a")]) == {}
