@@ -36,6 +36,9 @@ SENSORS: dict[str, dict[str, Any]] = {
     },
     "refused_soft_fail": {"soft_fail": True, "aws_conn_id": "aws_refused"},
     "crash_soft_fail": {"soft_fail": True},
+    "named_complete": {},
+    "named_failed": {},
+    "named_time_runs_out": {"timeout": timedelta(seconds=8)},
 }
 
 OPERATORS = ["complete", "failed", "record_limit"]
@@ -53,10 +56,13 @@ def make_dag(dag_id: str) -> DAG:
 for row, arguments in SENSORS.items():
     with make_dag(f"sensor_{row}"):
         for mode, mode_arguments in SENSOR_MODES.items():
+            wanted: dict[str, Any] = {
+                "name" if row.startswith("named") else "import_task_id": f"{{{{ dag_run.conf['{mode}'] }}}}"
+            }
             (CrashingSensor if row.startswith("crash") else AdsImportTaskSensor)(
                 task_id=mode,
-                import_task_id=f"{{{{ dag_run.conf['{mode}'] }}}}",
                 poke_interval=INTERVAL,
+                **wanted,
                 **arguments,
                 **mode_arguments,
             )

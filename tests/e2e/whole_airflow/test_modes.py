@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -28,6 +29,7 @@ class Row:
 
     :param state: how the task ends in every mode.
     :param status: what the import becomes while it is waited for.
+    :param by_name: whether it is waited for by its name, and started during the wait, or never without a status.
     :param fault: what AWS answers from then on.
     :param connection: the connection of the row's tasks.
     :param tries: how often it was tried.
@@ -35,6 +37,7 @@ class Row:
 
     state: str
     status: str | None = None
+    by_name: bool = False
     fault: str | None = None
     connection: str = "aws_default"
     tries: int = 1
@@ -51,6 +54,9 @@ SENSORS = {
     "outage_soft_fail": Row("skipped", fault="ThrottlingException", connection="aws_throttled"),
     "refused_soft_fail": Row("failed", fault="AuthorizationErrorException", connection="aws_refused", tries=2),
     "crash_soft_fail": Row("failed", tries=2),
+    "named_complete": Row("success", status="IMPORT_COMPLETE", by_name=True),
+    "named_failed": Row("failed", status="IMPORT_FAILED", by_name=True),
+    "named_time_runs_out": Row("failed", by_name=True),
 }
 
 OPERATORS = {
@@ -80,6 +86,11 @@ def test_every_end_is_the_same_in_every_mode(
         assert "deferred" in run.events("deferrable"), name
         if row.fault == "ThrottlingException":
             assert all("Looking again soon" in run.log(mode) for mode in WAITING)
+        if row.by_name:
+            message = "Import import-task-" if row.status else "was seen in us-west-2. Check that name is exactly"
+            assert all(message in run.log(mode) for mode in WAITING), name
+            # Nobody had started it when the wait began.
+            assert all("No import named" in run.log(mode) for mode in WAITING), name
     assert Counter(
         task["name"].rpartition("-manual__")[0]
         for task in aws["aws_slow"].import_tasks()
@@ -95,19 +106,30 @@ def run_sensors(name: str, row: Row, runs: Runs, aws: dict[str, AdsEmulator]) ->
     """Run the sensors of a row, and let happen to the import of each what has to, once it waits."""
     ads = aws[row.connection]
     ids: dict[str, str] = {}
+    names: dict[str, str] = {}
     looks: Counter[str] = Counter()
 
     def imports() -> dict[str, Any]:
         ads.clear_faults()
         looks.clear()
-        ids.update({mode: ads.add_import_task(name=name) for mode in WAITING})
+        ids.clear()
+        names.update({mode: f"{name}-{uuid4()}" for mode in WAITING})
+        if row.by_name:
+            return names
+        ids.update({mode: ads.add_import_task(name=names[mode]) for mode in WAITING})
         return ids
 
     def change(run_id: str, task_instances: list[TaskInstance]) -> None:
         for task in task_instances:
-            looks[task.task_id] += task.state == WAITING[task.task_id]
-            if row.status is not None and looks[task.task_id] >= LOOKS:
-                ads.update_import_task(ids[task.task_id], status=row.status)
+            mode = task.task_id
+            looks[mode] += task.state == WAITING[mode]
+            if row.status is None or looks[mode] < LOOKS:
+                continue
+            if mode in ids:
+                ads.update_import_task(ids[mode], status=row.status)
+            else:
+                ids[mode] = ads.add_import_task(name=names[mode])
+                looks[mode] = 0
         # A fault is for all three of them, once they wait.
         if row.fault is not None and all(looks[mode] >= LOOKS for mode in WAITING):
             ads.clear_faults()
