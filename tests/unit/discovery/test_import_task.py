@@ -249,16 +249,13 @@ class TestChecks:
 
 class TestNewestByName:
     def test_is_the_one_that_was_requested_last(self) -> None:
-        days = (2, 3, 1)
         tasks = [
-            ImportTask(
-                import_task_id=f"{name}-{day}", name=name, import_request_time=datetime(2026, 1, day, tzinfo=UTC)
-            )
-            for day in days
+            ImportTask(import_task_id=id_, name=name, import_request_time=datetime(2026, 1, day, tzinfo=UTC))
+            for id_, day in (("a", 2), ("b", 3), ("c", 1))
             for name in ("cmdb", "CMDB")
         ]
         newest = newest_by_name(tasks)
-        assert {name: task.import_task_id for name, task in newest.items()} == {"cmdb": "cmdb-3", "CMDB": "CMDB-3"}
+        assert {name: task.import_task_id for name, task in newest.items()} == {"cmdb": "b", "CMDB": "b"}
 
     def test_is_the_same_one_in_whichever_order_they_come(self) -> None:
         moment = datetime(2026, 1, 1, tzinfo=UTC)
