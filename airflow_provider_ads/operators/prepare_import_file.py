@@ -28,6 +28,7 @@ from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators.s3_files import AdsS3FilesOperator, split_s3_url
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import XComArg
 
 __all__ = ["REPORT_XCOM_KEY", "AdsPrepareImportFileOperator"]
@@ -56,7 +57,8 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
     The result is the list of the URLs to import, ready for ``.expand(import_url=...)``. The XCom ``report`` holds what
     became of rows and columns, ``{"file_classification", "rows_read", "rows_written", "rows_quarantined", "parts":
     [{"url", "rows", "size_bytes"}], "quarantine_url", "columns_mapped", "columns_ignored", "columns_unknown"}``; the
-    log shows it as a table, with what the rows will use up of the account's import records.
+    log shows it as a table, with what the rows will use up of the account's import records. Events of OpenLineage name
+    the source as input and the files as outputs, with their numbers of rows.
 
     https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
 
@@ -78,6 +80,12 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
 
     template_fields: Sequence[str] = aws_template_fields("source_url", "destination_url", "column_mapping")
     template_fields_renderers = {"column_mapping": "json"}
+
+    #: Whether the source could be read.
+    source_was_read = False
+
+    #: What became of the source; None unless all files are there.
+    report: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -120,11 +128,24 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
             for name in prepared.files:
                 self.upload(folder / name, folder_url + name)
         self.log.info("Prepared %s in %s:\n%s", self.source_url, folder_url, prepared)
-        report = prepared.report(folder_url)
+        self.report = report = prepared.report(folder_url)
         if self.do_xcom_push:
             context["ti"].xcom_push(key=REPORT_XCOM_KEY, value=report)
         self._tell_the_quota(prepared.rows_written)
         return [part["url"] for part in report["parts"]]
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """
+        Tell OpenLineage what was read and written; Airflow asks also when the task has failed.
+
+        :param task_instance: the task instance that has ended.
+        :return: None if nothing was read.
+        """
+        if not self.source_was_read:
+            return None
+        from airflow_provider_ads.lineage import lineage_of_preparation
+
+        return lineage_of_preparation(self.source_url, self.report)
 
     def _prepare(
         self, bucket_name: str, key: str, folder: Path, column_mapping: dict[str, str | None]
@@ -132,6 +153,7 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
         try:
             client: Any = self.s3_hook.get_conn()
             with closing(client.get_object(Bucket=bucket_name, Key=key)["Body"]) as source:
+                self.source_was_read = True
                 return prepare_import_file(source, folder, column_mapping, self.max_file_bytes, self.on_invalid_rows)
         except (ClientError, BotoCoreError) as error:
             raise call_error(error, "GetObject", self.source_url, self.s3_hook.region_name, self.aws_conn_id) from error

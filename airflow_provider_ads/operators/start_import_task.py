@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
@@ -20,6 +20,9 @@ from airflow_provider_ads.operators.waiting import AdsWaitingOperator
 from airflow_provider_ads.outcome import attach_to_asset_events, conclude
 from airflow_provider_ads.triggers import AdsImportTaskTrigger
 from airflow_provider_ads.version_compat import conf
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
 __all__ = ["AdsStartImportTaskOperator"]
 
@@ -42,7 +45,8 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
     The result is the import task id. After waiting, the XCom ``import_task`` holds the import's summary, also
     when the import failed: see :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`.
 
-    With ``outlets``, the summary is also in the ``extra`` of their asset events, as ``import_task``.
+    With ``outlets``, the summary is also in the ``extra`` of their asset events, as ``import_task``. Events of
+    OpenLineage name the file as input, and hold the summary as the run facet ``awsDiscovery_import``.
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html
 
@@ -143,7 +147,18 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         """What is waited for, in the words of a message."""
         return f"{self.name!r}, whose id this task logged before it was deferred,"
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """
+        Tell OpenLineage which file was imported and how the import ended; Airflow asks also when the task has failed.
+
+        :param task_instance: the task instance that has ended.
+        """
+        from airflow_provider_ads.lineage import lineage_of_import
+
+        return lineage_of_import(self.import_tasks)
+
     def _conclude(self, context: Any, task: ImportTask) -> str:
+        self.import_tasks = [task]
         try:
             conclude(context, [task], self.max_failed_records, as_list=False, log=self.log)
         except ImportOutcomeError as error:

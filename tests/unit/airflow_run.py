@@ -63,6 +63,7 @@ class Run:
     :param deferrals: the triggers' arguments, one dict for each deferral.
     :param deferral_timeouts: Airflow's own limit on each deferral.
     :param events: what the triggers yielded.
+    :param task: the operator or sensor in the process that it ended in.
     """
 
     state: str = ""
@@ -74,6 +75,7 @@ class Run:
     deferrals: list[dict[str, Any]] = field(default_factory=list)
     deferral_timeouts: list[timedelta | None] = field(default_factory=list)
     events: list[Any] = field(default_factory=list)
+    task: Any = None
 
 
 def context_of(
@@ -143,7 +145,7 @@ def run_task(
     kwargs: dict[str, Any] = {}
     while True:
         # Each execution is a process of its own and knows nothing of the one before.
-        process = copy.copy(task)
+        run.task = process = copy.copy(task)
         context = context_of(process, run, run_started, **ti_fields)
         context["ti"].start_date = start_date or context["ti"].start_date
         context["ti"].get_first_reschedule_date = lambda _: first_reschedule[0] if first_reschedule else None

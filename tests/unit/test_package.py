@@ -30,6 +30,7 @@ BELOW = {
     "outcome": {"discovery", "exceptions"},
     "links": set(),
     "idempotency": {"discovery", "hooks"},
+    "lineage": {"discovery"},
     "operators": {
         "operators",
         "change_log",
@@ -38,6 +39,7 @@ BELOW = {
         "exceptions",
         "hooks",
         "idempotency",
+        "lineage",
         "outcome",
         "polling",
         "triggers",
