@@ -16,7 +16,7 @@ from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow_provider_ads.emulator import AdsEmulator
 from scripts.local_airflow import LocalAirflow, TaskInstance
 from tests.e2e.in_moto import create_topic
-from tests.e2e.whole_airflow.inventories import SOURCES
+from tests.e2e.whole_airflow.inventories import FEW_ROWS, SOURCES
 from tests.e2e.whole_airflow.nights import Correction, Night, correct, import_in_parts
 from tests.e2e.whole_airflow.runs import Run, Runs
 from tests.e2e.whole_airflow.traces import database_texts, places_of
@@ -26,6 +26,9 @@ ROOT = HERE.parents[2]
 
 #: Part of the client request tokens of a run.
 INTENTION = "an-intention-of-the-user"
+
+#: Beside the folder of the whole Airflow, where it puts the events of OpenLineage.
+LINEAGE = "openlineage"
 
 SECRET_KEY = "wJalrXUtnFEMI-a-secret-access-key"
 
@@ -80,6 +83,7 @@ def aws() -> Iterator[dict[str, AdsEmulator]]:
         ads.upload("s3://inventory/odd-rows.csv", ODD_HEADER + ODD_GOOD_ROW + "".join(ODD_ROWS))
         for name, content in SOURCES.items():
             emulators["aws_prepared"].upload(f"s3://inventory/{name}", content)
+        emulators["aws_prepared"].upload("s3://inventory/lineage.csv", FEW_ROWS)
         for number in range(20):
             ads.upload(f"s3://inventory/part-{number}.csv", f"ExternalId\n{number}\n")
         yield emulators
@@ -89,6 +93,7 @@ def aws() -> Iterator[dict[str, AdsEmulator]]:
 def airflow(tmp_path_factory: pytest.TempPathFactory, aws: dict[str, AdsEmulator]) -> Iterator[LocalAirflow]:
     """A whole Airflow with the Dags of the tests and the examples, deferrable by default."""
     folder = tmp_path_factory.mktemp("whole-airflow")
+    (folder / LINEAGE).mkdir()
     dags = folder / "dags"
     shutil.copytree(HERE.parent / "dags", dags)
     shutil.copytree(ROOT / "example_dags", dags, dirs_exist_ok=True)
@@ -100,6 +105,13 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, aws: dict[str, AdsEmulator
             extra={"role_arn": "arn:aws:iam::123456789012:role/importer", "region_name": "us-west-2"},
         ),
         "AIRFLOW_VAR_INTENTION": INTENTION,
+        # All that Airflow can be made to tell of a task, of the Dags that ask for it. A file for each event, because
+        # many processes write.
+        "AIRFLOW__OPENLINEAGE__INCLUDE_FULL_TASK_INFO": "True",
+        "AIRFLOW__OPENLINEAGE__SELECTIVE_ENABLE": "True",
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
+            {"type": "file", "log_file_path": str(folder / LINEAGE / "event"), "append": False}
+        ),
         "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True",
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         # For the trigger that crashes: the triggerer does not import from the folder of Dags.
@@ -149,7 +161,7 @@ def finished(
         # All the time, because what is written for a trigger is gone when the trigger is.
         secrets_in_database.update(places_of([*SECRETS, *tokens_of(aws)], database_texts(airflow)))
 
-    dags = ["example_ads_check_connection", "failed_records_of_no_import", "one_wait_for_each"]
+    dags = ["example_ads_check_connection", "failed_records_of_no_import", "lineage", "one_wait_for_each"]
     watched = {
         "connection_region_and_role": end_once_deferred(aws["aws_role"]),
         "default_deferrable": end_once_deferred(aws["aws_waiting"]),

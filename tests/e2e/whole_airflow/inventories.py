@@ -1,4 +1,4 @@
-"""What runs of the Dag ``pipeline`` prepare, each a file of S3."""
+"""What runs of the Dags ``pipeline`` and ``lineage`` prepare, each a file of S3."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import openpyxl
 
 from airflow_provider_ads.discovery.rvtools import REQUIRED_SHEETS
 
-__all__ = ["HEADER", "OUT_OF_RANGE", "QUARANTINED", "ROWS", "SOURCES"]
+__all__ = ["FEW_ROWS", "HEADER", "OUT_OF_RANGE", "QUARANTINED", "ROWS", "SOURCES"]
 
 HEADER = "ExternalId,HostName,RAM.TotalSizeInMB\r\n"
 
@@ -20,6 +20,9 @@ ROWS = [f'{number},"web, ""{number}""\r\n東京",1024\r\n' for number in range(6
 #: What is seen before it is sent, and what AWS alone knows.
 QUARANTINED = "a,web a,much\r\n"
 OUT_OF_RANGE = f"b,web b,{2**64 - 1}\r\n"
+
+#: What the Dag ``lineage`` prepares.
+FEW_ROWS = HEADER + "".join(ROWS[:3]) + QUARANTINED + OUT_OF_RANGE + "".join(ROWS[3:6])
 
 SERVERS = [["VM", "VM UUID"], *(["web server", f"uuid-{number}"] for number in range(5))]
 
