@@ -33,6 +33,13 @@ IMPORTED = {
     f"{AMAZON}.aws.sensors.base_aws": {"AwsBaseSensor"},
     f"{AMAZON}.aws.utils.mixins": {"aws_template_fields"},
     f"{AMAZON}.version_compat": {"AIRFLOW_V_3_0_PLUS"},
+    "airflow.providers.common.compat.openlineage.facet": {
+        "InputDataset",
+        "OutputDataset",
+        "OutputStatisticsOutputDatasetFacet",
+        "RunFacet",
+    },
+    "airflow.providers.openlineage.extractors": {"OperatorLineage"},
     "airflow.sdk": {"XComArg"},
     "airflow.triggers.base": {"BaseTrigger", "TriggerEvent"},
 }

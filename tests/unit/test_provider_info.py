@@ -13,7 +13,7 @@ import airflow
 import jsonschema
 import pytest
 
-from airflow_provider_ads import __version__
+from airflow_provider_ads import __version__, operators
 from airflow_provider_ads.provider_info import get_provider_info
 
 INFO = get_provider_info()
@@ -28,6 +28,11 @@ MODULES = [
 def test_is_of_the_form_that_the_installed_airflow_asks_for() -> None:
     (schema,) = Path(airflow.__path__[0]).rglob("provider_info.schema.json")
     jsonschema.validate(INFO, json.loads(schema.read_text()))
+
+
+def test_every_operator_is_in_a_module_that_is_named() -> None:
+    named = {module for kind, module in MODULES if kind == "operators"}
+    assert named == {getattr(operators, name).__module__ for name in operators.__all__}
 
 
 @pytest.mark.parametrize(("kind", "module"), MODULES)
