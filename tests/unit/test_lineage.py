@@ -29,7 +29,7 @@ from tests.unit.discovery.test_rvtools import CSV_FILES, pack
 TOKEN = "a-token-of-the-user"
 SOURCE = "s3://inventory/exports/cmdb.csv"
 GOOD_ROWS = "".join(f"{number},web{number}\r\n" for number in range(100))
-BAD_ROWS = ",\r\n,\r\n"
+BAD_ROWS = "1\r\n2\r\n"
 
 DEFERRABLE = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])
 
