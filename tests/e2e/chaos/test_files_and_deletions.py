@@ -126,7 +126,7 @@ def add_series(ads: AdsEmulator, series: str, size: int) -> dict[str, Any]:
         )
 
     add(f"{series}-running", 3, "IMPORT_IN_PROGRESS")
-    add(f"{series}0-of-another-series", 3)
+    add(f"{series}b-of-another-series", 3)
     return {
         "series": series,
         "old": [add(f"{series}-old", 2 - number / 100) for number in range(size)],
