@@ -105,9 +105,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, aws: dict[str, AdsEmulator
             extra={"role_arn": "arn:aws:iam::123456789012:role/importer", "region_name": "us-west-2"},
         ),
         "AIRFLOW_VAR_INTENTION": INTENTION,
-        # All that Airflow can be made to tell of a task, of the Dags that ask for it. A file for each event, because
-        # many processes write.
-        "AIRFLOW__OPENLINEAGE__INCLUDE_FULL_TASK_INFO": "True",
+        # Of the Dags that ask for it. A file for each event, because many processes write.
         "AIRFLOW__OPENLINEAGE__SELECTIVE_ENABLE": "True",
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
             {"type": "file", "log_file_path": str(folder / LINEAGE / "event"), "append": False}
