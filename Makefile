@@ -7,7 +7,7 @@ NEWEST := .venv
 LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
-.PHONY: help bench chaos load demo test lint unit unit-lowest e2e e2e-lowest install format constraints clean
+.PHONY: help bench chaos docs load demo test lint unit unit-lowest e2e e2e-lowest install format constraints clean
 
 help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -50,6 +50,10 @@ bench: $(NEWEST)/installed ## Measure waits, imports and files beside what else 
 	$(NEWEST)/bin/python -m benchmarks.import_time
 	$(NEWEST)/bin/python -m benchmarks.task_cost
 	$(NEWEST)/bin/python -m benchmarks.prepare
+
+docs: $(NEWEST)/installed ## Build the documentation into build/docs; a warning is an error
+	$(NEWEST)/bin/python -m sphinx -W --keep-going -n -q -b html -d build/doctrees docs build/docs
+	@echo "The documentation is in build/docs/index.html"
 
 install: $(NEWEST)/installed ## Set up the development environment in .venv
 

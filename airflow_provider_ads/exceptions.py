@@ -211,11 +211,26 @@ EXPIRED_CREDENTIALS_CODES = frozenset(
 _NOT_ALLOWED = (
     "The credentials may not call {action}. Allow the action in the IAM policy of the user or role behind aws_conn_id"
 )
-_WRONG_REGION = (
+#: What may also be the reason that S3 denies a file.
+#: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+_DENIED_OR_MISSING = (
+    ", and check the policies of the bucket and of its key. Without s3:ListBucket, S3 answers the same when there is "
+    "no such file: check the URL, too"
+)
+_SET_HOME_REGION = (
     "Set region_name to the account's Migration Hub home region, which the Migration Hub console and "
     "'aws migrationhub-config get-home-region' name; if the account has none yet, choose one in the console"
 )
+_WRONG_REGION = f"The region is not the account's home region, or the account has none. {_SET_HOME_REGION}"
 _WRONG_CREDENTIALS = "AWS does not know these credentials. Correct the access key and the secret of aws_conn_id"
+_WRONG_SIGNATURE = (
+    "The secret does not belong to the access key, or the clock is wrong. Correct the secret of aws_conn_id, and check "
+    "the machine's clock"
+)
+_UNKNOWN_CODE = (
+    "This version of airflow-provider-ads has no advice for this code. See the message of AWS; AWS Support can look up "
+    "the request id"
+)
 _EXPIRED_CREDENTIALS = "The credentials have expired. Renew those of aws_conn_id"
 _NO_CREDENTIALS = (
     "No credentials were found. Give aws_conn_id an access key or a role, or check that the machine's own role "
@@ -228,6 +243,8 @@ _WRONG_PARAMETER = "AWS did not accept a parameter, which the message names. Cor
 #: those of AWS services in general, https://docs.aws.amazon.com/securityhub/1.0/APIReference/CommonErrors.html, and
 #: the names of botocore's own errors.
 _ADVICE = {
+    # What botocore makes of an answer of S3, or of something before it, that has no code.
+    "403": _NOT_ALLOWED,
     "AccessDenied": _NOT_ALLOWED,
     "AccessDeniedException": _NOT_ALLOWED,
     "AuthorizationErrorException": _NOT_ALLOWED,
@@ -246,13 +263,13 @@ _ADVICE = {
     "InvalidInputException": _WRONG_REGION,
     "InvalidParameterException": _WRONG_PARAMETER,
     "InvalidParameterValueException": _WRONG_PARAMETER,
-    "InvalidSignatureException": _WRONG_CREDENTIALS,
+    "InvalidSignatureException": _WRONG_SIGNATURE,
     "MissingAuthenticationToken": _NO_CREDENTIALS,
     "MissingAuthenticationTokenException": _NO_CREDENTIALS,
     "NoCredentialsError": _NO_CREDENTIALS,
     "NoSuchBucket": "Correct the name of the bucket, or create it",
     "NoSuchKey": "Correct the key of the file, or upload it",
-    "NoRegionError": "No region is set. " + _WRONG_REGION,
+    "NoRegionError": "No region is set. " + _SET_HOME_REGION,
     "OptInRequired": (
         "The account is not subscribed to the service, which has taken no new customers since 7 November 2025"
     ),
@@ -265,7 +282,7 @@ _ADVICE = {
         "a new import"
     ),
     "SSLError": "The endpoint's certificate was not accepted. Check verify and the proxy",
-    "SignatureDoesNotMatch": _WRONG_CREDENTIALS,
+    "SignatureDoesNotMatch": _WRONG_SIGNATURE,
     "UnknownRegionError": (
         "No such region. Correct region_name, here or in aws_conn_id; the service is offered in "
         + ", ".join(SERVICE_REGIONS)
@@ -313,10 +330,9 @@ def call_error(
     request_id = f" (request id {metadata['RequestId']})" if metadata.get("RequestId") else ""
     advice = _ADVICE.get(code)
     if advice is None:
-        advice = "This may pass by itself" if transient else "See the message of AWS"
-    if (operation, code) == ("GetObject", "AccessDenied"):
-        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, Permissions
-        advice += ". Or correct the key: without s3:ListBucket, S3 says the same of an object that is not there"
+        advice = "This may pass by itself" if transient else _UNKNOWN_CODE
+    elif advice is _NOT_ALLOWED and operation == "GetObject":
+        advice += _DENIED_OR_MISSING
     action = f"{_IAM_PREFIXES.get(operation, 'discovery')}:{operation}"
     return AdsCallError(
         f"{operation} for {about} in {region_name or 'no region'} with aws_conn_id={aws_conn_id!r} failed with {code}: "

@@ -49,8 +49,7 @@ class AdsHook(AwsGenericHook[Any]):
     """
     Interact with AWS Application Discovery Service (ADS).
 
-    A thin wrapper around :external+boto3:py:class:`boto3.client("discovery")
-    <ApplicationDiscoveryService.Client>`. It takes the arguments of every AWS hook, ``aws_conn_id``,
+    A thin wrapper around ``boto3.client("discovery")``. It takes the arguments of every AWS hook, ``aws_conn_id``,
     ``region_name``, ``verify`` and ``config``; the region must be the account's Migration Hub home region.
 
     .. seealso:: :class:`airflow.providers.amazon.aws.hooks.base_aws.AwsBaseHook`

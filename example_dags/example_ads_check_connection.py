@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# [START check]
 from airflow.sdk import DAG, task
 
 from airflow_provider_ads.hooks import AdsHook
@@ -21,3 +22,4 @@ with DAG(dag_id="example_ads_check_connection", schedule=None, tags=["example", 
         return message
 
     check_connection()
+# [END check]

@@ -94,8 +94,8 @@ _READ_THE_FAILED_RECORDS = (
 #: What the user can do about a status that fails an import.
 _NEXT_STEP = {
     "IMPORT_FAILED": (
-        "No record was imported. Check that {import_url} exists, is readable with the account's credentials and is at "
-        f"most 10 MB. {_READ_THE_FAILED_RECORDS}, if the service could read the file"
+        "No record was imported. Check that {import_url} exists, that whoever started the import may read it "
+        f"(s3:GetObject), and that it has at most 10 MB. {_READ_THE_FAILED_RECORDS}, if the service could read the file"
     ),
     "IMPORT_FAILED_SERVER_LIMIT_EXCEEDED": (
         "The account's quota of imported servers is used up (10,000 unless raised). Delete imports that are no "

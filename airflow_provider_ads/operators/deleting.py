@@ -19,7 +19,7 @@ class AdsDeletingOperator(AdsWaitingOperator):
     AWS Application Discovery Service: the base of operators that delete the data of imports.
 
     :param delete_history: whether the import tasks go too.
-    :param kwargs: those of :class:`AdsWaitingOperator`.
+    :param kwargs: those of :class:`~airflow_provider_ads.operators.waiting.AdsWaitingOperator`.
     """
 
     trigger_class = AdsDeleteImportDataTrigger

@@ -63,7 +63,7 @@ class AdsWaitingOperator(AwsBaseOperator[AdsHook]):
         :param context: the task's context.
         :param import_tasks: the tasks as they are now.
         :return: the tasks as they are then; deferrable, the trigger's event brings them instead.
-        :raises AdsCallError: AWS refused, or could not be reached for :data:`LONGEST_OUTAGE`.
+        :raises AdsCallError: AWS refused, or could not be reached for ``polling.LONGEST_OUTAGE``.
         """
         self.import_tasks = import_tasks
         if self.deferrable and self._running():

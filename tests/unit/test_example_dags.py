@@ -9,6 +9,9 @@ import pytest
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.operators import AdsStartImportTaskOperator
+from scripts.rvtools_export import make_rvtools_export
+from tests.unit.airflow_run import run_task
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(
@@ -50,6 +53,35 @@ def test_the_check_of_a_connection_fails_without_a_retry_and_says_why(aws_defaul
         task.python_callable()
 
 
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the example is for Airflow 3")
+def test_the_example_for_rvtools_is_scheduled_and_replaces_only_what_is_its_own() -> None:
+    tasks = load(ROOT / "example_dags" / "example_ads_rvtools.py").dag.task_dict
+    assert {name: sorted(task.upstream_task_ids) for name, task in tasks.items()} == {
+        "prepare": [],
+        "start_import": ["prepare"],
+        "wait_for_import": ["start_import"],
+        "delete_older_imports": ["start_import", "wait_for_import"],
+    }
+    assert tasks["prepare"].dag.schedule == "@daily"
+    assert tasks["start_import"].partial_kwargs["name"].startswith(tasks["delete_older_imports"].name_prefix)
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the example is for Airflow 3")
+def test_the_export_of_the_guide_can_be_prepared_and_imported(
+    aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws_default.upload("s3://migration-inventory/rvtools/export.xlsx", make_rvtools_export(40))
+    task = load(ROOT / "example_dags" / "example_ads_rvtools.py").dag.task_dict["prepare"]
+    (import_url,) = run_task(task, monkeypatch).result
+    summary = run_task(
+        AdsStartImportTaskOperator(
+            task_id="start", name="rvtools", import_url=import_url, wait_for_completion=True, poll_interval=0.01
+        ),
+        monkeypatch,
+    ).xcoms["import_task"]
+    assert (summary["fileClassification"], summary["serverImportSuccess"]) == ("RVTOOLS_EXPORT", 40)
+
+
 def test_the_example_for_airflow_2_differs_in_its_import_alone() -> None:
     def body(name: str) -> list[str]:
         lines = (ROOT / "example_dags" / f"{name}.py").read_text().splitlines()[1:]
@@ -67,10 +99,13 @@ REGIONS = [
 ]
 
 
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
 @pytest.mark.parametrize(("path", "region"), REGIONS, ids=lambda value: getattr(value, "stem", value))
-def test_the_readme_shows_what_is_marked_in_the_examples(path: Path, region: str) -> None:
+def test_the_documentation_shows_what_is_marked_in_the_examples(path: Path, region: str) -> None:
     source = re.search(
         rf"^ *# \[START {region}\]\n(.*?)^ *# \[END {region}\]", path.read_text(), re.DOTALL | re.MULTILINE
     )
     assert source
-    assert f"```python\n{source[1]}```" in (ROOT / "README.md").read_text()
+    assert any(f"```python\n{source[1]}```" in page.read_text() for page in PAGES)

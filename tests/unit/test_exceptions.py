@@ -121,13 +121,6 @@ class TestCallError:
         assert error.code == "AuthorizationErrorException"
         assert not error.transient
 
-    def test_a_missing_object_may_look_like_a_missing_permission(self) -> None:
-        message = str(explain(client_error("AccessDenied", operation="GetObject")))
-        assert "may not call s3:GetObject" in message
-        assert message.endswith(
-            "Or correct the key: without s3:ListBucket, S3 says the same of an object that is not there."
-        )
-
     def test_a_download_that_broke_off_may_go_well_later(self) -> None:
         error = explain(IncompleteReadError(actual_bytes=1, expected_bytes=2))
         assert error.transient
@@ -172,9 +165,23 @@ class TestCallError:
     def test_both_codes_of_a_wrong_region_lead_to_the_home_region(self, code: str) -> None:
         assert "home region" in str(explain(client_error(code)))
 
-    def test_an_unknown_code_is_quoted_with_region_and_request_id(self) -> None:
+    @pytest.mark.parametrize("code", ["InvalidSignatureException", "SignatureDoesNotMatch"])
+    def test_a_wrong_signature_leads_to_the_secret_and_the_clock(self, code: str) -> None:
+        message = str(explain(client_error(code, 403)))
+        assert "Correct the secret" in message
+        assert "clock" in message
+
+    @pytest.mark.parametrize("code", ["403", "AccessDenied"])
+    def test_a_file_that_s3_denies_may_be_missing_or_denied_by_its_bucket(self, code: str) -> None:
+        message = str(explain(client_error(code, 403, "GetObject")))
+        assert "may not call s3:GetObject. Allow the action" in message
+        assert "policies of the bucket and of its key. Without s3:ListBucket" in message
+        assert "s3:ListBucket" not in str(explain(client_error(code, 403, "PutObject")))
+
+    def test_an_unknown_code_is_quoted_with_region_and_request_id_and_leads_to_them(self) -> None:
         message = str(explain(client_error("NewException")))
         assert all(part in message for part in ("NewException", "us-west-2", "request-1", "what AWS says"))
+        assert "no advice for this code. See the message of AWS" in message
 
     @pytest.mark.parametrize(
         "error",

@@ -43,6 +43,11 @@ def test_every_module_defines_what_it_is_named_for(kind: str, module: str) -> No
     assert [name for name in defined if name.startswith("Ads") and name.endswith(suffix)]
 
 
+def test_every_operator_is_listed() -> None:
+    listed = [module for entry in INFO["operators"] for module in entry["python-modules"]]
+    assert listed == sorted({getattr(operators, name).__module__ for name in operators.__all__})
+
+
 def test_the_names_and_the_version_are_those_of_the_distribution() -> None:
     distribution = importlib.metadata.distribution("airflow-provider-ads")
     assert INFO["package-name"] == distribution.metadata["Name"]

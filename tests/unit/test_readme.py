@@ -1,3 +1,5 @@
+"""Tables of the README and of the documentation that repeat what the code says."""
+
 from __future__ import annotations
 
 import importlib
@@ -14,8 +16,10 @@ from airflow_provider_ads.discovery import limits
 from airflow_provider_ads.discovery.import_task import ImportTask, judge_import
 
 IMPORT_STATUS: Any = botocore.session.get_session().get_service_model("discovery").shape_for("ImportStatus")
-README = (Path(__file__).parents[2] / "README.md").read_text()
-ROWS = dict(re.findall(r"^\| `([A-Z_]+)` \| (\w+)", README, re.MULTILINE))
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+TROUBLESHOOTING = (ROOT / "docs" / "troubleshooting.md").read_text()
+ROWS = dict(re.findall(r"^\| `([A-Z_]+)` \| (\w+)", (ROOT / "docs" / "howto" / "wait.md").read_text(), re.MULTILINE))
 
 
 @pytest.mark.parametrize("status", IMPORT_STATUS.enum)
@@ -30,12 +34,13 @@ def test_the_table_of_outcomes_says_what_the_code_does(status: str) -> None:
     assert ROWS[status] == {"running": "waiting"}.get(expected, expected)
 
 
-def section(title: str) -> str:
-    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+def section(title: str, page: str = README) -> str:
+    return page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
 def test_the_table_of_errors_has_the_codes_that_there_is_advice_for() -> None:
-    codes, _, own = section("Errors, and what to do").partition("The rest is this provider's own")
+    codes = section("Codes of AWS, and of what is before it", TROUBLESHOOTING)
+    own = section("Errors of this provider", TROUBLESHOOTING)
     rows = re.findall(r"^\| (`.+?`) \|", codes, re.MULTILINE)
     assert sorted(code for row in rows for code in re.findall(r"`(\w+)`", row)) == sorted(exceptions._ADVICE)
     assert {name for name in exceptions.__all__ if name[0].isupper() and not name.isupper()} == {
@@ -50,7 +55,7 @@ def test_the_table_of_classes_names_what_there_is() -> None:
     for name, file in names:
         module, _, attribute = name.rpartition(".")
         assert attribute in importlib.import_module(f"{airflow_provider_ads.__name__}.{module}").__all__
-        assert f"class {attribute}" in (Path(__file__).parents[2] / file).read_text()
+        assert f"class {attribute}" in (ROOT / file).read_text()
 
 
 def test_the_limits_are_those_of_the_code() -> None:
@@ -59,8 +64,3 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"{limits.IMPORT_RECORDS_PER_ACCOUNT:,} import records" in text
     assert f"{limits.IMPORTED_SERVERS_PER_ACCOUNT:,} imported servers" in text
     assert re.search(r"offered in (.+?)\.", text)[1].replace(" and ", ", ").split(", ") == list(limits.SERVICE_REGIONS)  # type: ignore[index]
-
-
-@pytest.mark.parametrize("path", re.findall(r"\]\(([\w./]+)\)", README))
-def test_links_into_the_repository_lead_somewhere(path: str) -> None:
-    assert (Path(__file__).parents[2] / path).exists()

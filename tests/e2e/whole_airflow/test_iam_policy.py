@@ -1,4 +1,4 @@
-"""The README's IAM policy allows what the runs needed, and nothing else."""
+"""The documented IAM policy allows what the runs needed, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 from tests.e2e.whole_airflow.nights import Correction, Night
 from tests.e2e.whole_airflow.runs import Run
 
-README = Path(__file__).parents[3] / "README.md"
+PERMISSIONS = Path(__file__).parents[3] / "docs" / "permissions.md"
 
 
 def test_allows_the_actions_of_the_whole_run(
@@ -27,7 +27,7 @@ def test_allows_the_actions_of_the_whole_run(
 ) -> None:
     sequences: list[Future[Any]] = [correction, *nights.values()]
     wait(sequences)
-    (policy,) = re.findall(r"```json\n(\{\s+\"Version\".+?)```", README.read_text(), re.DOTALL)
+    policy = re.findall(r"```json\n(\{\s+\"Version\".+?)```", PERMISSIONS.read_text(), re.DOTALL)[0]
     allowed = [action for statement in json.loads(policy)["Statement"] for action in statement["Action"]]
     needed: Counter[str] = Counter()
     for emulator in aws.values():

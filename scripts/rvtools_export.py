@@ -1,0 +1,83 @@
+"""A small export as RVTools makes one: an Excel file with the sheets that AWS needs."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+
+from airflow_provider_ads.discovery.rvtools import REQUIRED_SHEETS
+
+__all__ = ["make_rvtools_export"]
+
+#: The columns of some sheets that tell one server from another; the other sheets have only the first of them.
+COLUMNS = {
+    "vInfo": (
+        "VM",
+        "Powerstate",
+        "DNS Name",
+        "CPUs",
+        "Memory",
+        "Primary IP Address",
+        "OS according to the VMware Tools",
+    ),
+    "vCpu": ("VM", "CPUs"),
+    "vMemory": ("VM", "Size MiB"),
+    "vNetwork": ("VM", "Mac Address", "IPv4 Address"),
+}
+
+
+def make_rvtools_export(servers: int) -> bytes:
+    """
+    Make an export.
+
+    :param servers: how many.
+    :return: an .xlsx file.
+    """
+    workbook = openpyxl.Workbook()
+    workbook.remove(workbook.worksheets[0])
+    for name in REQUIRED_SHEETS:
+        sheet = workbook.create_sheet(name)
+        columns = COLUMNS.get(name, ("VM",))
+        sheet.append(columns)
+        for number in range(1, servers + 1):
+            server = _server(number)
+            sheet.append([server[column] for column in columns])
+    content = io.BytesIO()
+    workbook.save(content)
+    return content.getvalue()
+
+
+def _server(number: int) -> dict[str, Any]:
+    cpus = 2 ** (number % 5)
+    address = f"10.30.{number // 250}.{number % 250 + 1}"
+    return {
+        "VM": f"app-{number:03}",
+        "Powerstate": "poweredOn",
+        "DNS Name": f"app-{number:03}.example.com",
+        "CPUs": cpus,
+        "Memory": 4096 * cpus,
+        "Size MiB": 4096 * cpus,
+        "Primary IP Address": address,
+        "IPv4 Address": address,
+        "Mac Address": f"00:50:56:00:{number // 256:02x}:{number % 256:02x}",
+        "OS according to the VMware Tools": ("Ubuntu Linux (64-bit)", "Microsoft Windows Server 2022 (64-bit)")[
+            number % 2
+        ],
+    }
+
+
+def main() -> None:
+    """Write the export to a file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, help="the .xlsx file to write")
+    parser.add_argument("--servers", type=int, default=40, help="how many (default: %(default)s)")
+    options = parser.parse_args()
+    options.file.write_bytes(make_rvtools_export(options.servers))
+
+
+if __name__ == "__main__":
+    main()
