@@ -7,7 +7,7 @@ NEWEST := .venv
 LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
-.PHONY: help bench chaos docs load demo test lint unit unit-lowest e2e e2e-lowest install format constraints clean
+.PHONY: help bench chaos docs load demo screenshots test lint unit unit-lowest e2e e2e-lowest install format constraints clean
 
 help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ bench: $(NEWEST)/installed ## Measure waits, imports and files beside what else 
 docs: $(NEWEST)/installed ## Build the documentation into build/docs; a warning is an error
 	$(NEWEST)/bin/python -m sphinx -W --keep-going -n -q -b html -d build/doctrees docs build/docs
 	@echo "The documentation is in build/docs/index.html"
+
+screenshots: $(NEWEST)/installed ## Make the pictures and log captures of the documentation anew (needs Chromium)
+	$(NEWEST)/bin/python -m scripts.screenshots
 
 install: $(NEWEST)/installed ## Set up the development environment in .venv
 

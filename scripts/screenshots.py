@@ -1,0 +1,191 @@
+"""
+Make the pictures of Airflow's UI and the log captures of the documentation, on a whole Airflow against the emulator.
+
+The pictures are taken by Chromium, and are looked at by whoever commits them. Needs the packages ``chromium`` and
+``chromium-driver`` of Debian, or what is called so elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from airflow_provider_ads.emulator import AdsEmulator
+from scripts.local_airflow import LocalAirflow
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs" / "images"
+LOGS = ROOT / "docs" / "logs"
+
+#: Seconds for a page to show what it should, or for a task to get where it should.
+PATIENCE = 120
+
+DAG_ID = "example_ads_import"
+IMPORT_URL = "s3://migration-inventory/servers.csv"
+GOOD = (ROOT / "scripts" / "servers.csv").read_text()
+BAD = GOOD + 11 * ",,,,,,,1,2,Linux,Ubuntu 24.04,8192,,,,,,\n"
+
+
+def main() -> int:
+    """Make all of them; return the exit status."""
+    for program in ("chromium", "chromedriver"):
+        if shutil.which(program) is None:
+            print(f"There is no {program}: apt-get install chromium chromium-driver", file=sys.stderr)
+            return 1
+    with tempfile.TemporaryDirectory() as name, AdsEmulator() as ads:
+        dags = Path(name, "dags")
+        dags.mkdir()
+        text = (ROOT / "example_dags" / f"{DAG_ID}.py").read_text()
+        # A retry shall not take five minutes.
+        (dags / f"{DAG_ID}.py").write_text(text.replace("timedelta(minutes=5)", "timedelta(seconds=5)"))
+        environment = {
+            "AIRFLOW_CONN_AWS_DEFAULT": ads.airflow_connection,
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+        }
+        with LocalAirflow(ROOT / ".airflow-demo", dags, environment) as airflow, browser() as chrome:
+            show_good_run(airflow, ads, chrome)
+            capture_partial_failure(airflow, ads)
+            capture_crash_recovery(airflow, ads)
+    return 0
+
+
+def show_good_run(airflow: LocalAirflow, ads: AdsEmulator, chrome: Chrome) -> None:
+    """Take pictures of a wait, and of the task when it has ended."""
+    ads.upload(IMPORT_URL, GOOD)
+    ads.import_seconds = 3600
+    run_id = airflow.trigger(DAG_ID)
+    wait_until(lambda: state_of(airflow, run_id, "wait_for_import") == "deferred", "the wait is deferred")
+    page = f"{airflow.url}/dags/{DAG_ID}/runs/{urllib.parse.quote(run_id)}"
+    take(chrome, page, IMAGES / "deferred-wait.png", "wait_for_import", "Deferred")
+    ads.import_seconds = 0.01
+    finish(airflow, run_id)
+    task_page = f"{page}/tasks/wait_for_import"
+    take(chrome, task_page, IMAGES / "log-with-counts.png", "servers imported 294", keys="w")
+    take(chrome, f"{task_page}/details", IMAGES / "console-link.png", "Migration Hub")
+    capture(airflow, run_id, LOGS / "good-run.txt")
+
+
+def capture_partial_failure(airflow: LocalAirflow, ads: AdsEmulator) -> None:
+    """Capture the logs of a run of which more rows fail than the sensor allows."""
+    ads.upload(IMPORT_URL, BAD)
+    ads.import_seconds = 1
+    run_id = airflow.trigger(DAG_ID)
+    finish(airflow, run_id)
+    capture(airflow, run_id, LOGS / "partial-failure.txt")
+
+
+def capture_crash_recovery(airflow: LocalAirflow, ads: AdsEmulator) -> None:
+    """Capture the logs of a run whose worker is killed after AWS has started the import, and before it says so."""
+    ads.upload(IMPORT_URL, GOOD)
+    ads.import_seconds = 1
+    ads.inject("hold", operation="StartImportTask")
+    run_id = airflow.trigger(DAG_ID)
+    wait_until(ads.held, "the service holds its answer back")
+    (start,) = [task for task in airflow.task_instances(DAG_ID, run_id) if task.task_id == "start_import"]
+    airflow.kill_task(start)
+    ads.clear_faults()
+    finish(airflow, run_id)
+    capture(airflow, run_id, LOGS / "crash-recovery.txt")
+
+
+def finish(airflow: LocalAirflow, run_id: str) -> None:
+    """Wait until a run has ended."""
+    for _ in airflow.watch(DAG_ID, run_id, seconds=240):
+        pass
+
+
+def capture(airflow: LocalAirflow, run_id: str, path: Path) -> None:
+    """Write what this provider, and Airflow about the ends of tasks, logged in a run, task by task."""
+    lines = []
+    folder = airflow.home / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}"
+    files = sorted(folder.rglob("*.log*"), key=lambda file: file.stat().st_mtime)
+    for task_id in ("start_import", "wait_for_import"):
+        events = [
+            json.loads(line)
+            for file in files
+            if f"task_id={task_id}" in file.parts
+            for line in file.read_text().splitlines()
+        ]
+        lines += ["", f"# {task_id}, {run_state(airflow, run_id, task_id)}", ""]
+        lines += [
+            f"{event['timestamp'][11:19]} {event['level'].upper():<7} {event['event']}"
+            for event in sorted(events, key=lambda event: str(event["timestamp"]))
+            if "airflow_provider_ads" in event.get("logger", "")
+        ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines[1:]) + "\n")
+    print(f"{path.relative_to(ROOT)}: {len(lines)} lines")
+
+
+def run_state(airflow: LocalAirflow, run_id: str, task_id: str) -> str:
+    """Say how a task ended, and in which try."""
+    (task,) = [task for task in airflow.task_instances(DAG_ID, run_id) if task.task_id == task_id]
+    return f"{task.state} in try {task.try_number}"
+
+
+def state_of(airflow: LocalAirflow, run_id: str, task_id: str) -> str | None:
+    """The state of a task."""
+    return {task.task_id: task.state for task in airflow.task_instances(DAG_ID, run_id)}.get(task_id)
+
+
+def wait_until(true: Callable[[], Any], what: str) -> None:
+    """Wait until something is the case."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not yet after {PATIENCE} s: {what}")
+        time.sleep(0.2)
+
+
+@contextmanager
+def browser() -> Iterator[Chrome]:
+    """Chromium without a window."""
+    options = ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1440,900", "--lang=en"):
+        options.add_argument(argument)
+    options.binary_location = str(shutil.which("chromium"))
+    chrome = Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    try:
+        yield chrome
+    finally:
+        chrome.quit()
+
+
+def take(chrome: Chrome, page: str, path: Path, *texts: str, keys: str = "") -> None:
+    """
+    Take a picture of a page once it shows some texts.
+
+    :param keys: what to press before, ``w`` to wrap the lines of a log.
+    """
+    chrome.get(page)
+
+    def shows(driver: Chrome) -> bool:
+        body = driver.find_element(By.TAG_NAME, "body").text
+        return all(text in body for text in texts)
+
+    WebDriverWait(chrome, PATIENCE).until(shows)
+    chrome.find_element(By.TAG_NAME, "body").send_keys(keys)
+    # What else the page loads, and its animations.
+    time.sleep(2)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    chrome.save_screenshot(str(path))
+    print(f"{path.relative_to(ROOT)}: {page}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
