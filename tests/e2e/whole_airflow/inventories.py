@@ -6,9 +6,8 @@ import csv
 import io
 import zipfile
 
-import openpyxl
-
 from airflow_provider_ads.discovery.rvtools import REQUIRED_SHEETS
+from scripts.rvtools_export import make_rvtools_export
 
 __all__ = ["FEW_ROWS", "HEADER", "OUT_OF_RANGE", "QUARANTINED", "ROWS", "SOURCES"]
 
@@ -37,22 +36,10 @@ def _as_csv_files() -> bytes:
     return content.getvalue()
 
 
-def _as_workbook() -> bytes:
-    workbook = openpyxl.Workbook()
-    workbook.remove(workbook.worksheets[0])
-    for name in REQUIRED_SHEETS:
-        sheet = workbook.create_sheet(name)
-        for row in SERVERS:
-            sheet.append(row)
-    content = io.BytesIO()
-    workbook.save(content)
-    return content.getvalue()
-
-
 SOURCES: dict[str, str | bytes] = {
     "good.csv": HEADER + "".join(ROWS),
     "with-bad-rows.csv": HEADER + "".join(ROWS[:3_000]) + QUARANTINED + OUT_OF_RANGE + "".join(ROWS[3_000:]),
     "semicolons.csv": HEADER.replace(",", ";") + "1;web1;1024\r\n",
     "rvtools.zip": _as_csv_files(),
-    "rvtools.xlsx": _as_workbook(),
+    "rvtools.xlsx": make_rvtools_export(servers=5),
 }
