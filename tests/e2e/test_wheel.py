@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,19 @@ UV = Path(sys.executable).with_name("uv")
 CONSTRAINTS = ROOT / "constraints"
 
 
+def build(folder: Path) -> Path:
+    """Build the wheel into a folder."""
+    constraint = ["--build-constraint", str(CONSTRAINTS / "newest.txt")]
+    run([UV, "build", "--wheel", "--quiet", *constraint, "--out-dir", folder, ROOT], os.environ)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of processes of an Airflow that has the wheel, and a home of its own."""
     folder = tmp_path_factory.mktemp("wheel")
-    constraint = ["--build-constraint", str(CONSTRAINTS / "newest.txt")]
-    run([UV, "build", "--wheel", "--quiet", *constraint, "--out-dir", folder, ROOT], os.environ)
-    (wheel,) = folder.glob("*.whl")
+    wheel = build(folder)
     run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], os.environ)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTHON"))},
@@ -53,6 +60,14 @@ def run(command: list[str | Path], environment: dict[str, str] | os._Environ[str
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
+
+
+def test_two_builds_are_the_same_and_hold_the_package_alone(tmp_path: Path) -> None:
+    first, second = (build(tmp_path / name) for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    with zipfile.ZipFile(first) as wheel:
+        folders = {name.partition("/")[0] for name in wheel.namelist()}
+    assert folders == {"airflow_provider_ads", f"airflow_provider_ads-{__version__}.dist-info"}
 
 
 def test_airflow_discovers_the_provider(environment: dict[str, str]) -> None:
