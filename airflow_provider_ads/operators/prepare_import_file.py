@@ -75,7 +75,7 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
     :param region_name: the Migration Hub home region; None for that of the connection. (templated)
     :param verify: whether certificates are verified, or the path of a CA bundle. (templated)
     :param botocore_config: arguments of :class:`botocore.config.Config`.
-    :raises ValueError: ``max_file_bytes`` or ``on_invalid_rows`` is none.
+    :raises ValueError: ``max_file_bytes`` is out of range, or ``on_invalid_rows`` neither of the two.
     """
 
     template_fields: Sequence[str] = aws_template_fields("source_url", "destination_url", "column_mapping")
