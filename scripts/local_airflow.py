@@ -1,4 +1,4 @@
-"""A whole Airflow on this machine: API server, scheduler, Dag processor and triggerer, on SQLite, in a folder."""
+"""A whole Airflow on this machine, all of its processes and its database, in a folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -19,24 +18,34 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import psutil
+import psycopg2
 from cryptography.fernet import Fernet
 
-__all__ = ["LocalAirflow", "TaskInstance"]
+from scripts.free_ports import free_ports
+
+__all__ = ["COMPONENTS", "LocalAirflow", "TaskInstance"]
 
 #: Seconds that Airflow may take to become healthy, or to end.
 PATIENCE = 120.0
 
+#: Asked of the distribution, because Airflow makes files in the user's home when it is imported.
+AIRFLOW_3 = version("apache-airflow").startswith("3.")
+
+#: The arguments of ``airflow`` by what the process is called; Airflow 2 can do without its API.
 COMPONENTS = {
-    "api-server": ["api-server", "--workers", "1"],
-    "dag-processor": ["dag-processor"],
+    **({"api-server": ["api-server", "--workers", "1"], "dag-processor": ["dag-processor"]} if AIRFLOW_3 else {}),
     "scheduler": ["scheduler"],
     "triggerer": ["triggerer"],
 }
+
+#: The kinds of jobs that Airflow's database lists while its processes are healthy.
+JOBS = {"SchedulerJob", "TriggererJob"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ class TaskInstance:
     """
     A row of Airflow's table of task instances.
 
-    :param id: Airflow's own id, which is in the title of the task's process.
+    :param id: Airflow's own id, which is in the title of the task's process; empty on Airflow 2, which has none.
     :param task_id: the task.
     :param map_index: which of the mapped ones; -1 if the task is not mapped.
     :param state: what Airflow says of it; None before it is scheduled.
@@ -62,16 +71,27 @@ class TaskInstance:
 
 class LocalAirflow:
     """
-    Airflow 3, started and stopped with a ``with`` statement.
+    Airflow, started and stopped with a ``with`` statement; on Airflow 2 it has no API, and runs can only be triggered.
 
-    :param home: the folder of its database, settings and logs; what an earlier run left there is removed.
+    :param home: the folder of its settings, logs and SQLite database; what an earlier run left there is removed.
     :param dags_folder: where its Dags are.
     :param environment: further environment variables of its processes.
+    :param database_url: a PostgreSQL database, empty; None for SQLite, on which Airflow 2 runs one task at a time.
+    :param components: its processes, with the arguments of ``airflow`` that start them.
     """
 
-    def __init__(self, home: Path, dags_folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        dags_folder: Path,
+        environment: Mapping[str, str],
+        database_url: str | None = None,
+        components: Mapping[str, list[str]] = COMPONENTS,
+    ) -> None:
         self.home = home.resolve()
-        port, worker_log_port, trigger_log_port = _free_ports(3)
+        self.components = components
+        self._database_url = database_url
+        port, worker_log_port, trigger_log_port = free_ports(3)
         self.url = f"http://127.0.0.1:{port}"
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
@@ -82,18 +102,19 @@ class LocalAirflow:
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database_url(60),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url or self._sqlite_url(60),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_log_port),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log_port),
             # Seconds for which a worker may miss, by a race of Airflow's own, that its task has ended; 5 by default.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             **environment,
         }
-        self._components: dict[str, subprocess.Popen[bytes]] = {}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._unpaused: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -116,9 +137,10 @@ class LocalAirflow:
         (self.home / "logs").mkdir(parents=True)
         try:
             self.command("db", "migrate")
-            with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
-                # So that reading and writing do not wait for each other.
-                database.execute("PRAGMA journal_mode=WAL")
+            if not self._database_url:
+                with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
+                    # So that reading and writing do not wait for each other.
+                    database.execute("PRAGMA journal_mode=WAL")
             self.start_components()
         except BaseException:
             self.stop()
@@ -126,20 +148,20 @@ class LocalAirflow:
 
     def start_components(self) -> None:
         """Start all components, and wait until they are healthy."""
-        for name in COMPONENTS:
+        for name in self.components:
             self.start_component(name)
         self._wait_until_healthy()
 
     def start_component(self, name: str) -> None:
         """Start one of the components, ``triggerer`` for example; its output goes to a file of its name."""
         environment = dict(self.environment)
-        if name == "api-server":
+        if name == "api-server" and not self._database_url:
             # It locks itself out when much is asked of it at the same moment. It answers with an error then, and is
             # asked again; the others, which would end, wait until that is over.
-            environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = self._database_url(2)
+            environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = self._sqlite_url(2)
         with self.log_file(name).open("ab") as log:
-            self._components[name] = subprocess.Popen(
-                [sys.executable, "-m", "airflow", *COMPONENTS[name]],
+            self._running[name] = subprocess.Popen(
+                [sys.executable, "-m", "airflow", *self.components[name]],
                 cwd=self.home,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -151,9 +173,9 @@ class LocalAirflow:
 
     def stop(self) -> None:
         """End every process of this Airflow, also what an earlier run in the same folder left behind."""
-        for component in self._components.values():
+        for component in self._running.values():
             component.terminate()
-        psutil.wait_procs(self.processes(), timeout=10 if self._components else 0)
+        psutil.wait_procs(self.processes(), timeout=10 if self._running else 0)
         self.kill()
 
     def kill(self) -> None:
@@ -163,13 +185,13 @@ class LocalAirflow:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
             psutil.wait_procs(processes, timeout=5)
-        for component in self._components.values():
+        for component in self._running.values():
             component.wait()
-        self._components.clear()
+        self._running.clear()
 
     def kill_component(self, name: str) -> None:
         """Kill a component, with SIGKILL; what it had started lives on, but for the scheduler's idle workers."""
-        component = self._components.pop(name)
+        component = self._running.pop(name)
         component.kill()
         component.wait()
         for process in self.idle_workers() if name == "scheduler" else []:
@@ -236,17 +258,19 @@ class LocalAirflow:
         """
         run_id = run_id or f"manual__{datetime.now(UTC).isoformat()}"
         deadline = time.monotonic() + PATIENCE
-        while dag_id not in self._unpaused:
-            try:
-                self._api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
-                self._unpaused.add(dag_id)
-            except urllib.error.HTTPError as error:
-                if error.code != 404:
-                    raise
-                if time.monotonic() > deadline:
-                    errors = "\n".join(text for (text,) in self.query("select stacktrace from import_error"))
-                    raise RuntimeError(f"Airflow does not find the Dag {dag_id}. {errors}") from error
-                time.sleep(0.5)
+        while not self.query("select 1 from dag where dag_id = ?", dag_id):
+            self._check_components()
+            if time.monotonic() > deadline:
+                errors = "\n".join(text for (text,) in self.query("select stacktrace from import_error"))
+                raise RuntimeError(f"Airflow does not find the Dag {dag_id}. {errors}")
+            time.sleep(0.5)
+        if not AIRFLOW_3:
+            self.command("dags", "unpause", dag_id)
+            self.command("dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf))
+            return run_id
+        if dag_id not in self._unpaused:
+            self._api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+            self._unpaused.add(dag_id)
         try:
             self._api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf, "dag_run_id": run_id})
         except urllib.error.HTTPError as error:
@@ -272,12 +296,13 @@ class LocalAirflow:
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         """The task instances of a run in the order in which they started."""
         rows = self.query(
-            "select id, task_id, map_index, state, duration, try_number from task_instance "
-            "where dag_id = ? and run_id = ? order by coalesce(start_date, '9'), task_id, map_index",
+            f"select {'id' if AIRFLOW_3 else 'null'}, task_id, map_index, state, duration, try_number "
+            "from task_instance where dag_id = ? and run_id = ? "
+            "order by start_date is null, start_date, task_id, map_index",
             dag_id,
             run_id,
         )
-        return [TaskInstance(str(uuid.UUID(row[0])), *row[1:]) for row in rows]
+        return [TaskInstance(str(uuid.UUID(row[0])) if row[0] else "", *row[1:]) for row in rows]
 
     def events(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> list[str]:
         """
@@ -297,14 +322,15 @@ class LocalAirflow:
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """What a task returned or pushed."""
         ((value,),) = self.query(
-            "select value from xcom where dag_id = ? and run_id = ? and task_id = ? and map_index = ? and key = ?",
+            f"select {'cast(value as text)' if AIRFLOW_3 else 'value'} from xcom "
+            "where dag_id = ? and run_id = ? and task_id = ? and map_index = ? and key = ?",
             dag_id,
             run_id,
             task_id,
             map_index,
             key,
         )
-        return json.loads(value)
+        return json.loads(value if isinstance(value, str) else bytes(value))
 
     def processes_of(self, task_instance: TaskInstance) -> list[psutil.Process]:
         """The processes that work on a task instance."""
@@ -329,7 +355,12 @@ class LocalAirflow:
         return False
 
     def query(self, statement: str, *parameters: str | int) -> list[tuple[Any, ...]]:
-        """Read Airflow's database."""
+        """Read Airflow's database; a parameter is written as a question mark."""
+        if self._database_url:
+            url = self._database_url.replace("+psycopg2", "")
+            with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+                cursor.execute(statement.replace("?", "%s"), parameters)
+                return cursor.fetchall()
         with contextlib.closing(sqlite3.connect(f"file:{self.home / 'airflow.db'}?mode=ro", uri=True)) as database:
             return database.execute(statement, parameters).fetchall()
 
@@ -356,6 +387,8 @@ class LocalAirflow:
         deadline = time.monotonic() + PATIENCE
         while True:
             self._check_components()
+            if not AIRFLOW_3 and {kind for (kind,) in self.query("select job_type from job")} >= JOBS:
+                return
             with contextlib.suppress(OSError, ValueError):
                 with urllib.request.urlopen(f"{self.url}/api/v2/monitor/health", timeout=30) as answer:
                     health = json.load(answer)
@@ -366,7 +399,7 @@ class LocalAirflow:
             time.sleep(0.5)
 
     def _check_components(self) -> None:
-        for name, component in self._components.items():
+        for name, component in self._running.items():
             if component.poll() is not None:
                 raise RuntimeError(f"Airflow's {name} ended:\n{self._tail(name)}")
 
@@ -393,14 +426,6 @@ class LocalAirflow:
                     raise
             time.sleep(0.5)
 
-    def _database_url(self, seconds: int) -> str:
-        """The database, and how many seconds to wait while somebody else writes to it."""
+    def _sqlite_url(self, seconds: int) -> str:
+        """The SQLite database, and how many seconds to wait while somebody else writes to it."""
         return f"sqlite:///{self.home / 'airflow.db'}?timeout={seconds}"
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for free in sockets:
-            free.bind(("127.0.0.1", 0))
-        return [free.getsockname()[1] for free in sockets]
