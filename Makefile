@@ -6,8 +6,13 @@ LOWEST_PYTHON ?= $(PYTHON)
 NEWEST := .venv
 LOWEST := .venv-lowest
 
+# What `make matrix` runs, of the environments in tox.ini; and where pyenv keeps interpreters, if there is one.
+ENVIRONMENTS ?= $(shell $(NEWEST)/bin/tox list -q --no-desc | paste -sd ,)
+PYENV := $(subst $() ,,$(patsubst %,:%,$(wildcard $(HOME)/.pyenv/versions/3.*/bin)))
+COMMA := ,
+
 .DEFAULT_GOAL := help
-.PHONY: help bench chaos docs load demo screenshots test lint unit unit-lowest e2e e2e-lowest install format constraints clean
+.PHONY: help bench chaos docs load demo matrix screenshots test lint unit unit-lowest e2e e2e-lowest install format constraints clean
 
 help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -37,6 +42,12 @@ e2e: $(NEWEST)/installed ## Run the end-to-end tests on the newest supported ver
 e2e-lowest: $(LOWEST)/installed ## Run the end-to-end tests on the lowest supported versions
 	$(LOWEST)/bin/python -m pytest tests/e2e
 
+matrix: $(NEWEST)/installed ## Test the built wheel on every version of Airflow and Python, and print a table (ENVIRONMENTS=py311-lowest,...)
+	rm -f build/matrix.json
+	-PATH="$(PATH)$(PYENV)" UV_PYTHON_DOWNLOADS=never $(NEWEST)/bin/tox run-parallel --parallel 2 --parallel-no-spinner \
+		--result-json build/matrix.json -e $(ENVIRONMENTS)
+	$(NEWEST)/bin/python -m scripts.matrix_table build/matrix.json $(subst $(COMMA), ,$(ENVIRONMENTS))
+
 chaos: $(NEWEST)/installed ## Kill tasks, triggerer and scheduler 500 times, count imports, files and deletions; many random lives
 	$(NEWEST)/bin/python -m pytest tests/unit/test_idempotency.py --hypothesis-profile=chaos
 	CHAOS_KILLS=$(or $(KILLS),20) $(NEWEST)/bin/python -m pytest tests/e2e/chaos
@@ -64,12 +75,20 @@ format: $(NEWEST)/installed ## Rewrite the code in the project's style
 	$(NEWEST)/bin/ruff check --fix
 	$(NEWEST)/bin/ruff format
 
-constraints: $(NEWEST)/installed ## Resolve both sets of pinned versions anew
-	$(call resolve,newest,--group dev)
-	$(call resolve,lowest,--group test --exclude-newer 2025-05-30)
+constraints: $(NEWEST)/installed ## Resolve all sets of pinned versions anew
+	$(call resolve,newest,--group dev --constraint constraints/newest.in)
+	@mkdir -p build
+	# The lowest versions that the package's metadata allows; then tests are added.
+	$(COMPILE) $(LOWEST_DATE) --resolution lowest-direct --output-file build/lowest.in
+	$(call resolve,lowest,--group test $(LOWEST_DATE) --constraint build/lowest.in)
+	$(call resolve,airflow-2.11.0,--group test $(LOWEST_DATE) --constraint constraints/airflow-2.11.0.in)
+	$(call resolve,airflow-2.11.2,--group test --exclude-newer 2026-03-24 --constraint constraints/airflow-2.11.2.in)
+	$(call resolve,airflow-3.0.6,--group test --exclude-newer 2025-09-05 --constraint constraints/airflow-3.0.6.in)
+	$(call resolve,airflow-3.1.8,--group test --exclude-newer 2026-03-20 --constraint constraints/airflow-3.1.8.in)
+	$(call resolve,airflow-3.2.2,--group test --exclude-newer 2026-06-08 --constraint constraints/airflow-3.2.2.in)
 
 clean: ## Remove everything that make has made
-	rm -rf $(NEWEST) $(LOWEST) .airflow-demo .airflow-benchmark build dist
+	rm -rf $(NEWEST) $(LOWEST) .airflow-demo .airflow-benchmark build dist .tox
 
 $(NEWEST)/installed: pyproject.toml constraints/newest.txt
 	$(call install,$(PYTHON),$(NEWEST),newest,dev)
@@ -87,9 +106,11 @@ define install
 	touch $@
 endef
 
+COMPILE = $(NEWEST)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra emulator --no-header \
+	--no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+LOWEST_DATE := --exclude-newer 2025-05-30
+
 # $(call resolve,set of constraints,options)
 define resolve
-	$(NEWEST)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra emulator --no-header \
-		--no-annotate --no-emit-index-url --no-emit-find-links $(2) --constraint constraints/$(1).in pyproject.toml \
-		--output-file constraints/$(1).txt
+	$(COMPILE) $(2) --output-file constraints/$(1).txt
 endef

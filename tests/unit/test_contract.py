@@ -20,7 +20,9 @@ import pytest
 from airflow.models.trigger import Trigger
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
-PACKAGE = Path(__file__).parents[2] / "airflow_provider_ads"
+import airflow_provider_ads
+
+PACKAGE = Path(airflow_provider_ads.__file__).parent
 
 AMAZON = "airflow.providers.amazon"
 
