@@ -12,7 +12,7 @@ PYENV := $(subst $() ,,$(patsubst %,:%,$(wildcard $(HOME)/.pyenv/versions/3.*/bi
 COMMA := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help bench chaos docs load demo matrix screenshots test lint unit unit-lowest e2e e2e-lowest install format constraints clean
+.PHONY: help bench chaos dist docs load demo matrix screenshots test lint unit unit-lowest e2e e2e-lowest install format constraints clean
 
 help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -61,6 +61,15 @@ bench: $(NEWEST)/installed ## Measure waits, imports and files beside what else 
 	$(NEWEST)/bin/python -m benchmarks.import_time
 	$(NEWEST)/bin/python -m benchmarks.task_cost
 	$(NEWEST)/bin/python -m benchmarks.prepare
+
+dist: $(NEWEST)/installed ## Build the wheel and the sdist of what is committed into dist/, and test these files
+	@git diff --quiet HEAD && test -z "$$(git ls-files --others --exclude-standard)" || \
+		{ git status --short; echo "dist/ is made of what is committed: commit or stash these changes first." >&2; exit 1; }
+	rm -rf dist
+	$(NEWEST)/bin/uv build --quiet --wheel --sdist --build-constraint constraints/newest.txt --out-dir dist
+	$(NEWEST)/bin/twine check --strict dist/*
+	DIST=dist $(NEWEST)/bin/python -m pytest tests/e2e/test_wheel.py
+	@git log -1 --format='dist/ is made of %H' && sha256sum dist/*
 
 docs: $(NEWEST)/installed ## Build the documentation into build/docs; a warning is an error
 	$(NEWEST)/bin/python -m sphinx -W --keep-going -n -q -b html -d build/doctrees docs build/docs
