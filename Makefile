@@ -6,13 +6,16 @@ LOWEST_PYTHON ?= $(PYTHON)
 NEWEST := .venv
 LOWEST := .venv-lowest
 
+# Identifiers of known vulnerabilities that nothing can be done about, each with the reason in a line above.
+ACCEPTED_VULNERABILITIES :=
+
 # What `make matrix` runs, of the environments in tox.ini; and where pyenv keeps interpreters, if there is one.
 ENVIRONMENTS ?= $(shell $(NEWEST)/bin/tox list -q --no-desc | paste -sd ,)
 PYENV := $(subst $() ,,$(patsubst %,:%,$(wildcard $(HOME)/.pyenv/versions/3.*/bin)))
 COMMA := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help bench chaos dist docs load demo matrix screenshots test lint unit unit-lowest e2e e2e-lowest install format constraints clean
+.PHONY: help audit bench chaos dist docs load demo matrix screenshots test lint unit unit-lowest e2e e2e-lowest install format constraints clean
 
 help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -25,10 +28,18 @@ test: ## Run everything that must pass: lint, types and all tests on both sets
 	$(MAKE) --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) lint unit unit-lowest e2e-lowest
 	$(MAKE) e2e
 
-lint: $(NEWEST)/installed ## Check style and types
+lint: $(NEWEST)/installed ## Check style, security and types, and tell of known vulnerabilities
 	$(NEWEST)/bin/ruff check
 	$(NEWEST)/bin/ruff format --check
 	$(NEWEST)/bin/mypy
+	# Told, and no error here: what is published today, or an index that is silent, is no fault of the change at hand.
+	-@$(MAKE) --no-print-directory audit
+
+audit: $(NEWEST)/installed ## Fail if what users install has known vulnerabilities, or the package index does not say
+	@mkdir -p build
+	$(call resolve,build/installed-by-users,--constraint constraints/newest.txt)
+	$(NEWEST)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --timeout 5 \
+		$(ACCEPTED_VULNERABILITIES:%=--ignore-vuln %) --requirement build/installed-by-users.txt
 
 unit: $(NEWEST)/installed ## Run the unit tests on the newest supported versions
 	$(NEWEST)/bin/python -m pytest tests/unit
@@ -85,16 +96,16 @@ format: $(NEWEST)/installed ## Rewrite the code in the project's style
 	$(NEWEST)/bin/ruff format
 
 constraints: $(NEWEST)/installed ## Resolve all sets of pinned versions anew
-	$(call resolve,newest,--group dev --constraint constraints/newest.in)
 	@mkdir -p build
-	# The lowest versions that the package's metadata allows; then tests are added.
-	$(COMPILE) $(LOWEST_DATE) --resolution lowest-direct --output-file build/lowest.in
-	$(call resolve,lowest,--group test $(LOWEST_DATE) --constraint build/lowest.in)
-	$(call resolve,airflow-2.11.0,--group test $(LOWEST_DATE) --constraint constraints/airflow-2.11.0.in)
-	$(call resolve,airflow-2.11.2,--group test --exclude-newer 2026-03-24 --constraint constraints/airflow-2.11.2.in)
-	$(call resolve,airflow-3.0.6,--group test --exclude-newer 2025-09-05 --constraint constraints/airflow-3.0.6.in)
-	$(call resolve,airflow-3.1.8,--group test --exclude-newer 2026-03-20 --constraint constraints/airflow-3.1.8.in)
-	$(call resolve,airflow-3.2.2,--group test --exclude-newer 2026-06-08 --constraint constraints/airflow-3.2.2.in)
+	$(call resolve,constraints/newest,--upgrade --group dev --constraint constraints/newest.in)
+	# The lowest versions that the package's metadata allows; then what the tests need is added.
+	$(call resolve,build/lowest,--upgrade $(LOWEST_DATE) --resolution lowest-direct)
+	$(call resolve,constraints/lowest,--upgrade --group test $(LOWEST_DATE) --constraint build/lowest.txt)
+	$(call resolve,constraints/airflow-2.11.0,--upgrade --group test $(LOWEST_DATE) --constraint constraints/airflow-2.11.0.in)
+	$(call resolve,constraints/airflow-2.11.2,--upgrade --group test --exclude-newer 2026-03-24 --constraint constraints/airflow-2.11.2.in)
+	$(call resolve,constraints/airflow-3.0.6,--upgrade --group test --exclude-newer 2025-09-05 --constraint constraints/airflow-3.0.6.in)
+	$(call resolve,constraints/airflow-3.1.8,--upgrade --group test --exclude-newer 2026-03-20 --constraint constraints/airflow-3.1.8.in)
+	$(call resolve,constraints/airflow-3.2.2,--upgrade --group test --exclude-newer 2026-06-08 --constraint constraints/airflow-3.2.2.in)
 
 clean: ## Remove everything that make has made
 	rm -rf $(NEWEST) $(LOWEST) .airflow-demo .airflow-benchmark build dist .tox
@@ -115,11 +126,10 @@ define install
 	touch $@
 endef
 
-COMPILE = $(NEWEST)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra emulator --no-header \
-	--no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 LOWEST_DATE := --exclude-newer 2025-05-30
 
-# $(call resolve,set of constraints,options)
+# $(call resolve,file of pinned versions without its suffix,options)
 define resolve
-	$(COMPILE) $(2) --output-file constraints/$(1).txt
+	$(NEWEST)/bin/uv pip compile --quiet --universal --python-version 3.11 --extra emulator --no-header \
+		--no-annotate --no-emit-index-url --no-emit-find-links $(2) pyproject.toml --output-file $(1).txt
 endef
