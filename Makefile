@@ -15,7 +15,7 @@ PYENV := $(subst $() ,,$(patsubst %,:%,$(wildcard $(HOME)/.pyenv/versions/3.*/bi
 COMMA := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help audit bench chaos dist docs load demo matrix screenshots test lint unit unit-lowest e2e e2e-lowest install format constraints clean
+.PHONY: help audit bench chaos dist docs load demo matrix record screenshots test lint unit unit-lowest e2e e2e-lowest install format constraints clean
 
 help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -82,6 +82,10 @@ dist: $(NEWEST)/installed ## Build the wheel and the sdist of what is committed 
 	DIST=dist $(NEWEST)/bin/python -m pytest tests/e2e/test_wheel.py
 	@git log -1 --format='dist/ is made of %H' && sha256sum dist/*
 
+record: $(NEWEST)/installed $(LOWEST)/installed ## Record what Airflow stores of this version's waits, for later versions' tests
+	$(NEWEST)/bin/python -m scripts.record_release
+	$(LOWEST)/bin/python -m scripts.record_release
+
 docs: $(NEWEST)/installed ## Build the documentation into build/docs; a warning is an error
 	$(NEWEST)/bin/python -m sphinx -W --keep-going -n -q -b html -d build/doctrees docs build/docs
 	@echo "The documentation is in build/docs/index.html"
@@ -110,10 +114,11 @@ constraints: $(NEWEST)/installed ## Resolve all sets of pinned versions anew
 clean: ## Remove everything that make has made
 	rm -rf $(NEWEST) $(LOWEST) .airflow-demo .airflow-benchmark build dist .tox
 
-$(NEWEST)/installed: pyproject.toml constraints/newest.txt
+# The version is part of what is installed.
+$(NEWEST)/installed: pyproject.toml constraints/newest.txt airflow_provider_ads/__init__.py
 	$(call install,$(PYTHON),$(NEWEST),newest,dev)
 
-$(LOWEST)/installed: pyproject.toml constraints/lowest.txt
+$(LOWEST)/installed: pyproject.toml constraints/lowest.txt airflow_provider_ads/__init__.py
 	@$(LOWEST_PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13) and "Airflow 2.11 needs Python 3.11 or 3.12: make LOWEST_PYTHON=python3.12 ...")'
 	$(call install,$(LOWEST_PYTHON),$(LOWEST),lowest,test)
 

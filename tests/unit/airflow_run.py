@@ -7,7 +7,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -17,8 +17,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.models.crypto import get_fernet
 from airflow.models.trigger import Trigger
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
+from airflow.serialization.serialized_objects import BaseSerialization
 
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.version_compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
@@ -40,10 +42,17 @@ __all__ = [
     "TaskDeferred",
     "at_the_second_look",
     "context_of",
+    "decode",
+    "encode",
     "only_event",
+    "row_of",
     "run_task",
     "through_database",
+    "trigger_of",
 ]
+
+#: Where Airflow's newer versions have their own way to store arguments.
+SERDE = "airflow.sdk.serde" if AIRFLOW_V_3_0_PLUS and find_spec("airflow.sdk.serde") else None
 
 TRIGGER_CRASHED = {"error": "Trigger failure", "traceback": ["Traceback (most recent call last):", "boom"]}
 TRIGGER_TIMED_OUT = {"error": "Trigger timeout" if AIRFLOW_V_3_0_PLUS else "Trigger/execution timeout"}
@@ -193,14 +202,38 @@ async def only_event(trigger: Any) -> Any:
 
 def through_database(trigger: Any) -> Any:
     """The trigger that a triggerer makes of what a worker wrote into Airflow's database."""
-    classpath, kwargs = trigger.serialize()
-    module, _, name = classpath.rpartition(".")
-    if AIRFLOW_V_3_0_PLUS and find_spec("airflow.sdk.serde"):
-        from airflow.sdk.serde import deserialize, serialize
+    return trigger_of(*row_of(trigger))
 
-        # From the worker to the API server, before the API server stores it.
-        kwargs = deserialize(json.loads(json.dumps(serialize(kwargs))))
-    return getattr(import_module(module), name)(**Trigger(classpath, kwargs).kwargs)
+
+def row_of(trigger: Any) -> tuple[str, Any]:
+    """What Airflow's database holds of a trigger: the path of its class, and its arguments, decrypted."""
+    classpath, kwargs = trigger.serialize()
+    # From the worker to the API server, before the API server stores it.
+    row = Trigger(classpath, decode(json.loads(json.dumps(encode(kwargs)))))
+    return classpath, json.loads(get_fernet().decrypt(row.encrypted_kwargs.encode()))
+
+
+def trigger_of(classpath: str, stored: Any) -> Any:
+    """The trigger that a triggerer makes of what :func:`row_of` returned."""
+    row = Trigger(classpath, {})
+    row.encrypted_kwargs = get_fernet().encrypt(json.dumps(stored).encode()).decode()
+    module, _, name = classpath.rpartition(".")
+    return getattr(import_module(module), name)(**row.kwargs)
+
+
+def encode(value: Any) -> Any:
+    """The form that Airflow stores and sends the arguments of triggers and of resumed tasks in."""
+    if SERDE:
+        return import_module(SERDE).serialize(value)
+    return BaseSerialization.serialize(value)
+
+
+def decode(encoded: Any) -> Any:
+    """Undo :func:`encode`, as Airflow does it also for what an older Airflow has stored."""
+    if SERDE:
+        with suppress(ImportError, KeyError, AttributeError, TypeError):
+            return import_module(SERDE).deserialize(encoded)
+    return BaseSerialization.deserialize(encoded)
 
 
 @contextmanager

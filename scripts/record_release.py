@@ -1,0 +1,26 @@
+"""Record what Airflow stores of this version's waits, which a later version must go on with: ``make record``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> int:
+    """Record every wait on the Airflow that is installed; it takes two minutes."""
+    import tests.conftest  # noqa: F401 - it gives Airflow a home of its own, before Airflow is imported
+    from airflow_provider_ads.emulator import AdsEmulator
+    from tests.unit.recorded_waits import WAITS, environment_of, record, write_recording
+
+    waits = {}
+    for name, wait in WAITS.items():
+        with AdsEmulator(import_seconds=3_600, delete_seconds=3_600) as ads:
+            os.environ.update(environment_of(ads))
+            waits[name] = record(wait, ads)
+        print(f"{name}: {waits[name]['next_kwargs']['event']['status']}")
+    print(f"Recorded in {write_recording(waits)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
