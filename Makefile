@@ -79,7 +79,7 @@ dist: $(NEWEST)/installed ## Build the wheel and the sdist of what is committed 
 	rm -rf dist
 	$(NEWEST)/bin/uv build --quiet --wheel --sdist --build-constraint constraints/newest.txt --out-dir dist
 	$(NEWEST)/bin/twine check --strict dist/*
-	DIST=dist $(NEWEST)/bin/python -m pytest tests/e2e/test_wheel.py
+	DIST_FOLDER=dist $(NEWEST)/bin/python -m pytest tests/e2e/test_wheel.py
 	@git log -1 --format='dist/ is made of %H' && sha256sum dist/*
 
 record: $(NEWEST)/installed $(LOWEST)/installed ## Record what Airflow stores of this version's waits, for later versions' tests

@@ -40,8 +40,8 @@ def build(source: Path, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the wheel and the sdist."""
-    if "DIST" in os.environ:
-        return Path(os.environ["DIST"]).resolve()
+    if "DIST_FOLDER" in os.environ:
+        return Path(os.environ["DIST_FOLDER"]).resolve()
     return build(ROOT, tmp_path_factory.mktemp("dist"))
 
 
