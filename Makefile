@@ -31,6 +31,7 @@ test: ## Run everything that must pass: lint, types and all tests on both sets
 lint: $(NEWEST)/installed ## Check style, security and types, and tell of known vulnerabilities
 	$(NEWEST)/bin/ruff check
 	$(NEWEST)/bin/ruff format --check
+	$(NEWEST)/bin/zizmor --offline --quiet .github/workflows
 	$(NEWEST)/bin/mypy
 	# Told, and no error here: what is published today, or an index that is silent, is no fault of the change at hand.
 	-@$(MAKE) --no-print-directory audit
