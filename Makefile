@@ -15,10 +15,10 @@ PYENV := $(subst $() ,,$(patsubst %,:%,$(wildcard $(HOME)/.pyenv/versions/3.*/bi
 COMMA := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help audit bench chaos dist docs load demo matrix record screenshots test lint unit unit-lowest e2e e2e-lowest install format constraints clean
+.PHONY: help audit bench chaos dist docs load demo matrix record screenshots test test-distributed lint unit unit-lowest e2e e2e-lowest install format constraints clean
 
 help: ## Show this help
-	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 demo: $(NEWEST)/installed ## Run the example Dag on a whole Airflow against the emulator (KEEP=1: leave its UI open)
 	$(NEWEST)/bin/python -m scripts.demo
@@ -67,6 +67,9 @@ chaos: $(NEWEST)/installed ## Kill tasks, triggerer and scheduler 500 times, cou
 load: $(NEWEST)/installed ## Wait for 1,000 imports through faults, and with 300 deferred tasks (half an hour)
 	FAULTS_WAITS=$(or $(WAITS),1000) FAULTS_OUTAGE=60 $(NEWEST)/bin/python -m pytest tests/e2e/test_faults.py
 	LOAD_TASKS=$(or $(TASKS),300) $(NEWEST)/bin/python -m pytest tests/load
+
+test-distributed: $(NEWEST)/installed ## Import with PostgreSQL, Redis, two workers and two triggerers, and kill them (10 minutes)
+	DISTRIBUTED_IMPORTS=$(or $(IMPORTS),300) $(NEWEST)/bin/python -m pytest tests/distributed
 
 bench: $(NEWEST)/installed ## Measure waits, imports and files beside what else one could write, and judge (some minutes)
 	$(NEWEST)/bin/python -m benchmarks.waiting

@@ -153,8 +153,12 @@ class LocalAirflow:
         self._wait_until_healthy()
 
     def start_component(self, name: str) -> None:
-        """Start one of the components, ``triggerer`` for example; its output goes to a file of its name."""
-        environment = dict(self.environment)
+        """
+        Start one of the components, ``triggerer`` for example; its output goes to a file of its name.
+
+        Its requests tell AWS that name, and so do those of the processes that it starts.
+        """
+        environment = {**self.environment, "AWS_SDK_UA_APP_ID": name}
         if name == "api-server" and not self._database_url:
             # It locks itself out when much is asked of it at the same moment. It answers with an error then, and is
             # asked again; the others, which would end, wait until that is over.
@@ -198,6 +202,16 @@ class LocalAirflow:
             with contextlib.suppress(psutil.Error):
                 # They would wait for a task for ever.
                 process.kill()
+
+    def kill_machine(self, name: str) -> None:
+        """Kill a component and all that it has started, with SIGKILL, as if its machine had gone."""
+        session = self._running[name].pid
+        self.kill_component(name)
+        while processes := [process for process in self.processes() if _session_of(process) == session]:
+            for process in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(processes, timeout=5)
 
     def processes(self) -> list[psutil.Process]:
         """
@@ -259,7 +273,7 @@ class LocalAirflow:
         run_id = run_id or f"manual__{datetime.now(UTC).isoformat()}"
         deadline = time.monotonic() + PATIENCE
         while not self.query("select 1 from dag where dag_id = ?", dag_id):
-            self._check_components()
+            self.check_components()
             if time.monotonic() > deadline:
                 errors = "\n".join(text for (text,) in self.query("select stacktrace from import_error"))
                 raise RuntimeError(f"Airflow does not find the Dag {dag_id}. {errors}")
@@ -364,6 +378,16 @@ class LocalAirflow:
         with contextlib.closing(sqlite3.connect(f"file:{self.home / 'airflow.db'}?mode=ro", uri=True)) as database:
             return database.execute(statement, parameters).fetchall()
 
+    def check_components(self) -> None:
+        """
+        Look whether all components are there that should be.
+
+        :raises RuntimeError: one of them ended; the message quotes its log.
+        """
+        for name, component in self._running.items():
+            if component.poll() is not None:
+                raise RuntimeError(f"Airflow's {name} ended:\n{self._tail(name)}")
+
     def watch(self, dag_id: str, run_id: str, seconds: float) -> Iterator[list[TaskInstance]]:
         """
         Yield the task instances of a run, twice a second, until the run has ended.
@@ -374,7 +398,7 @@ class LocalAirflow:
         """
         deadline = time.monotonic() + seconds
         while True:
-            self._check_components()
+            self.check_components()
             ended = self.run_state(dag_id, run_id) in {"success", "failed"}
             yield self.task_instances(dag_id, run_id)
             if ended:
@@ -386,7 +410,7 @@ class LocalAirflow:
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + PATIENCE
         while True:
-            self._check_components()
+            self.check_components()
             if not AIRFLOW_3 and {kind for (kind,) in self.query("select job_type from job")} >= JOBS:
                 return
             with contextlib.suppress(OSError, ValueError):
@@ -397,11 +421,6 @@ class LocalAirflow:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"Airflow is not healthy after {PATIENCE:.0f} s:\n{self._tail('scheduler')}")
             time.sleep(0.5)
-
-    def _check_components(self) -> None:
-        for name, component in self._running.items():
-            if component.poll() is not None:
-                raise RuntimeError(f"Airflow's {name} ended:\n{self._tail(name)}")
 
     def _tail(self, component: str) -> str:
         return "\n".join(self.log_file(component).read_text(errors="replace").splitlines()[-20:])
@@ -429,3 +448,9 @@ class LocalAirflow:
     def _sqlite_url(self, seconds: int) -> str:
         """The SQLite database, and how many seconds to wait while somebody else writes to it."""
         return f"sqlite:///{self.home / 'airflow.db'}?timeout={seconds}"
+
+
+def _session_of(process: psutil.Process) -> int | None:
+    with contextlib.suppress(ProcessLookupError):
+        return os.getsid(process.pid)
+    return None
