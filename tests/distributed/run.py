@@ -298,13 +298,10 @@ class Run:
             "select event, extra from log where event in "
             "('state mismatch', 'heartbeat timeout', 'stuck in queued reschedule', 'stuck in queued tries exceeded')"
         )
-        seen = Counter(
-            f"{event}: {mismatch[1]}, {mismatch[2]}"
-            if (mismatch := re.search(r"finished with state (\w+), but the task instance's state .* is (\w+)", extra))
-            else event
-            for event, extra in rows
-        )
-        yield f"Airflow's audit log: {_list(seen)}"
+        seen = Counter(f"{event}{_mismatch(extra)}" for event, extra in rows)
+        # https://github.com/apache/airflow/issues/71580
+        taken_for_killed = sum(count for event, count in seen.items() if event.startswith("state mismatch: success"))
+        yield f"Airflow's audit log: {_list(seen)}; tasks back from a deferral taken for killed {taken_for_killed}"
 
     def adopted(self) -> int:
         """How many tries have found the import that an earlier try has started."""
@@ -314,3 +311,9 @@ class Run:
 
 def _list(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{what} {count}" for what, count in sorted(counts.items()))
+
+
+def _mismatch(extra: str) -> str:
+    """What the executor said of a task, and what Airflow took the task for."""
+    found = re.search(r"finished with state (\w+), but the task instance's state attribute is (\w+)", extra)
+    return f": {found[1]}, {found[2]}" if found else ""
