@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import gc
+import inspect
+import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from airflow.providers.amazon.aws.hooks import base_aws
+from botocore.loaders import Loader
 from hypothesis import settings
 
 from airflow_provider_ads import hooks, polling, triggers
@@ -15,6 +21,29 @@ from airflow_provider_ads.emulator import AdsEmulator
 gc.freeze()
 
 settings.register_profile("chaos", max_examples=300)
+
+_botocore_data: dict[tuple[str, ...], dict[Any, Any]] = {}
+
+
+def _data_of(loader: Loader) -> dict[Any, Any]:
+    return _botocore_data.setdefault(tuple(loader.search_paths), {})
+
+
+def _stack(context: int = 0) -> list[inspect.FrameInfo]:
+    frame = inspect.currentframe()
+    found = []
+    while frame is not None and (frame := frame.f_back) is not None:
+        found.append(
+            inspect.FrameInfo(frame, frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name, None, None)
+        )
+    return found
+
+
+# What takes longer than all else when a client is made: to read some megabytes of botocore's data, which each session
+# does anew, as a process of Airflow's must do once; and to look up the source lines of every frame that runs, dozens
+# under pytest, for the hook of the Amazon provider, which then looks at their functions alone.
+Loader._cache = property(_data_of, lambda loader, cache: None)
+base_aws.inspect = SimpleNamespace(**{**vars(inspect), "stack": _stack})
 
 
 @pytest.fixture
@@ -47,6 +76,16 @@ def inventory(ads: AdsEmulator) -> str:
 def half_bad_inventory(ads: AdsEmulator) -> str:
     """The URL of an inventory of two servers, one of which has no identity."""
     return ads.upload("s3://inventory/inventory.csv", "ExternalId,HostName,OS.Name\n1,a.example,Linux\n,,Linux\n")
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_others() -> None:
+    """Forget the secrets of earlier tests, as a process of Airflow's knows none: each makes the mask of all longer."""
+    for name, module in list(sys.modules.items()):
+        # Where it is differs between versions of Airflow, and some have two.
+        if name.endswith("secrets_masker") and "_secrets_masker" in vars(module):
+            masker = vars(module)["_secrets_masker"]()
+            masker.patterns, masker.replacer = set(), None
 
 
 @pytest.fixture(autouse=True)
