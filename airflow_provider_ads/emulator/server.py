@@ -115,7 +115,6 @@ class AdsEmulator:
         self._faults = Faults(seed)
         self._application = Application(self._tasks, self._faults, self.inject, _moto)
         self._server = PortServer(host, port, self._answer)
-        self._inner_server = PortServer("127.0.0.1", 0, _moto)
         self._storage: Storage | None = None
         self._running = ExitStack()
 
@@ -131,14 +130,11 @@ class AdsEmulator:
             raise RuntimeError("This emulator was started before; make a new one.")
         with ExitStack() as started:
             started.enter_context(_shared_moto())
-            # The emulator reads and writes S3 through a port of its own: faults are for its users.
-            self._inner_server.start()
-            started.callback(self._inner_server.stop)
             self._server.start()
             started.callback(self._server.stop)
             started.callback(self._application.stop)
             self._storage = Storage(
-                f"http://127.0.0.1:{self._inner_server.port}",
+                _moto,
                 self.endpoint_url,
                 self._archive_link_seconds,
                 # The one who starts an import needs the permission to read the file:

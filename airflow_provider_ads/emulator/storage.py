@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 import botocore.session
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, ParamValidationError
+from werkzeug.test import Client
 
 __all__ = ["Storage", "UnreadableFileError", "parse_import_url"]
 
+WsgiApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
 #: The bucket of the error archives. Where AWS keeps them is documented nowhere.
 _ARCHIVE_BUCKET = "application-discovery-service-import-errors"
+
+_REGION = "us-east-1"
+_CREDENTIALS = Credentials("emulator", "emulator")
 
 #: https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
 _S3_HOST = re.compile(r"(?:(?P<bucket>.+)\.)?s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
@@ -56,16 +66,15 @@ class Storage:
     """
     S3 as the service uses it.
 
-    :param endpoint_url: where S3 answers.
+    :param s3: the application that is S3.
     :param public_url: the host of the links to error archives.
     :param link_seconds: seconds that such a link is good for.
     :param on_read: called for each import file that is read.
     """
 
-    def __init__(self, endpoint_url: str, public_url: str, link_seconds: int, on_read: Callable[[], None]) -> None:
-        session = _session()
-        self._client = _s3_client(session, endpoint_url)
-        self._public_client = _s3_client(session, public_url)
+    def __init__(self, s3: WsgiApplication, public_url: str, link_seconds: int, on_read: Callable[[], None]) -> None:
+        self._client = _s3_client(s3)
+        self._public_url = public_url
         self._link_seconds = link_seconds
         self._on_read = on_read
 
@@ -136,34 +145,58 @@ class Storage:
         :param import_task_id: the task's id.
         :return: a presigned URL.
         """
-        return str(
-            self._public_client.generate_presigned_url(
-                "get_object",
-                Params={"Bucket": _ARCHIVE_BUCKET, "Key": f"{import_task_id}.zip"},
-                ExpiresIn=self._link_seconds,
-            )
-        )
+        # Signed here, because a client for each emulator would take most of the time that the emulator takes to start.
+        request = AWSRequest("GET", f"{self._public_url}/{_ARCHIVE_BUCKET}/{import_task_id}.zip")
+        S3SigV4QueryAuth(_CREDENTIALS, "s3", _REGION, expires=self._link_seconds).add_auth(request)
+        return str(request.prepare().url)
 
 
 @cache
-def _session() -> botocore.session.Session:
-    """Make the session of all emulators, which takes nothing from the user's profiles."""
+def _s3_client(s3: WsgiApplication) -> Any:
+    """
+    Make the client of all emulators, which takes nothing from the user's profiles.
+
+    :param s3: the application, which it calls without a connection: faults are for the emulator's users.
+    """
     nowhere = (None, None, os.devnull, None)
-    return botocore.session.Session(
+    session = botocore.session.Session(
         {"profile": (None, None, None, None), "config_file": nowhere, "credentials_file": nowhere}
     )
-
-
-def _s3_client(session: botocore.session.Session, endpoint_url: str) -> Any:
-    return session.create_client(
+    client: Any = session.create_client(
         "s3",
-        region_name="us-east-1",
-        endpoint_url=endpoint_url,
-        aws_access_key_id="emulator",
-        aws_secret_access_key="emulator",  # noqa: S106 - it is none
+        region_name=_REGION,
+        endpoint_url="http://127.0.0.1",
+        aws_access_key_id=_CREDENTIALS.access_key,
+        aws_secret_access_key=_CREDENTIALS.secret_key,
         config=Config(
             proxies={},
             s3={"addressing_style": "path"},
             signature_version="s3v4",
         ),
     )
+    client.meta.events.register("before-send.s3", partial(_answer, s3))
+    return client
+
+
+def _answer(s3: WsgiApplication, request: AWSPreparedRequest, **_: Any) -> Any:
+    """Have the application answer a request of the client."""
+    url = urlsplit(request.url)
+    answer = Client(s3, use_cookies=False).open(
+        url.path,
+        method=request.method,
+        query_string=url.query,
+        headers={
+            name: value.decode() if isinstance(value, bytes) else value for name, value in request.headers.items()
+        },
+        data=request.body,
+    )
+    headers: Any = answer.headers
+    return AWSResponse(request.url, answer.status_code, headers, _Body(answer.data))
+
+
+class _Body(io.BytesIO):
+    """The body of an answer, as botocore reads it."""
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        """Yield all of it."""
+        yield self.read()

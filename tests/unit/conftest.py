@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import botocore.session
 import pytest
 from airflow.providers.amazon.aws.hooks import base_aws
-from botocore.loaders import Loader
+from botocore.loaders import Loader, create_loader
 from hypothesis import settings
 
 from airflow_provider_ads import hooks, polling, triggers
@@ -25,8 +26,18 @@ settings.register_profile("chaos", max_examples=300)
 _botocore_data: dict[tuple[str, ...], dict[Any, Any]] = {}
 
 
-def _data_of(loader: Loader) -> dict[Any, Any]:
-    return _botocore_data.setdefault(tuple(loader.search_paths), {})
+class _SharingLoader(Loader):
+    """Keeps what it reads for all that read from the same folders."""
+
+    @property
+    def _cache(self) -> dict[Any, Any]:
+        return _botocore_data.setdefault(tuple(self.search_paths), {})
+
+
+def _create_loader(search_path_string: str | None = None) -> Any:
+    loader = create_loader(search_path_string)
+    loader.__class__ = _SharingLoader
+    return loader
 
 
 def _stack(context: int = 0) -> list[inspect.FrameInfo]:
@@ -42,8 +53,8 @@ def _stack(context: int = 0) -> list[inspect.FrameInfo]:
 # What takes longer than all else when a client is made: to read some megabytes of botocore's data, which each session
 # does anew, as a process of Airflow's must do once; and to look up the source lines of every frame that runs, dozens
 # under pytest, for the hook of the Amazon provider, which then looks at their functions alone.
-Loader._cache = property(_data_of, lambda loader, cache: None)
-base_aws.inspect = SimpleNamespace(**{**vars(inspect), "stack": _stack})
+vars(botocore.session)["create_loader"] = _create_loader
+vars(base_aws)["inspect"] = SimpleNamespace(**{**vars(inspect), "stack": _stack})
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.emulator import AdsEmulator, storage
 from airflow_provider_ads.emulator.storage import parse_import_url
 from tests.unit.emulator.conftest import MakeClient, fetch_archive, wait_for_import
 
@@ -56,6 +56,7 @@ def test_settings_of_the_user_do_not_matter(monkeypatch: pytest.MonkeyPatch, cli
         monkeypatch.setenv(name, "true")
     monkeypatch.setenv("AWS_PROFILE", "missing")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/missing")
+    storage._s3_client.cache_clear()
     with AdsEmulator(import_seconds=0) as ads:
         monkeypatch.undo()
         discovery = client("discovery", emulator=ads)
