@@ -338,7 +338,7 @@ class TestFaultsDuringAWait:
         def refuse() -> None:
             while aws_default.calls()["DescribeImportTasks"] < 50:
                 time.sleep(0.01)
-            aws_default.inject("refuse", seconds=10)
+            aws_default.inject("refuse", seconds=2)
             aws_default.import_seconds = 0.01
 
         aws_default.inject("ThrottlingException", operation="DescribeImportTasks", calls=20)
