@@ -14,8 +14,11 @@ ENVIRONMENTS ?= $(shell $(NEWEST)/bin/tox list -q --no-desc | paste -sd ,)
 PYENV := $(subst $() ,,$(patsubst %,:%,$(wildcard $(HOME)/.pyenv/versions/3.*/bin)))
 COMMA := ,
 
+# End-to-end tests that others would disturb.
+E2E_ALONE := tests/e2e/chaos tests/e2e/test_demo.py tests/e2e/whole_airflow
+
 .DEFAULT_GOAL := help
-.PHONY: help audit bench chaos dist docs load demo matrix record screenshots test test-distributed lint unit unit-lowest e2e e2e-lowest install format constraints clean
+.PHONY: help audit bench chaos dist docs load demo matrix record screenshots test test-distributed lint unit unit-lowest e2e e2e-alone e2e-beside e2e-lowest install format constraints clean
 
 help: ## Show this help
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -24,9 +27,11 @@ demo: $(NEWEST)/installed ## Run the example Dag on a whole Airflow against the 
 	$(NEWEST)/bin/python -m scripts.demo
 
 test: ## Run everything that must pass: lint, types and all tests on both sets
-	# The two sets side by side, each target's output in one piece if make can do that; then, alone, a whole Airflow.
-	$(MAKE) --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) lint unit unit-lowest e2e-lowest
-	$(MAKE) e2e
+	# Two targets at a time, the longest first, each one's output in one piece if make can do that; then what needs the
+	# machine for itself: it starts more processes than there are cores, or looks at all that run.
+	$(MAKE) --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
+		e2e-beside unit unit-lowest lint e2e-lowest
+	$(MAKE) e2e-alone
 
 lint: $(NEWEST)/installed ## Check style, security and types, and tell of known vulnerabilities
 	$(NEWEST)/bin/ruff check
@@ -50,6 +55,12 @@ unit-lowest: $(LOWEST)/installed ## Run the unit tests on the lowest supported v
 
 e2e: $(NEWEST)/installed ## Run the end-to-end tests on the newest supported versions
 	$(NEWEST)/bin/python -m pytest tests/e2e
+
+e2e-alone: $(NEWEST)/installed
+	$(NEWEST)/bin/python -m pytest $(E2E_ALONE)
+
+e2e-beside: $(NEWEST)/installed
+	$(NEWEST)/bin/python -m pytest tests/e2e $(E2E_ALONE:%=--ignore=%)
 
 e2e-lowest: $(LOWEST)/installed ## Run the end-to-end tests on the lowest supported versions
 	$(LOWEST)/bin/python -m pytest tests/e2e

@@ -24,7 +24,7 @@ from tests.markdown import COMMANDS_RUN, ROOT, blocks_of, commands_of
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the guides are for Airflow 3")
 
 #: Seconds for a whole guide; what hangs for longer is killed, and the test says how far it came.
-PATIENCE = 540
+PATIENCE = 1_800
 
 
 @dataclass
