@@ -74,7 +74,7 @@ class Runs:
         dag_id: str,
         conf: Callable[[], dict[str, Any]] = dict,
         while_running: Callable[[str, list[TaskInstance]], None] = lambda run_id, task_instances: None,
-        seconds: float = 240,
+        seconds: float = 900,
     ) -> Run:
         """
         Run a Dag to its end.
