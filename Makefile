@@ -67,7 +67,7 @@ e2e-lowest: $(LOWEST)/installed ## Run the end-to-end tests on the lowest suppor
 
 matrix: $(NEWEST)/installed ## Test the built wheel on every version of Airflow and Python, and print a table (ENVIRONMENTS=py311-lowest,...)
 	rm -f build/matrix.json
-	-PATH="$(PATH)$(PYENV)" UV_PYTHON_DOWNLOADS=never $(NEWEST)/bin/tox run-parallel --parallel 2 --parallel-no-spinner \
+	-PATH="$(PATH)$(PYENV)" UV_PYTHON_DOWNLOADS=never $(NEWEST)/bin/tox run-parallel --parallel 3 --parallel-no-spinner \
 		--result-json build/matrix.json -e $(ENVIRONMENTS)
 	$(NEWEST)/bin/python -m scripts.matrix_table build/matrix.json $(subst $(COMMA), ,$(ENVIRONMENTS))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
+import airflow_provider_ads
 from airflow_provider_ads import __version__
 from airflow_provider_ads.provider_info import get_provider_info
 
@@ -92,7 +93,6 @@ def test_everything_that_names_the_version_reads_it() -> None:
     assert get_provider_info()["versions"] == [__version__]
     assert runpy.run_path(str(ROOT / "docs" / "conf.py"))["release"] == __version__
     assert importlib.metadata.version("airflow-provider-ads") == __version__, "Install the project again: make install"
-    named_in = [
-        path for path in (ROOT / "airflow_provider_ads").rglob("*.py") if f'"{__version__}"' in path.read_text()
-    ]
+    package = Path(airflow_provider_ads.__file__).parent
+    named_in = [path for path in package.rglob("*.py") if f'"{__version__}"' in path.read_text()]
     assert [path.name for path in named_in] == ["__init__.py"]
