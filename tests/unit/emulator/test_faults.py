@@ -445,8 +445,8 @@ class TestRefuse:
             time.sleep(0.3)
         end_refusal(ads)
         describe()
+        wait_for(lambda: f"Port {urlsplit(ads.endpoint_url).port} is listened on again" in caplog.messages)
         assert sum(record.levelname == "WARNING" for record in caplog.records) == 2
-        assert f"Port {urlsplit(ads.endpoint_url).port} is listened on again" in caplog.messages
 
     def test_port_that_is_taken_does_not_hold_up_the_end(self) -> None:
         before = set(threading.enumerate())
