@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import psutil
 import pytest
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
+from scripts.free_ports import free_ports
 from tests.markdown import COMMANDS_RUN, ROOT, blocks_of, commands_of
 
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the guides are for Airflow 3")
@@ -123,14 +123,6 @@ def kill(processes: list[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for free in sockets:
-            free.bind(("127.0.0.1", 0))
-        return [free.getsockname()[1] for free in sockets]
 
 
 def test_from_an_rvtools_export_to_a_schedule(reader: Path, capsys: pytest.CaptureFixture[str]) -> None:
