@@ -26,7 +26,7 @@ help: ## Show this help
 demo: $(NEWEST)/installed ## Run the example Dag on a whole Airflow against the emulator (KEEP=1: leave its UI open)
 	$(NEWEST)/bin/python -m scripts.demo
 
-test: ## Run everything that must pass: lint, types and all tests on both sets
+test: $(NEWEST)/installed $(LOWEST)/installed ## Run everything that must pass: lint, types and all tests on both sets
 	# Two targets at a time, the longest first, each one's output in one piece if make can do that; then what needs the
 	# machine for itself: it starts more processes than there are cores, or looks at all that run.
 	$(MAKE) --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
