@@ -56,8 +56,9 @@ def outcome(result: dict[str, Any], about: str) -> str:
     for run in result.get("test", []):
         command = run["command"] if isinstance(run["command"], str) else " ".join(run["command"])
         if about in f"{command} ":
-            counts = re.findall(r"(\d+ (?:passed|failed|errors?))\b", run["output"].splitlines()[-1])
-            return ", ".join(counts) if counts and (run["retcode"] == 0) == ("failed" not in str(counts)) else "broke"
+            last_line = "".join(run["output"].splitlines()[-1:])
+            counts = re.findall(r"\d+ (?:passed|failed|errors?)\b", last_line)
+            return ", ".join([*counts, *([f"exit {run['retcode']}"] if run["retcode"] else [])])
     return "not run"
 
 
