@@ -15,7 +15,7 @@ PYENV := $(subst $() ,,$(patsubst %,:%,$(wildcard $(HOME)/.pyenv/versions/3.*/bi
 COMMA := ,
 
 # End-to-end tests that others would disturb.
-E2E_ALONE := tests/e2e/chaos tests/e2e/test_demo.py tests/e2e/whole_airflow
+E2E_ALONE := tests/e2e/chaos tests/e2e/test_demo.py tests/e2e/test_guides.py tests/e2e/whole_airflow
 
 .DEFAULT_GOAL := help
 .PHONY: help audit bench chaos dist docs load demo matrix record screenshots test test-distributed lint unit unit-lowest e2e e2e-alone e2e-beside e2e-lowest install format constraints clean
