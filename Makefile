@@ -15,7 +15,7 @@ PYENV := $(subst $() ,,$(patsubst %,:%,$(wildcard $(HOME)/.pyenv/versions/3.*/bi
 COMMA := ,
 
 # End-to-end tests that others would disturb.
-E2E_ALONE := tests/e2e/chaos tests/e2e/test_demo.py tests/e2e/test_guides.py tests/e2e/whole_airflow
+E2E_ALONE := tests/resilience/chaos tests/e2e/test_demo.py tests/e2e/test_guides.py tests/e2e/whole_airflow
 
 .DEFAULT_GOAL := help
 .PHONY: help audit bench chaos dist docs load demo matrix record screenshots test test-distributed lint unit unit-lowest e2e e2e-alone e2e-beside e2e-lowest install format constraints clean
@@ -48,10 +48,10 @@ audit: $(NEWEST)/installed ## Fail if what users install has known vulnerabiliti
 		$(ACCEPTED_VULNERABILITIES:%=--ignore-vuln %) --requirement build/installed-by-users.txt
 
 unit: $(NEWEST)/installed ## Run the unit tests on the newest supported versions
-	$(NEWEST)/bin/python -m pytest tests/unit
+	$(NEWEST)/bin/python -m pytest tests/unit tests/project
 
 unit-lowest: $(LOWEST)/installed ## Run the unit tests on the lowest supported versions
-	$(LOWEST)/bin/python -m pytest tests/unit
+	$(LOWEST)/bin/python -m pytest tests/unit tests/project
 
 e2e: $(NEWEST)/installed ## Run the end-to-end tests on the newest supported versions
 	$(NEWEST)/bin/python -m pytest tests/e2e
@@ -73,14 +73,14 @@ matrix: $(NEWEST)/installed ## Test the built wheel on every version of Airflow 
 
 chaos: $(NEWEST)/installed ## Kill tasks, triggerer and scheduler 500 times, count imports, files and deletions; many random lives
 	$(NEWEST)/bin/python -m pytest tests/unit/test_idempotency.py --hypothesis-profile=chaos
-	CHAOS_KILLS=$(or $(KILLS),20) $(NEWEST)/bin/python -m pytest tests/e2e/chaos
+	CHAOS_KILLS=$(or $(KILLS),20) $(NEWEST)/bin/python -m pytest tests/resilience/chaos
 
 load: $(NEWEST)/installed ## Wait for 1,000 imports through faults, and with 300 deferred tasks (half an hour)
-	FAULTS_WAITS=$(or $(WAITS),1000) FAULTS_OUTAGE=60 $(NEWEST)/bin/python -m pytest tests/e2e/test_faults.py
-	LOAD_TASKS=$(or $(TASKS),300) $(NEWEST)/bin/python -m pytest tests/load
+	FAULTS_WAITS=$(or $(WAITS),1000) FAULTS_OUTAGE=60 $(NEWEST)/bin/python -m pytest tests/resilience/test_faults.py
+	LOAD_TASKS=$(or $(TASKS),300) $(NEWEST)/bin/python -m pytest tests/resilience/load
 
 test-distributed: $(NEWEST)/installed ## Import with PostgreSQL, Redis, two workers and two triggerers, and kill them (10 minutes)
-	DISTRIBUTED_IMPORTS=$(or $(IMPORTS),300) $(NEWEST)/bin/python -m pytest tests/distributed
+	DISTRIBUTED_IMPORTS=$(or $(IMPORTS),300) $(NEWEST)/bin/python -m pytest tests/resilience/distributed
 
 bench: $(NEWEST)/installed ## Measure waits, imports and files beside what else one could write, and judge (some minutes)
 	$(NEWEST)/bin/python -m benchmarks.waiting

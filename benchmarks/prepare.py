@@ -28,7 +28,7 @@ from typing import NamedTuple
 from airflow_provider_ads.discovery.import_file import prepare_import_file
 from airflow_provider_ads.discovery.import_template import NUMERIC_COLUMNS
 from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
-from scripts.cmdb_export import make_cmdb_export
+from sample_inventories.cmdb_export import make_cmdb_export
 
 __all__ = ["main"]
 

@@ -30,7 +30,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airflow_provider_ads.emulator import AdsEmulator
-from scripts.local_airflow import PATIENCE, LocalAirflow
+from tests.support.airflow import PATIENCE, LocalAirflow
 
 __all__ = ["main"]
 

@@ -10,13 +10,13 @@ from itertools import dropwhile
 from pathlib import Path
 
 from airflow_provider_ads.emulator import AdsEmulator
-from scripts.cmdb_export import make_cmdb_export
-from scripts.local_airflow import LocalAirflow, TaskInstance
+from sample_inventories.cmdb_export import make_cmdb_export
+from tests.support.airflow import LocalAirflow, TaskInstance
 
 ROOT = Path(__file__).resolve().parents[1]
 
 IMPORT_URL = "s3://migration-inventory/servers.csv"
-INVENTORY = ROOT / "scripts" / "servers.csv"
+INVENTORY = ROOT / "sample_inventories" / "servers.csv"
 EXPORT_URL = "s3://migration-inventory/cmdb-export.csv"
 EXPORT_ROWS = 6_000
 

@@ -12,7 +12,7 @@ from typing import Any
 STEPS = {
     "unit tests": " tests/unit ",
     "provider discovery": " tests/unit/test_provider_info.py",
-    "examples": " tests/unit/test_example_dags.py",
+    "examples": " tests/project/test_example_dags.py",
     "end to end": " tests/e2e/",
 }
 

@@ -10,7 +10,7 @@ def main() -> int:
     """Record every wait on the Airflow that is installed; it takes two minutes."""
     import tests.conftest  # noqa: F401 - it gives Airflow a home of its own, before Airflow is imported
     from airflow_provider_ads.emulator import AdsEmulator
-    from tests.unit.recorded_waits import WAITS, environment_of, record, write_recording
+    from tests.support.recorded_waits import WAITS, environment_of, record, write_recording
 
     waits = {}
     for name, wait in WAITS.items():

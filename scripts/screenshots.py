@@ -24,7 +24,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from airflow_provider_ads.emulator import AdsEmulator
-from scripts.local_airflow import LocalAirflow
+from tests.support.airflow import LocalAirflow
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -35,7 +35,7 @@ PATIENCE = 120
 
 DAG_ID = "example_ads_import"
 IMPORT_URL = "s3://migration-inventory/servers.csv"
-GOOD = (ROOT / "scripts" / "servers.csv").read_text()
+GOOD = (ROOT / "sample_inventories" / "servers.csv").read_text()
 BAD = GOOD + 11 * ",,,,,,,1,2,Linux,Ubuntu 24.04,8192,,,,,,\n"
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
-from scripts.local_airflow import LocalAirflow
-from scripts.local_postgresql import LocalPostgresql
 from tests.e2e.whole_airflow.runs import Run, Runs
+from tests.support.airflow import LocalAirflow
+from tests.support.postgresql import LocalPostgresql
 
 #: As warnings of Python and of Airflow name the file that gives rise to them.
 OUR_CODE = "airflow_provider_ads/"

@@ -18,8 +18,8 @@ import psutil
 import pytest
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
-from scripts.free_ports import free_ports
-from tests.markdown import COMMANDS_RUN, ROOT, blocks_of, commands_of
+from tests.support.free_ports import free_ports
+from tests.support.markdown import COMMANDS_RUN, ROOT, blocks_of, commands_of
 
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the guides are for Airflow 3")
 
@@ -168,7 +168,7 @@ def test_from_a_cmdb_extract(reader: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_the_commands_beside_the_guides(reader: Path) -> None:
     start, *others = COMMANDS_RUN
-    (reader / "scripts").symlink_to(ROOT / "scripts")
+    (reader / "sample_inventories").symlink_to(ROOT / "sample_inventories")
     printed = run(
         [
             f"{start} > emulator.log 2>&1 &",

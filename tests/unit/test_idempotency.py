@@ -19,7 +19,7 @@ from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.idempotency import Intention
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
 from airflow_provider_ads.version_compat import AirflowFailException
-from tests.unit.airflow_run import Run, TaskDeferred, at_the_second_look, context_of, run_task
+from tests.support.task_runs import Run, TaskDeferred, at_the_second_look, context_of, run_task
 
 STARTED = datetime(2026, 11, 1, 2, 3, 4, 567890, tzinfo=UTC)
 LOST = ["IMPORT_FAILED", "INTERNAL_ERROR", "IMPORT_FAILED_RECORD_LIMIT_EXCEEDED", "DELETE_IN_PROGRESS"]

@@ -22,8 +22,8 @@ from openlineage.client.transport.file import FileConfig, FileTransport
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsPrepareImportFileOperator, AdsStartImportTaskOperator
-from tests.openlineage_spec import check_event
-from tests.unit.airflow_run import TRIGGER_CRASHED, Run, run_task
+from tests.support.openlineage import check_event
+from tests.support.task_runs import TRIGGER_CRASHED, Run, run_task
 from tests.unit.discovery.test_rvtools import CSV_FILES, pack
 
 TOKEN = "a-token-of-the-user"
@@ -227,7 +227,7 @@ sys.modules.update(dict.fromkeys(["openlineage", "airflow.providers.openlineage.
 
 import pytest
 from airflow_provider_ads.operators import AdsPrepareImportFileOperator, AdsStartImportTaskOperator
-from tests.unit.airflow_run import run_task
+from tests.support.task_runs import run_task
 
 with pytest.MonkeyPatch.context() as monkeypatch:
     prepare = AdsPrepareImportFileOperator(

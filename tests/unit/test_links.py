@@ -8,7 +8,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.links import MigrationHubLink
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
 from airflow_provider_ads.sensors import AdsImportTaskSensor
-from tests.unit.airflow_run import Run, run_task
+from tests.support.task_runs import Run, run_task
 
 
 def link_of(run: Run) -> str:

@@ -10,7 +10,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
 from airflow_provider_ads.outcome import conclude
 from airflow_provider_ads.sensors import AdsImportTaskSensor
-from tests.unit.airflow_run import Run, at_the_second_look, context_of, run_task
+from tests.support.task_runs import Run, at_the_second_look, context_of, run_task
 
 if TYPE_CHECKING or AIRFLOW_V_3_0_PLUS:
     from airflow.sdk import Asset

@@ -15,7 +15,7 @@ from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.sensors import AdsImportTaskSensor
 from airflow_provider_ads.triggers import DEFERRAL_GRACE
 from airflow_provider_ads.version_compat import AirflowFailException, AirflowSensorTimeout
-from tests.unit.airflow_run import (
+from tests.support.task_runs import (
     TRIGGER_CRASHED,
     TRIGGER_TIMED_OUT,
     Run,

@@ -24,7 +24,7 @@ from airflow_provider_ads.triggers import (
     AdsImportTaskTrigger,
     AdsNamedImportTaskTrigger,
 )
-from tests.unit.airflow_run import only_event, through_database
+from tests.support.task_runs import only_event, through_database
 
 pytestmark = pytest.mark.anyio
 

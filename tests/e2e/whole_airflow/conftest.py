@@ -14,12 +14,12 @@ import pytest
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.emulator import AdsEmulator
-from scripts.local_airflow import LocalAirflow, TaskInstance
-from tests.e2e.in_moto import create_topic
 from tests.e2e.whole_airflow.inventories import FEW_ROWS, SOURCES
 from tests.e2e.whole_airflow.nights import Correction, Night, correct, import_in_parts
 from tests.e2e.whole_airflow.runs import Run, Runs
 from tests.e2e.whole_airflow.traces import database_texts, places_of
+from tests.support.airflow import LocalAirflow, TaskInstance
+from tests.support.moto import create_topic
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

@@ -7,7 +7,7 @@ import io
 import zipfile
 
 from airflow_provider_ads.discovery.rvtools import REQUIRED_SHEETS
-from scripts.rvtools_export import make_rvtools_export
+from sample_inventories.rvtools_export import make_rvtools_export
 
 __all__ = ["FEW_ROWS", "HEADER", "OUT_OF_RANGE", "QUARANTINED", "ROWS", "SOURCES"]
 

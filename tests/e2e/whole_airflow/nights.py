@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_ads.emulator import AdsEmulator
-from tests.e2e.in_moto import read_object
 from tests.e2e.whole_airflow.runs import Run, Runs
+from tests.support.moto import read_object
 
 __all__ = ["BAD_PART", "BAD_ROWS", "GOOD_ROWS", "HEADER", "Correction", "Night", "correct", "import_in_parts"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
-from scripts.local_airflow import LocalAirflow, TaskInstance
+from tests.support.airflow import LocalAirflow, TaskInstance
 
 __all__ = ["Run", "Runs"]
 

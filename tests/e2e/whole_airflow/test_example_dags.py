@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
-from tests.e2e.in_moto import sent_messages
 from tests.e2e.whole_airflow.nights import BAD_ROWS, HEADER, Correction
 from tests.e2e.whole_airflow.runs import Run
+from tests.support.moto import sent_messages
 
 
 def test_the_check_of_a_connection_says_what_is_good(finished: dict[str, Run]) -> None:

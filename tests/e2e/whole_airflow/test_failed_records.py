@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
-from tests.e2e.in_moto import objects_under
 from tests.e2e.whole_airflow.conftest import ODD_HEADER, ODD_ROWS
 from tests.e2e.whole_airflow.runs import Run
+from tests.support.moto import objects_under
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
-from scripts.local_airflow import LocalAirflow
 from tests.e2e.whole_airflow.conftest import INTENTION, LINEAGE, SECRETS, tokens_of
 from tests.e2e.whole_airflow.runs import Run
 from tests.e2e.whole_airflow.traces import places_of
-from tests.openlineage_spec import check_event
+from tests.support.airflow import LocalAirflow
+from tests.support.openlineage import check_event
 
 Event = dict[str, Any]
 

@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
-from scripts.local_airflow import TaskInstance
 from tests.e2e.whole_airflow.runs import Run, Runs
+from tests.support.airflow import TaskInstance
 
 WAITING = {"poke": "running", "reschedule": "up_for_reschedule", "deferrable": "deferred"}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
-from scripts.local_airflow import LocalAirflow
 from tests.e2e.whole_airflow.conftest import INTENTION, SECRETS, tokens_of
 from tests.e2e.whole_airflow.runs import Run
 from tests.e2e.whole_airflow.traces import database_texts, log_texts, places_of
+from tests.support.airflow import LocalAirflow
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
-from tests.e2e.in_moto import objects_under
 from tests.e2e.whole_airflow.inventories import HEADER, OUT_OF_RANGE, QUARANTINED, ROWS
 from tests.e2e.whole_airflow.runs import Run
+from tests.support.moto import objects_under
 
 
 def pipeline(finished: dict[str, Run], name: str) -> Run:

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
-from scripts.local_airflow import LocalAirflow, TaskInstance
 from tests.e2e.whole_airflow.runs import Runs
+from tests.support.airflow import LocalAirflow, TaskInstance
 
 
 def test_a_deferred_wait_holds_no_process(

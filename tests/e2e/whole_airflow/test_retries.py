@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
-from scripts.local_airflow import LocalAirflow, TaskInstance
 from tests.e2e.whole_airflow.runs import Run, Runs
+from tests.support.airflow import LocalAirflow, TaskInstance
 
 #: Seconds before anything happens to an import, or to a task that waits for it.
 LATER = 6

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from cryptography.fernet import Fernet
 
-from scripts.local_airflow import LocalAirflow
+from tests.support.airflow import LocalAirflow
 
 __all__ = ["database_texts", "log_texts", "places_of"]
 

@@ -22,7 +22,7 @@ from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
 from airflow_provider_ads.emulator.import_rows import read_import_file
 
 ROOT = Path(__file__).resolve().parents[3]
-SERVERS = ROOT / "scripts" / "servers.csv"
+SERVERS = ROOT / "sample_inventories" / "servers.csv"
 
 
 def prepare(content: str | bytes, folder: Path, **parameters: Any) -> PreparedImportFile:

@@ -9,7 +9,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportDeletionError
 from airflow_provider_ads.operators import AdsDeleteImportDataOperator
 from airflow_provider_ads.triggers import AdsDeleteImportDataTrigger
-from tests.unit.airflow_run import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, Run, context_of, run_task
+from tests.support.task_runs import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, Run, context_of, run_task
 
 UNKNOWN_ID = "import-task-" + "f" * 32
 WAITS: dict[str, dict[str, Any]] = {"sync": {"deferrable": False}, "deferrable": {"deferrable": True}}

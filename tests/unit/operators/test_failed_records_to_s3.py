@@ -10,7 +10,7 @@ from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsFailedRecordsToS3Operator
 from airflow_provider_ads.version_compat import AirflowSkipException
-from tests.unit.airflow_run import run_task
+from tests.support.task_runs import run_task
 
 HEADER = "ExternalId,HostName,RAM.TotalSizeInMB\r\n"
 GOOD = "1,a.example,1024\r\n"

@@ -12,7 +12,7 @@ from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsPrepareImportFileOperator
 from airflow_provider_ads.version_compat import AirflowFailException
-from tests.unit.airflow_run import Run, context_of, run_task
+from tests.support.task_runs import Run, context_of, run_task
 from tests.unit.discovery.test_rvtools import CSV_FILES, pack
 
 SOURCE = "s3://inventory/cmdb.csv"

@@ -13,7 +13,7 @@ from airflow_provider_ads.exceptions import AdsCallError, AdsError, ImportDeleti
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsPruneImportTasksOperator
 from airflow_provider_ads.version_compat import AirflowFailException
-from tests.unit.airflow_run import context_of, run_task
+from tests.support.task_runs import context_of, run_task
 
 WAITS: dict[str, dict[str, Any]] = {"sync": {"deferrable": False}, "deferrable": {"deferrable": True}}
 

@@ -16,7 +16,7 @@ from airflow_provider_ads.operators import AdsStartImportTaskOperator
 from airflow_provider_ads.operators.waiting import RESUMPTION_MARGIN
 from airflow_provider_ads.triggers import DEFERRAL_GRACE
 from airflow_provider_ads.version_compat import AirflowFailException
-from tests.unit.airflow_run import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, context_of, run_task
+from tests.support.task_runs import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, context_of, run_task
 
 ID = "import-task-" + "f" * 32
 WAITS: dict[str, dict[str, Any]] = {

@@ -1,0 +1,1 @@
+"""Sample inventories: what the demo, the guides, the tests and the benchmarks import."""

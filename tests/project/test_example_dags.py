@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
+
+from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.operators import AdsStartImportTaskOperator
+from sample_inventories.rvtools_export import make_rvtools_export
+from tests.support.task_runs import run_task
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted(
+    path
+    for path in (ROOT / "example_dags").glob("example_*.py")
+    if path.stem.endswith("_airflow_2") is not AIRFLOW_V_3_0_PLUS
+)
+
+
+def load(path: Path) -> Any:
+    spec: Any = importlib.util.spec_from_file_location(path.stem, path)
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_loads_without_a_warning(path: Path) -> None:
+    module = load(path)
+    dag = module.dag if hasattr(module, "dag") else module.start_import.dag
+    assert dag.dag_id == path.stem
+
+
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if "import" in path.stem], ids=lambda path: path.stem)
+def test_an_import_is_retried_and_waited_for(path: Path) -> None:
+    dag = load(path).start_import.dag
+    assert dag.default_args["retries"] > 0
+    assert dag.task_dict["wait_for_import"].upstream_task_ids == {"start_import"}
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the example is for Airflow 3")
+def test_the_check_of_a_connection_fails_without_a_retry_and_says_why(aws_default: AdsEmulator) -> None:
+    module = load(ROOT / "example_dags" / "example_ads_check_connection.py")
+    task = module.dag.task_dict["check_connection"]
+    assert task.retries == 0
+    assert "Imports can be listed in us-west-2" in task.python_callable()
+    aws_default.home_region = "eu-west-1"
+    with pytest.raises(RuntimeError, match="Set region_name to eu-west-1"):
+        task.python_callable()
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the example is for Airflow 3")
+def test_the_example_for_rvtools_is_scheduled_and_replaces_only_what_is_its_own() -> None:
+    tasks = load(ROOT / "example_dags" / "example_ads_rvtools.py").dag.task_dict
+    assert {name: sorted(task.upstream_task_ids) for name, task in tasks.items()} == {
+        "prepare": [],
+        "start_import": ["prepare"],
+        "wait_for_import": ["start_import"],
+        "delete_older_imports": ["start_import", "wait_for_import"],
+    }
+    assert tasks["prepare"].dag.schedule == "@daily"
+    assert tasks["start_import"].partial_kwargs["name"].startswith(tasks["delete_older_imports"].name_prefix)
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the example is for Airflow 3")
+def test_the_export_of_the_guide_can_be_prepared_and_imported(
+    aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws_default.upload("s3://migration-inventory/rvtools/export.xlsx", make_rvtools_export(40))
+    task = load(ROOT / "example_dags" / "example_ads_rvtools.py").dag.task_dict["prepare"]
+    (import_url,) = run_task(task, monkeypatch).result
+    summary = run_task(
+        AdsStartImportTaskOperator(
+            task_id="start", name="rvtools", import_url=import_url, wait_for_completion=True, poll_interval=0.01
+        ),
+        monkeypatch,
+    ).xcoms["import_task"]
+    assert (summary["fileClassification"], summary["serverImportSuccess"]) == ("RVTOOLS_EXPORT", 40)
+
+
+def test_the_example_for_airflow_2_differs_in_its_import_alone() -> None:
+    def body(name: str) -> list[str]:
+        lines = (ROOT / "example_dags" / f"{name}.py").read_text().splitlines()[1:]
+        return [
+            line for line in lines if not line.startswith("# [") and "import DAG" not in line and "dag_id" not in line
+        ]
+
+    assert body("example_ads_import") == body("example_ads_import_airflow_2")
+
+
+REGIONS = [
+    (path, region)
+    for path in sorted((ROOT / "example_dags").glob("*.py"))
+    for region in re.findall(r"# \[START (\w+)\]", path.read_text())
+]
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize(("path", "region"), REGIONS, ids=lambda value: getattr(value, "stem", value))
+def test_the_documentation_shows_what_is_marked_in_the_examples(path: Path, region: str) -> None:
+    source = re.search(
+        rf"^ *# \[START {region}\]\n(.*?)^ *# \[END {region}\]", path.read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert source
+    assert any(f"```python\n{source[1]}```" in page.read_text() for page in PAGES)

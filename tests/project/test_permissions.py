@@ -1,0 +1,127 @@
+"""What each task needs of IAM, counted while it runs against the emulator, as the documentation has it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.operators import (
+    AdsDeleteImportDataOperator,
+    AdsFailedRecordsToS3Operator,
+    AdsPrepareImportFileOperator,
+    AdsPruneImportTasksOperator,
+    AdsStartImportTaskOperator,
+)
+from airflow_provider_ads.sensors import AdsImportTaskSensor
+from tests.support.task_runs import run_task
+
+PAGE = (Path(__file__).parents[2] / "docs" / "permissions.md").read_text()
+WHOLE, *PARTS = [
+    {action for statement in json.loads(block)["Statement"] for action in statement["Action"]}
+    for block in re.findall(r"```json\n(.+?)```", PAGE, re.DOTALL)
+]
+
+Task = Callable[[AdsEmulator, str], Any]
+
+
+def start_and_end(ads: AdsEmulator, import_url: str) -> str:
+    """An import that has ended."""
+    task = AdsHook("aws_default").start_import_task("cmdb-monday", import_url)
+    while AdsHook("aws_default").get_import_task(task.import_task_id).status == "IMPORT_IN_PROGRESS":
+        pass
+    ads.clear_calls()
+    return task.import_task_id
+
+
+def prepare(ads: AdsEmulator, import_url: str) -> Any:
+    return AdsPrepareImportFileOperator(task_id="task", source_url=import_url, destination_url="s3://inventory/parts")
+
+
+def start(ads: AdsEmulator, import_url: str) -> Any:
+    return AdsStartImportTaskOperator(
+        task_id="task",
+        name="cmdb",
+        import_url=import_url,
+        wait_for_completion=True,
+        poll_interval=0.01,
+        max_failed_records=None,
+    )
+
+
+def wait(ads: AdsEmulator, import_url: str) -> Any:
+    return AdsImportTaskSensor(
+        task_id="task", import_task_id=start_and_end(ads, import_url), max_failed_records=None, poke_interval=0.01
+    )
+
+
+def fetch(ads: AdsEmulator, import_url: str) -> Any:
+    return AdsFailedRecordsToS3Operator(
+        task_id="task", import_task_id=start_and_end(ads, import_url), destination_url="s3://inventory/failed"
+    )
+
+
+def prune(ads: AdsEmulator, import_url: str) -> Any:
+    start_and_end(ads, import_url)
+    return AdsPruneImportTasksOperator(
+        task_id="task",
+        name_prefix="cmdb-",
+        superseded_by=start_and_end(ads, import_url),
+        allow_failed_records=True,
+        poll_interval=0.01,
+    )
+
+
+def delete(ads: AdsEmulator, import_url: str) -> Any:
+    return AdsDeleteImportDataOperator(
+        task_id="task", import_task_id=start_and_end(ads, import_url), poll_interval=0.01
+    )
+
+
+TASKS: dict[str, Task] = {
+    "AdsPrepareImportFileOperator": prepare,
+    "AdsStartImportTaskOperator": start,
+    "AdsImportTaskSensor": wait,
+    "AdsFailedRecordsToS3Operator": fetch,
+    "AdsPruneImportTasksOperator": prune,
+    "AdsDeleteImportDataOperator": delete,
+}
+
+
+def documented(name: str) -> list[str]:
+    (actions,) = re.findall(rf"^\| `{re.escape(name)}` \| (.+) \|$", PAGE, re.MULTILINE)
+    return re.findall(r"`([\w:]+)`", actions)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_needs_what_the_documentation_says(
+    name: str, aws_default: AdsEmulator, half_bad_inventory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws_default.delete_seconds = 0.01
+    url = aws_default.upload("s3://inventory/good.csv", "ExternalId\n1\n") if name.startswith("AdsPrep") else ""
+    task = TASKS[name](aws_default, url or half_bad_inventory)
+    # A second try: the first one of a start has nothing to look for.
+    run = run_task(task, monkeypatch, try_number=2)
+    assert run.state == "success", run.error
+    assert sorted(aws_default.iam_actions()) == documented(name)
+
+
+def test_the_check_of_a_connection_needs_what_the_documentation_says(aws_default: AdsEmulator) -> None:
+    good, message = AdsHook("aws_default").test_connection()
+    assert good, message
+    assert sorted(aws_default.iam_actions()) == documented("AdsHook.test_connection")
+
+
+def test_the_policies_have_what_the_tasks_need_and_nothing_else() -> None:
+    needed = {action for name in [*TASKS, "AdsHook.test_connection"] for action in documented(name)}
+    # Assuming a role is for a connection that has one.
+    assert needed | {"sts:AssumeRole"} == WHOLE
+    importing, deleting = PARTS
+    assert importing == needed - {"discovery:BatchDeleteImportData"}
+    assert deleting == set(documented("AdsDeleteImportDataOperator")) == set(documented("AdsPruneImportTasksOperator"))

@@ -1,0 +1,123 @@
+"""What gives access to something is shown nowhere when an import fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.operators import AdsFailedRecordsToS3Operator, AdsStartImportTaskOperator
+from airflow_provider_ads.sensors import AdsImportTaskSensor
+from tests.support.task_runs import Run, at_the_second_look, run_task
+
+TOKEN = "secret-token"
+
+
+@pytest.mark.parametrize("token", [TOKEN, None], ids=["own token", "derived token"])
+@pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])
+def test_nothing_shows_in_a_waiting_operator(
+    aws_default: AdsEmulator,
+    half_bad_inventory: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    deferrable: bool,
+    token: str | None,
+) -> None:
+    operator = AdsStartImportTaskOperator(
+        task_id="start",
+        name="cmdb",
+        import_url=half_bad_inventory,
+        client_request_token=token,
+        wait_for_completion=True,
+        deferrable=deferrable,
+        poll_interval=0.02,
+    )
+    assert_no_secret_shows(run_task(operator, monkeypatch), capfd)
+
+
+@pytest.mark.parametrize(
+    "mode", [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}], ids=["poke", "reschedule", "deferrable"]
+)
+def test_nothing_shows_in_a_sensor(
+    aws_default: AdsEmulator,
+    half_bad_inventory: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    mode: dict[str, Any],
+) -> None:
+    aws_default.import_seconds = 60
+    import_task = AdsHook().start_import_task("cmdb", half_bad_inventory, TOKEN)
+    sensor = AdsImportTaskSensor(task_id="wait", import_task_id=import_task.import_task_id, poke_interval=0.05, **mode)
+    with at_the_second_look(aws_default, lambda: setattr(aws_default, "import_seconds", 0.01)):
+        run = run_task(sensor, monkeypatch)
+    assert len(run.deferrals) == int("deferrable" in mode)
+    assert_no_secret_shows(run, capfd)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_nothing_shows_when_failed_records_are_fetched(
+    aws_default: AdsEmulator,
+    half_bad_inventory: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    gone: bool,
+) -> None:
+    import_task_id = AdsHook().start_import_task("cmdb", half_bad_inventory, TOKEN).import_task_id
+    while (import_task := AdsHook().get_import_task(import_task_id)).status == "IMPORT_IN_PROGRESS":
+        pass
+    if gone:
+        archive = str(import_task.errors_and_failed_entries_zip).partition("?")[0]
+        bucket_name, key = archive.removeprefix(f"{aws_default.endpoint_url}/").split("/", 1)
+        S3Hook().delete_objects(bucket_name, key)
+    fetch = AdsFailedRecordsToS3Operator(
+        task_id="fetch", import_task_id=import_task_id, destination_url="s3://inventory/failed"
+    )
+    with logs_at_debug():
+        run = run_task(fetch, monkeypatch)
+    assert run.state == ("failed" if gone else "success")
+    assert_not_shown(import_task, run, "".join(capfd.readouterr()))
+
+
+def assert_no_secret_shows(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    printed = "".join(capfd.readouterr())
+    assert run.state == "failed"
+    assert "IMPORT_COMPLETE_WITH_ERRORS" in printed, "the log was not captured"
+    import_task = AdsHook().get_import_task(run.xcoms["import_task"]["importTaskId"])
+    assert "X-Amz-Signature=" in str(import_task.errors_and_failed_entries_zip), "there is no secret to look for"
+    assert_not_shown(import_task, run, printed)
+
+
+@contextmanager
+def logs_at_debug() -> Iterator[None]:
+    """Log all that this provider and the HTTP libraries have to say."""
+    # Not the emulator, which stands for AWS.
+    ours = [f"airflow_provider_ads.{name}" for name in ("discovery", "hooks", "operators")]
+    names = ["urllib3", "http.client", "s3transfer", *ours]
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def assert_not_shown(import_task: ImportTask, run: Run, printed: str) -> None:
+    """Look for an import's secrets in whatever its user may see."""
+    assert import_task.client_request_token
+    shown = [printed, repr(import_task), str(import_task), str(run.result), str(run.xcoms), str(run.events)]
+    error = run.error
+    while error is not None:
+        shown += [str(error), repr(error), str(vars(error))]
+        error = error.__cause__ or error.__context__
+    for text in shown:
+        assert "X-Amz-Signature" not in text
+        assert import_task.client_request_token not in text
