@@ -1,17 +1,17 @@
 """
-What can go wrong::
+Exceptions of this provider, and advice for AWS's errors::
 
     AdsError
-    ├── ImportOutcomeError           an import ended, and not as it should: a verdict on the import
+    ├── ImportOutcomeError           an import ended, but not as it should
     ├── ImportDeletionError          the data of an import could not be deleted
-    └── AdsCallError                 no verdict could be had: AWS refused, did not answer, or answered nonsense
-        ├── ImportTaskNotFound       AWS does not know the import
-        └── ImportWaitTimeout        the time to wait ran out before the import ended
-            ├── ImportNotSeen        the time to wait ran out before there was an import of that name
-            └── DeletionWaitTimeout  the time to wait ran out before its data were deleted
+    └── AdsCallError                 the outcome is unknown: AWS refused, did not answer, or its answer made no sense
+        ├── ImportTaskNotFound       AWS does not list the import
+        └── ImportWaitTimeout        timed out before the import ended
+            ├── ImportNotSeen        timed out before an import with that name was listed
+            └── DeletionWaitTimeout  timed out before the import's data was deleted
 
-The errors are plain Python, because Airflow treats its own exceptions differently when a sensor pokes and
-when it was deferred. Where a failure must be final, :func:`fail_without_retry` says so to Airflow.
+They do not derive from Airflow's exceptions, which Airflow treats differently in a sensor that pokes and in one that
+was deferred. :func:`fail_without_retry` makes a failure final.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ __all__ = [
 
 
 class AdsError(Exception):
-    """Everything that this provider raises about AWS Application Discovery Service."""
+    """Base class of every exception that this provider raises about AWS Application Discovery Service."""
 
 
 class ImportOutcomeError(AdsError):
     """
-    One or more imports ended, and not as they should.
+    One or more imports ended, but not as they should.
 
-    :param message: which imports, what happened to each, and what to do next.
-    :param import_tasks: the summaries of all imports that were waited for, failed or not.
-    :param try_again: whether starting the failed imports once more may end better.
+    :param message: the failed imports, what happened to each of them, and what to do next.
+    :param import_tasks: the summaries of all imports that the task waited for, failed or not.
+    :param try_again: True if starting the failed imports again might succeed.
     """
 
     def __init__(self, message: str, import_tasks: Sequence[dict[str, Any]], try_again: bool) -> None:
@@ -71,9 +71,9 @@ class ImportDeletionError(AdsError):
     """
     The data of one or more imports could not be deleted.
 
-    :param message: which imports, why, and what to do next.
-    :param errors: for each of them the service's code (``NOT_FOUND``, ``OVER_LIMIT``, ``INTERNAL_SERVER_ERROR``) or
-        the status that its deletion ended with. The others are deleted, or will be.
+    :param message: the imports, the reasons, and what to do next.
+    :param errors: the service's code (``NOT_FOUND``, ``OVER_LIMIT``, ``INTERNAL_SERVER_ERROR``) or the final status of
+        the deletion, by the id of the import. The data of all other imports is deleted or being deleted.
     """
 
     def __init__(self, message: str, errors: Mapping[str, str]) -> None:
@@ -86,15 +86,15 @@ class ImportDeletionError(AdsError):
 
 class AdsCallError(AdsError):
     """
-    No verdict on an import could be had.
+    A call failed, or the outcome of an import could not be determined.
 
-    :param message: which call failed, why, and what to do next.
-    :param code: the error code of AWS (``AuthorizationErrorException``), the name of the error that kept the call
-        from AWS (``EndpointConnectionError``), or the provider's own word for what happened: the name of a subclass,
-        ``UnknownStatus``, ``UnexpectedEvent``, ``TriggerFailure``, ``ImportInProgress``, or one of those of
+    :param message: the call that failed, the reason, and what to do next.
+    :param code: AWS's error code (``AuthorizationErrorException``), the name of the botocore error that prevented the
+        call (``EndpointConnectionError``), or one of this provider's own codes: the name of a subclass,
+        ``UnknownStatus``, ``UnexpectedEvent``, ``TriggerFailure``, ``ImportInProgress``, or a code of
         :class:`~airflow_provider_ads.discovery.failed_records.FailedRecordsError`.
-    :param import_task_id: the import concerned, if it is one.
-    :param transient: whether the same call may succeed a little later.
+    :param import_task_id: the import concerned, if there is exactly one.
+    :param transient: True if the same call might succeed later.
     """
 
     def __init__(self, message: str, code: str, import_task_id: str | None = None, transient: bool = False) -> None:
@@ -109,17 +109,17 @@ class AdsCallError(AdsError):
 
 class ImportTaskNotFound(AdsCallError):
     """
-    The account has no such import task in this region: the id is wrong, or somebody deleted its history.
+    The account has no such import task in this region: the id is wrong, or the import was deleted with its history.
 
-    :param import_task_id: the id that was asked for.
-    :param region_name: the region that was asked.
+    :param import_task_id: the id of the missing import task.
+    :param region_name: the region that was called.
     """
 
     def __init__(self, import_task_id: str, region_name: str | None) -> None:
         super().__init__(
-            f"{import_task_id} is not known in {region_name}. Check that region_name is the Migration Hub home "
-            "region that the import was started in, that aws_conn_id leads to the same account, and that nobody "
-            "deleted the import with its history.",
+            f"Import task not found in {region_name}: {import_task_id}. Check that region_name is the Migration Hub "
+            "home region in which the import was started, that aws_conn_id is for the same account, and that the "
+            "import was not deleted with its history.",
             code="ImportTaskNotFound",
             import_task_id=import_task_id,
         )
@@ -131,25 +131,28 @@ class ImportTaskNotFound(AdsCallError):
 
 class ImportWaitTimeout(AdsCallError):
     """
-    The time to wait ran out before the imports ended; they go on at AWS, which has no way to cancel them.
+    The wait timed out before the imports ended; they keep running at AWS, which cannot cancel imports.
 
-    :param import_tasks: the summaries of the imports as last seen; one that was never seen has no status.
-    :param last_error: why the last look at them failed, if it did.
+    :param import_tasks: the last known summaries of the imports; a summary without a status if an import was never
+        described.
+    :param last_error: the error of the last poll, if it failed.
     """
 
-    #: What becomes of the import, and what to do next.
-    goes_on = (
-        "The import goes on at AWS, which works off one at a time and cannot cancel any. Allow more time, and wait for "
-        "it with AdsImportTaskSensor."
+    #: The object of "waiting for" in the message.
+    awaited = "the import"
+
+    #: The state of the import, and what to do next.
+    advice = (
+        "The import keeps running at AWS, which processes imports one at a time and cannot cancel them. Allow more "
+        "time, and wait for it with AdsImportTaskSensor."
     )
 
     def __init__(self, import_tasks: Sequence[dict[str, Any]], last_error: str | None) -> None:
         tasks = "; ".join(str(ImportTask.from_response(task)) for task in import_tasks)
-        seen = f" Last seen: {tasks}." if tasks else ""
-        error = f" The last look failed: {last_error}" if last_error else ""
+        last_status = f" Last status: {tasks}." if tasks else ""
+        error = f" The last poll failed: {last_error}" if last_error else ""
         super().__init__(
-            f"The time to wait ran out.{seen}{error} {self.goes_on}",
-            code=type(self).__name__,
+            f"Timed out waiting for {self.awaited}.{last_status}{error} {self.advice}", code=type(self).__name__
         )
         self.import_tasks = list(import_tasks)
         self.last_error = last_error
@@ -160,22 +163,23 @@ class ImportWaitTimeout(AdsCallError):
 
 class ImportNotSeen(ImportWaitTimeout):
     """
-    The time to wait ran out before an import of a name was seen.
+    The wait timed out before an import with the expected name was listed.
 
-    :param name: the name that was looked for.
-    :param region_name: the region that was asked.
-    :param last_error: why the last look failed, if it did; then there may be such an import after all.
+    :param name: the expected name.
+    :param region_name: the region that was called.
+    :param last_error: the error of the last poll, if it failed; in that case such an import might exist.
     """
 
     def __init__(self, name: str, region_name: str | None, last_error: str | None) -> None:
-        seen = (
-            f"No import named {name!r} was seen in {region_name}."
+        self.awaited = f"an import named {name!r} in {region_name}"
+        result = (
+            "No such import was listed."
             if last_error is None
-            else f"So it is not known whether {region_name} has an import named {name!r}."
+            else "It could not be determined whether there is such an import."
         )
-        self.goes_on = (
-            f"{seen} Check that name is exactly that of the import, that region_name is the Migration Hub home region "
-            "that it is started in, and that aws_conn_id leads to the same account."
+        self.advice = (
+            f"{result} Check that name is exactly the import's name, that region_name is the Migration Hub home region "
+            "in which it is started, and that aws_conn_id is for the same account."
         )
         super().__init__([], last_error)
         self.name = name
@@ -186,15 +190,16 @@ class ImportNotSeen(ImportWaitTimeout):
 
 
 class DeletionWaitTimeout(ImportWaitTimeout):
-    """The time to wait ran out before data were deleted; the deletion goes on. Parameters as of its base."""
+    """The wait timed out before the data was deleted; the deletion continues. The parameters are those of the base."""
 
-    goes_on = "The deletion goes on at AWS. Allow more time; a retry of the task waits for it."
+    awaited = "the deletion"
+    advice = "The deletion continues at AWS. Allow more time; a retry of the task waits for it."
 
 
-#: Imports that one message names, at most.
-IMPORTS_NAMED = 20
+#: Maximum number of imports that one message names.
+MAX_NAMED_IMPORTS = 20
 
-#: Codes after which new credentials may help where the old ones have run out, or were rotated.
+#: Error codes that new credentials can resolve, because the old ones have expired or were rotated.
 #: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html lists the spellings.
 EXPIRED_CREDENTIALS_CODES = frozenset(
     {
@@ -211,39 +216,39 @@ EXPIRED_CREDENTIALS_CODES = frozenset(
 _NOT_ALLOWED = (
     "The credentials may not call {action}. Allow the action in the IAM policy of the user or role behind aws_conn_id"
 )
-#: What may also be the reason that S3 denies a file.
+#: Other reasons why S3 denies access to a file.
 #: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 _DENIED_OR_MISSING = (
-    ", and check the policies of the bucket and of its key. Without s3:ListBucket, S3 answers the same when there is "
-    "no such file: check the URL, too"
+    ", and check the policies of the bucket and of its KMS key. Without s3:ListBucket, S3 gives the same answer for a "
+    "file that does not exist, so check the URL too"
 )
 _SET_HOME_REGION = (
     "Set region_name to the account's Migration Hub home region, which the Migration Hub console and "
-    "'aws migrationhub-config get-home-region' name; if the account has none yet, choose one in the console"
+    "'aws migrationhub-config get-home-region' show; if the account has none yet, choose one in the console"
 )
 _WRONG_REGION = f"The region is not the account's home region, or the account has none. {_SET_HOME_REGION}"
-_WRONG_CREDENTIALS = "AWS does not know these credentials. Correct the access key and the secret of aws_conn_id"
+_WRONG_CREDENTIALS = "AWS does not recognize these credentials. Correct the access key and the secret of aws_conn_id"
 _WRONG_SIGNATURE = (
-    "The secret does not belong to the access key, or the clock is wrong. Correct the secret of aws_conn_id, and check "
-    "the machine's clock"
+    "The secret does not match the access key, or the machine's clock is wrong. Correct the secret of aws_conn_id, and "
+    "check the clock"
 )
 _UNKNOWN_CODE = (
-    "This version of airflow-provider-ads has no advice for this code. See the message of AWS; AWS Support can look up "
-    "the request id"
+    "This version of airflow-provider-ads has no advice for this code. See AWS's message; AWS Support can look up the "
+    "request id"
 )
-_EXPIRED_CREDENTIALS = "The credentials have expired. Renew those of aws_conn_id"
+_EXPIRED_CREDENTIALS = "The credentials have expired. Renew the credentials of aws_conn_id"
 _NO_CREDENTIALS = (
-    "No credentials were found. Give aws_conn_id an access key or a role, or check that the machine's own role "
-    "can be read"
+    "No credentials were found. Add an access key or a role to aws_conn_id, or check that the machine's own role is "
+    "available"
 )
-_WRONG_PARAMETER = "AWS did not accept a parameter, which the message names. Correct it and run the task again"
+_WRONG_PARAMETER = "AWS rejected the parameter that its message names. Correct it and run the task again"
 
-#: What a user can do about an error code. Those of the service itself are on the pages of its operations, such as
-#: https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html; the others are
-#: those of AWS services in general, https://docs.aws.amazon.com/securityhub/1.0/APIReference/CommonErrors.html, and
-#: the names of botocore's own errors.
+#: The cause of an error code, and what to do. The service documents its codes on the pages of its operations, such as
+#: https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html. The others are common
+#: to all AWS services, https://docs.aws.amazon.com/securityhub/1.0/APIReference/CommonErrors.html, or names of
+#: botocore's exceptions.
 _ADVICE = {
-    # What botocore makes of an answer of S3, or of something before it, that has no code.
+    # botocore uses the HTTP status as the code when the answer of S3, or of a proxy, contains none.
     "403": _NOT_ALLOWED,
     "AccessDenied": _NOT_ALLOWED,
     "AccessDeniedException": _NOT_ALLOWED,
@@ -275,22 +280,22 @@ _ADVICE = {
     ),
     "ParamValidationError": _WRONG_PARAMETER,
     "PartialCredentialsError": _WRONG_CREDENTIALS,
-    "ProfileNotFound": "Correct profile_name in aws_conn_id, or give the machine that profile",
+    "ProfileNotFound": "Correct profile_name in aws_conn_id, or add that profile to the machine",
     "RequestExpired": "The request was too old. Check the machine's clock, or renew the credentials of aws_conn_id",
     "ResourceInUseException": (
         "The client_request_token was used before, for an import with another name or URL. Use a new token for "
         "a new import"
     ),
-    "SSLError": "The endpoint's certificate was not accepted. Check verify and the proxy",
+    "SSLError": "The endpoint's certificate could not be verified. Check verify and the proxy",
     "SignatureDoesNotMatch": _WRONG_SIGNATURE,
     "UnknownRegionError": (
-        "No such region. Correct region_name, here or in aws_conn_id; the service is offered in "
+        "No such region. Correct region_name, in the Dag or in aws_conn_id; the service is available in "
         + ", ".join(SERVICE_REGIONS)
     ),
     "UnrecognizedClientException": _WRONG_CREDENTIALS,
 }
 
-#: The IAM prefix of the operations that are not the service's own.
+#: IAM prefixes of the operations of other services.
 #: https://docs.aws.amazon.com/migrationhub/latest/ug/migrationhub-api-permissions-ref.html
 _IAM_PREFIXES = {
     "AssumeRole": "sts",
@@ -302,26 +307,26 @@ _IAM_PREFIXES = {
     "PutObject": "s3",
 }
 
-#: What botocore would retry as well, but certificates and CA bundles do not mend themselves.
-_LASTING = (ssl.SSLError, FileNotFoundError, IsADirectoryError, PermissionError)
+#: Causes that botocore retries although a retry cannot fix a certificate or a CA bundle.
+_PERMANENT_CAUSES = (ssl.SSLError, FileNotFoundError, IsADirectoryError, PermissionError)
 
 
 def call_error(
     error: ClientError | BotoCoreError, operation: str, about: str, region_name: str | None, aws_conn_id: str | None
 ) -> AdsCallError:
     """
-    Turn what boto3 raised into an error that says what to do.
+    Convert an exception of boto3 into an error with advice.
 
-    :param error: what was raised.
-    :param operation: the operation, ``DescribeImportTasks`` for example.
-    :param about: which imports the call was about, or what else it was for.
+    :param error: the exception.
+    :param operation: the operation, such as ``DescribeImportTasks``.
+    :param about: the imports or the file of the call, for the message.
     :param region_name: the region that was called.
-    :param aws_conn_id: the connection that the credentials are from.
+    :param aws_conn_id: the connection with the credentials.
     """
     response: Any = {}
     if isinstance(error, ClientError):
         response = error.response
-        # Not always the operation that was asked for: a connection with a role calls AWS STS first.
+        # This can be another operation than the requested one: a connection with a role calls AWS STS first.
         operation = error.operation_name
     metadata = response.get("ResponseMetadata", {})
     code = response.get("Error", {}).get("Code") or type(error).__name__
@@ -330,7 +335,7 @@ def call_error(
     request_id = f" (request id {metadata['RequestId']})" if metadata.get("RequestId") else ""
     advice = _ADVICE.get(code)
     if advice is None:
-        advice = "This may pass by itself" if transient else _UNKNOWN_CODE
+        advice = "This failure is usually temporary. Try again later" if transient else _UNKNOWN_CODE
     elif advice is _NOT_ALLOWED and operation == "GetObject":
         advice += _DENIED_OR_MISSING
     action = f"{_IAM_PREFIXES.get(operation, 'discovery')}:{operation}"
@@ -343,8 +348,8 @@ def call_error(
 
 
 def _is_transient(error: ClientError | BotoCoreError, response: Any) -> bool:
-    """Tell whether botocore would try again, but for what does not mend itself."""
-    # Here, because the triggerer imports this module on its event loop, which to load all of botocore would keep busy.
+    """True if botocore would retry the call and a retry can succeed."""
+    # Imported here because the triggerer imports this module on its event loop, and loading these would block it.
     from botocore.retries.standard import (
         OrRetryChecker,
         RetryContext,
@@ -359,46 +364,46 @@ def _is_transient(error: ClientError | BotoCoreError, response: Any) -> bool:
         caught_exception=error,
     )
     cause = getattr(error, "kwargs", {}).get("error")
-    if isinstance(error, SSLError) or isinstance(cause, _LASTING):
+    if isinstance(error, SSLError) or isinstance(cause, _PERMANENT_CAUSES):
         return False
     if isinstance(error, IncompleteReadError):
-        # The connection broke off while an object of S3 was read, which botocore leaves to its caller.
+        # The connection broke while an S3 object was downloaded, which botocore does not retry.
         return True
     return bool(OrRetryChecker([TransientRetryableChecker(), ThrottledRetryableChecker()]).is_retryable(context))
 
 
-#: The code of imports that were not deleted because the account has deleted as many records as a day allows.
+#: The service's code for imports that it did not delete because of the account's daily limit of deleted records.
 #: https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_BatchDeleteImportDataError.html
 OVER_LIMIT = "OVER_LIMIT"
 
-#: What to do about an import that the service refuses to delete.
+#: Advice for the codes with which the service refuses to delete an import.
 _DELETION_ADVICE = {
-    "INTERNAL_SERVER_ERROR": "The service itself failed: run the task again",
+    "INTERNAL_SERVER_ERROR": "The service itself failed. Run the task again",
     "NOT_FOUND": (
-        "Check that region_name is the Migration Hub home region that the import was started in, and that aws_conn_id "
-        "leads to the same account"
+        "Check that region_name is the Migration Hub home region in which the import was started, and that aws_conn_id "
+        "is for the same account"
     ),
-    OVER_LIMIT: "The account's limit of 25,000 deleted records a day is reached: run the task again after 00:00 UTC",
+    OVER_LIMIT: "The account's limit of 25,000 deleted records a day is reached. Run the task again after 00:00 UTC",
 }
 
 
 def deletion_error(refused: Mapping[str, Mapping[str, str]], region_name: str | None) -> ImportDeletionError:
     """
-    Turn what the service said about imports that it does not delete into an error that says what to do.
+    Convert the service's refusals to delete imports into one error with advice.
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_BatchDeleteImportDataError.html
 
-    :param refused: the service's own entry for each of them, by the id of the import.
+    :param refused: the service's error entry for each of them, by the id of the import.
     :param region_name: the region that was called.
     """
     codes = {import_task_id: error.get("errorCode", "no code") for import_task_id, error in refused.items()}
     named = []
-    for import_task_id, code in islice(codes.items(), IMPORTS_NAMED):
+    for import_task_id, code in islice(codes.items(), MAX_NAMED_IMPORTS):
         description = refused[import_task_id].get("errorDescription", "").rstrip(".")
         named.append(f"{import_task_id} ({code}{': ' if description else ''}{description})")
     if len(codes) > len(named):
         named.append(f"and {len(codes) - len(named):,} more")
-    advice = [_DELETION_ADVICE.get(code, "See the message of AWS") for code in dict.fromkeys(codes.values())]
+    advice = [_DELETION_ADVICE.get(code, "See AWS's message") for code in dict.fromkeys(codes.values())]
     return ImportDeletionError(
         f"Not deleted in {region_name}: {'; '.join(named)}. {'. '.join(dict.fromkeys(advice))}.", codes
     )
@@ -406,11 +411,12 @@ def deletion_error(refused: Mapping[str, Mapping[str, str]], region_name: str | 
 
 def fail_without_retry(error: Exception) -> NoReturn:
     """
-    Fail the task at once, whatever its ``retries``.
+    Fail the task without a retry, no matter how many ``retries`` are left.
 
-    Airflow takes this one exception alike in every mode: it is never retried, and skipped under ``soft_fail``.
+    Airflow handles ``AirflowFailException`` in the same way in every mode of a sensor: it never retries, and it skips
+    the task if ``soft_fail`` is set.
 
-    :param error: what happened.
+    :param error: the reason.
     :raises AirflowFailException: always, with the message of ``error``.
     """
     raise AirflowFailException(str(error)) from error

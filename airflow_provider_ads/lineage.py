@@ -1,7 +1,7 @@
 """
-What an event of OpenLineage says of the files that tasks read and write, and of imports.
+OpenLineage metadata about imports and about the files that tasks read and write.
 
-The OpenLineage provider need not be installed. This module needs it, so it is imported only for an event.
+This module needs the OpenLineage provider, which is optional. Operators import it only when an event is created.
 https://airflow.apache.org/docs/apache-airflow-providers-openlineage/stable/guides/developer.html
 """
 
@@ -23,37 +23,37 @@ from airflow_provider_ads.discovery.import_task import ImportTask
 
 __all__ = ["IMPORT_FACET", "lineage_of_import", "lineage_of_preparation"]
 
-#: The facet of a run that started an import: the import's summary, whose counts no standard facet has a place for.
+#: Run facet with the import's summary, because no standard facet has fields for its counts.
 #: https://openlineage.io/docs/spec/facets/custom-facets
 IMPORT_FACET = "awsDiscovery_import"
 
 
 def lineage_of_import(import_tasks: Sequence[ImportTask]) -> OperatorLineage[Any, Any]:
     """
-    Describe the import that a task has started.
+    Return the lineage of a task that starts an import.
 
-    :param import_tasks: the import as last seen; nothing if the task got to know none.
-    :return: its file as input, and its summary as a facet. The facet's schema is that of any run facet, which may have
-        further properties, because these are the service's own: an ``ImportTask`` without its secrets.
+    :param import_tasks: the import as last described; empty if the task has not started or found one.
+    :return: the file as an input, and the summary as a run facet. The facet has the schema of the base run facet, which
+        allows any further property, because the service defines the fields of the summary.
     """
     lineage: OperatorLineage[Any, Any] = OperatorLineage()
     for task in import_tasks:
         if task.import_url:
-            lineage.inputs.append(InputDataset(*_names(task.import_url)))
+            lineage.inputs.append(InputDataset(*_namespace_and_name(task.import_url)))
         lineage.run_facets[IMPORT_FACET] = RunFacet().with_additional_properties(**task.summary())
     return lineage
 
 
 def lineage_of_preparation(source_url: str, report: Mapping[str, Any] | None) -> OperatorLineage[Any, Any]:
     """
-    Describe how a file was prepared for imports.
+    Return the lineage of a task that prepares a file for imports.
 
-    :param source_url: the file, which was read.
-    :param report: what became of it; None if it could not be prepared.
-    :return: the file as input, and the files that were written, also that of quarantined rows, as outputs, with the
-        numbers of their rows where they have any, and the sizes of the parts.
+    :param source_url: the URL of the file that was read.
+    :param report: the report of the preparation; None if it failed.
+    :return: the file as an input; the parts and the file of quarantined rows as outputs, with the number of rows, if it
+        is known, and the sizes of the parts.
     """
-    source = InputDataset(*_names(source_url))
+    source = InputDataset(*_namespace_and_name(source_url))
     if report is None:
         return OperatorLineage(inputs=[source])
     if report["rows_read"]:
@@ -62,18 +62,18 @@ def lineage_of_preparation(source_url: str, report: Mapping[str, Any] | None) ->
                 rowCount=report["rows_read"]
             )
         }
-    outputs = [_written(part["url"], part["rows"], part["size_bytes"]) for part in report["parts"]]
+    outputs = [_output(part["url"], part["rows"], part["size_bytes"]) for part in report["parts"]]
     if report["quarantine_url"]:
-        outputs.append(_written(report["quarantine_url"], report["rows_quarantined"]))
+        outputs.append(_output(report["quarantine_url"], report["rows_quarantined"]))
     return OperatorLineage(inputs=[source], outputs=outputs)
 
 
-def _written(url: str, rows: int | None, size: int | None = None) -> OutputDataset:
+def _output(url: str, rows: int | None, size: int | None = None) -> OutputDataset:
     statistics = OutputStatisticsOutputDatasetFacet(rowCount=rows, size=size)
-    return OutputDataset(*_names(url), outputFacets={"outputStatistics": statistics})
+    return OutputDataset(*_namespace_and_name(url), outputFacets={"outputStatistics": statistics})
 
 
-def _names(url: str) -> tuple[str, str]:
-    """Namespace and name of an object of S3, as https://openlineage.io/docs/spec/naming has them."""
+def _namespace_and_name(url: str) -> tuple[str, str]:
+    """Return namespace and name of an S3 object by the rules of https://openlineage.io/docs/spec/naming."""
     bucket_name, _, key = url.removeprefix("s3://").partition("/")
     return f"s3://{bucket_name}", key

@@ -11,10 +11,10 @@ __all__ = ["MigrationHubLink"]
 
 class MigrationHubLink(BaseAwsLink):
     """
-    Link to the Migration Hub console of the region that was called.
+    Link to the Migration Hub console in the region that the task called.
 
-    AWS documents the console's address and the way from there, "Discover" and then "Imports", but no address of
-    the imports themselves: https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
+    AWS documents no address of the Imports page itself, which is at "Discover", "Imports" in the console's menu:
+    https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
     """
 
     name = "AWS Migration Hub"
@@ -24,10 +24,10 @@ class MigrationHubLink(BaseAwsLink):
     @classmethod
     def persist_for(cls, context: Any, task: Any) -> None:
         """
-        Store what the link of a task is made of, as an XCom.
+        Store the region and the partition of the link as an XCom.
 
         :param context: the task's context.
-        :param task: an operator or sensor whose hook has called AWS.
+        :param task: the operator or sensor, after its hook has called AWS.
         """
         cls.persist(
             context=context,

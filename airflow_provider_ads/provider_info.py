@@ -1,4 +1,4 @@
-"""What Airflow's provider discovery reads; it imports nothing but the version."""
+"""Provider metadata for Airflow, which every Airflow process reads; so this module imports only the version."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["get_provider_info"]
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the provider's metadata, of the form of Airflow's ``provider_info.schema.json``."""
+    """Return the provider's metadata as defined by Airflow's ``provider_info.schema.json``."""
     integration = "AWS Application Discovery Service"
     return {
         "package-name": "airflow-provider-ads",

@@ -1,33 +1,27 @@
-"""Waiting for AWS Application Discovery Service in the triggerer: data in, one event out."""
+"""Triggers that wait for AWS Application Discovery Service in the triggerer and yield one event."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_ads.change_log import ChangeLog
-from airflow_provider_ads.discovery.import_task import (
-    DELETION_RUNNING_STATUSES,
-    IMPORT_RUNNING_STATUSES,
-    ImportTask,
+from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.discovery.parameters import (
+    as_list,
     check_import_task_ids,
     check_name,
-    name_some,
+    check_poll_interval,
+    summarize_ids,
 )
 from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportWaitTimeout
-from airflow_provider_ads.polling import (
-    LONGEST_OUTAGE,
-    AwsSettings,
-    Poll,
-    check_poll_interval,
-    poll_import_tasks,
-    poll_newest_import_task,
-)
+from airflow_provider_ads.polling import AwsSettings, Poll, poll_import_tasks, poll_newest_import_task
+from airflow_provider_ads.progress import Outage, ProgressLog
 
 __all__ = [
     "DEFERRAL_FAILED",
@@ -38,15 +32,15 @@ __all__ = [
     "AdsNamedImportTaskTrigger",
 ]
 
-#: Seconds after its start before which a trigger yields no event. Airflow 3.0 to 3.3 may fail a task whose
-#: trigger fires at once: https://github.com/apache/airflow/issues/71580
+#: Seconds after its start before which a trigger yields no event. Airflow 3.0 to 3.3 can fail a task whose trigger
+#: fires immediately: https://github.com/apache/airflow/issues/71580
 EARLIEST_EVENT = 5.0
 
-#: Seconds that Airflow's own limit on a deferral lies behind the trigger's deadline: long enough for another
-#: triggerer to take the trigger over from one that died, so that the limit is but a net.
+#: Seconds by which Airflow's own limit on a deferral exceeds the trigger's deadline: enough time for another triggerer
+#: to take over from one that died, so that the limit is only a safety net.
 DEFERRAL_GRACE = 120.0
 
-#: What Airflow passes as the method to resume with when a deferral failed, in every supported version.
+#: The method name with which every supported version of Airflow resumes a task whose deferral failed.
 DEFERRAL_FAILED = "__fail__"
 
 
@@ -54,37 +48,36 @@ class AdsImportTaskTrigger(BaseTrigger):
     """
     Wait until AWS Application Discovery Service (ADS) imports are no longer in progress.
 
-    It yields one event, never more and never none::
+    It always yields exactly one event::
 
         {"status": "finished", "tasks": [summary, ...]}
         {"status": "timeout", "tasks": [summary, ...], "error": None or {"code", "message", "import_task_id"}}
         {"status": "error", "error": {"code", "message", "import_task_id"}}
 
-    The summaries are those of :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`, in the
-    order of the ids; after a time-out, a task that was never seen has no status. Whether an import ended well is
-    decided on the worker. Nothing is checked before :meth:`run`, because a trigger whose constructor raises ends
-    the whole triggerer.
+    The summaries are those of :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`, in the order of
+    the ids. After a timeout, a task that was never listed has no status. The worker decides if an import succeeded.
+    Parameters are not checked before :meth:`run`, because a constructor that raises ends the whole triggerer.
 
     :param import_task_ids: the imports to wait for.
-    :param poll_interval: seconds between two looks at them.
-    :param deadline: when to give up, in seconds since the epoch; None for never.
+    :param poll_interval: seconds between two polls.
+    :param deadline: when the wait times out, in seconds since the epoch; None for never.
     :param aws_conn_id: the Airflow connection; None for boto3's own credentials.
     :param region_name: the Migration Hub home region; None for that of the connection.
-    :param verify: whether certificates are verified, or the path of a CA bundle.
+    :param verify: True or False to verify certificates or not, or the path of a CA bundle.
     :param botocore_config: arguments of :class:`botocore.config.Config`.
     """
 
-    #: What the wait is for: that no task is in one of these statuses any more.
-    running_statuses: Collection[str] = IMPORT_RUNNING_STATUSES
+    #: Returns True for a status that the trigger continues to wait for.
+    is_running = staticmethod(statuses.is_running)
 
-    #: Whether it is over for a task that the service does not list any more.
-    may_vanish = False
+    #: True if the wait for a task that the service does not list is over.
+    unlisted_is_done = False
 
-    #: What is raised on the worker when the time ran out first.
+    #: The exception that a timeout raises on the worker.
     wait_timeout = ImportWaitTimeout
 
-    #: What a killed task leaves behind.
-    going_on = "going on at AWS, which cannot cancel imports"
+    #: What happens to the imports when the waiting task is killed, as the end of a sentence.
+    continuation = "keeps running at AWS, which cannot cancel imports"
 
     def __init__(
         self,
@@ -121,53 +114,46 @@ class AdsImportTaskTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and yield the one event, whatever happens."""
+        """Wait and yield the event, even if something fails."""
         started = time.monotonic()
         try:
             payload = await self._wait()
         except Exception as error:
             if not isinstance(error, AdsCallError):
-                self.log.exception("Waiting for %s failed", self._wanted())
+                self.log.exception("Waiting for %s failed", self._subject())
             payload = {"status": "error", "error": _describe_error(error)}
         await asyncio.sleep(EARLIEST_EVENT - (time.monotonic() - started))
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Say that the imports go on, when a user clears or marks the deferred task (Airflow 3.3 and later)."""
-        self.log.warning("The task was cleared or marked while it waited. %s: %s", self._about(), self.going_on)
+        """Log that the imports keep running, when a user clears or marks the deferred task (Airflow 3.3 and later)."""
+        self.log.warning("The waiting task was cleared or marked. %s %s", self._subject(), self.continuation)
 
-    def _about(self) -> str:
-        return name_some(self.import_task_ids)
-
-    def _wanted(self) -> Any:
-        # As it is: it may be nonsense.
-        return self.import_task_ids
+    def _subject(self) -> str:
+        # The ids are unchecked and can be anything.
+        ids = as_list(self.import_task_ids)
+        return summarize_ids([str(import_task_id) for import_task_id in ids]) if ids else "No import"
 
     def _polls(self, settings: AwsSettings, poll_interval: float) -> AsyncGenerator[Poll, None]:
         import_task_ids = check_import_task_ids(self.import_task_ids)
-        return poll_import_tasks(settings, import_task_ids, poll_interval, self.running_statuses, self.may_vanish)
+        return poll_import_tasks(settings, import_task_ids, poll_interval, self.is_running, self.unlisted_is_done)
 
     def _last_seen(self, poll: Poll) -> list[ImportTask]:
-        import_task_ids = check_import_task_ids(self.import_task_ids)
-        return [poll.import_tasks.get(id_, ImportTask(import_task_id=id_)) for id_ in import_task_ids]
+        return [poll.import_tasks.get(id_, ImportTask(import_task_id=id_)) for id_ in as_list(self.import_task_ids)]
 
     async def _wait(self) -> dict[str, Any]:
         poll_interval = check_poll_interval(self.poll_interval)
         settings = AwsSettings(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
         poll = Poll({})
-        outage_began: float | None = None
-        log = ChangeLog(self.log)
+        outage = Outage()
+        progress = ProgressLog(self.log)
         timer = asyncio.timeout(None if self.deadline is None else self.deadline - time.time())
         try:
             async with timer, aclosing(self._polls(settings, poll_interval)) as polls:
                 async for poll in polls:
-                    log.write(poll)
-                    if poll.error is None:
-                        outage_began = None
-                        continue
-                    outage_began = outage_began or time.monotonic()
-                    if self.deadline is None and time.monotonic() - outage_began > LONGEST_OUTAGE:
-                        raise poll.error
+                    progress.write(poll)
+                    if self.deadline is None:
+                        outage.check(poll.error)
         except TimeoutError:
             if not timer.expired():
                 raise
@@ -180,13 +166,13 @@ class AdsImportTaskTrigger(BaseTrigger):
     @classmethod
     def read_event(cls, event: Any) -> list[ImportTask]:
         """
-        Read on the worker what a trigger yielded.
+        Return the tasks of an event on the worker.
 
-        :param event: what Airflow handed over; it crossed the metadata database, and another version of this
-            package may have written it.
-        :return: the tasks, all of which have left the running statuses.
-        :raises ImportWaitTimeout: the deadline passed first; :attr:`wait_timeout`, to be exact.
-        :raises AdsCallError: the trigger could not go on, or the event is none of its own.
+        :param event: the event as Airflow passes it on. It comes from the metadata database, where another version of
+            this package can have written it.
+        :return: the tasks, none of which is running.
+        :raises ImportWaitTimeout: the deadline passed first; the exact class is :attr:`wait_timeout`.
+        :raises AdsCallError: the trigger could not continue, or the event is not one of its own.
         """
         try:
             status = event["status"]
@@ -196,16 +182,12 @@ class AdsImportTaskTrigger(BaseTrigger):
             if status == "timeout":
                 error = event.get("error")
                 raise cls.wait_timeout(event["tasks"], error and error["message"])
-            if (
-                status != "finished"
-                or not import_tasks
-                or any(task.status in cls.running_statuses for task in import_tasks)
-            ):
+            if status != "finished" or not import_tasks or any(cls.is_running(task.status) for task in import_tasks):
                 raise ValueError(status)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise AdsCallError(
-                f"The task was resumed with an event that no trigger of airflow-provider-ads yields: {event!r}. If the "
-                "triggerer and the worker run different versions of airflow-provider-ads, bring them to the same one.",
+                f"The task was resumed with an event that no trigger of airflow-provider-ads yields: {event!r}. "
+                "Install the same version of airflow-provider-ads for the triggerer and the workers.",
                 code="UnexpectedEvent",
             ) from error
         return import_tasks
@@ -213,18 +195,17 @@ class AdsImportTaskTrigger(BaseTrigger):
     @classmethod
     def deferral_failure(cls, next_kwargs: Mapping[str, Any] | None, about: str) -> AdsCallError:
         """
-        Say what became of a deferral that failed, which Airflow itself reports without a name.
+        Return the error for a failed deferral, which Airflow reports without naming the import.
 
-        :param next_kwargs: what Airflow resumes the task with instead of an event.
-        :param about: which imports were waited for.
-        :return: :attr:`wait_timeout` if Airflow's own limit on the deferral passed, else that the trigger crashed.
+        :param next_kwargs: the arguments with which Airflow resumes the task instead of an event.
+        :param about: the imports that the task waited for, for the message.
+        :return: :attr:`wait_timeout` if Airflow's own limit on the deferral passed; otherwise the trigger crashed.
         """
         reason = str((next_kwargs or {}).get("error"))
         if "timeout" in reason.lower():
             return cls.wait_timeout([], None)
         return AdsCallError(
-            f"The trigger that waited for {about} crashed ({reason}); the log above says why. "
-            f"{cls.wait_timeout.goes_on}",
+            f"The trigger that waited for {about} crashed ({reason}); see the log above. {cls.wait_timeout.advice}",
             code="TriggerFailure",
         )
 
@@ -233,15 +214,16 @@ class AdsNamedImportTaskTrigger(AdsImportTaskTrigger):
     """
     Wait until the newest AWS Application Discovery Service (ADS) import of a name is no longer in progress.
 
-    It waits as long as there is none, and turns to a newer one as soon as that is listed. Events are those of
-    :class:`AdsImportTaskTrigger` with one summary, or, after a time-out, none if no import of that name was seen.
+    It also waits until there is such an import, and switches to a newer one as soon as that is listed. Events are those
+    of :class:`AdsImportTaskTrigger` with one summary, or with none after a timeout if no such import was listed.
 
     :param name: the exact name of the import.
-    :param import_task_ids: the id of the import of that name that was seen before the wait; empty if there was none.
+    :param import_task_ids: the id of the import with that name that was listed before the wait; empty if there was
+        none.
     :param arguments: the other parameters of :class:`AdsImportTaskTrigger`.
     """
 
-    going_on = "if it was started, it goes on at AWS, which cannot cancel imports"
+    continuation = "keeps running at AWS if it was started; AWS cannot cancel imports"
 
     def __init__(self, name: str, import_task_ids: Sequence[str], **arguments: Any) -> None:
         super().__init__(import_task_ids, **arguments)
@@ -252,32 +234,29 @@ class AdsNamedImportTaskTrigger(AdsImportTaskTrigger):
         classpath, arguments = super().serialize()
         return classpath, {"name": self.name, **arguments}
 
-    def _about(self) -> str:
+    def _subject(self) -> str:
         return f"The newest import named {self.name!r}"
 
-    def _wanted(self) -> Any:
-        return self.name
-
     def _polls(self, settings: AwsSettings, poll_interval: float) -> AsyncGenerator[Poll, None]:
-        return poll_newest_import_task(settings, check_name(self.name), poll_interval, self.running_statuses)
+        return poll_newest_import_task(settings, check_name(self.name), poll_interval, self.is_running)
 
     def _last_seen(self, poll: Poll) -> list[ImportTask]:
-        # The triggerer may have had no time to look, and an import that was seen before is not one that was not seen.
+        # If no poll succeeded, the import that was listed before the wait still counts as listed.
         return list(poll.import_tasks.values()) or [ImportTask(import_task_id=id_) for id_ in self.import_task_ids]
 
 
 class AdsDeleteImportDataTrigger(AdsImportTaskTrigger):
     """
-    Wait until the data of AWS Application Discovery Service (ADS) imports are deleted, or could not be.
+    Wait until the data of AWS Application Discovery Service (ADS) imports is deleted or its deletion has failed.
 
-    Parameters and events are those of :class:`AdsImportTaskTrigger`. The summary of an import that the service does
-    not list any more, because it was deleted with its history, has no status.
+    Parameters and events are those of :class:`AdsImportTaskTrigger`. The summary of an import that the service no
+    longer lists, because it was deleted with its history, has no status.
     """
 
-    running_statuses = DELETION_RUNNING_STATUSES
-    may_vanish = True
+    is_running = staticmethod(statuses.is_deletion_running)
+    unlisted_is_done = True
     wait_timeout = DeletionWaitTimeout
-    going_on = "the deletion of its data goes on at AWS"
+    continuation = "is still being deleted at AWS"
 
 
 def _describe_error(error: Exception) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Names whose home differs between the supported versions of Airflow, and nothing else."""
+"""Imports that differ between the supported versions of Airflow, and nothing else."""
 
 from __future__ import annotations
 
 try:
-    # Complete since apache-airflow-providers-common-compat 1.12.
+    # apache-airflow-providers-common-compat has all of these names since 1.12.
     from airflow.providers.common.compat.sdk import (
         AirflowFailException,
         AirflowSensorTimeout,

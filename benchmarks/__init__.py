@@ -1,1 +1,1 @@
-"""What waiting and importing cost, beside what others take for it: see CONTRIBUTING.md."""
+"""Measure what waiting, importing and preparing files cost, compared with alternatives."""

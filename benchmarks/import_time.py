@@ -1,4 +1,4 @@
-"""Seconds that a fresh interpreter takes to import operators and sensors: this provider's, and others."""
+"""Measure how long a fresh interpreter takes to import operators and sensors: this provider's, and others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-#: Fresh interpreters of which each figure is the median.
+#: Number of fresh interpreters; each figure is their median.
 RUNS = 5
 
 STATEMENTS = {
@@ -19,20 +19,20 @@ STATEMENTS = {
 
 
 def main() -> None:
-    """Measure all by turns, and print a table."""
+    """Measure the statements in turn, and print a table."""
     with tempfile.TemporaryDirectory() as airflow_home:
-        # The first one writes Airflow's configuration and what Python compiles.
+        # The first interpreter writes Airflow's configuration and Python's bytecode.
         for statement in STATEMENTS.values():
             seconds(statement, airflow_home)
         runs = [[seconds(statement, airflow_home) for statement in STATEMENTS.values()] for _ in range(RUNS)]
-    medians = [statistics.median(of_one) for of_one in zip(*runs, strict=True)]
+    medians = [statistics.median(seconds_of_one) for seconds_of_one in zip(*runs, strict=True)]
     print(f"{'import, median of ' + str(RUNS) + ' interpreters':36}  seconds  ours / it")
     for name, median in zip(STATEMENTS, medians, strict=True):
         print(f"{name:36}  {median:7.2f}  {medians[0] / median:9.2f}")
 
 
 def seconds(statement: str, airflow_home: str) -> float:
-    """Time a statement in a fresh interpreter, without the interpreter's own start."""
+    """Return the seconds that a statement takes in a fresh interpreter, without the interpreter's own start."""
     timed = f"import time; start = time.perf_counter(); {statement}; print(time.perf_counter() - start)"
     environment = {**os.environ, "AIRFLOW_HOME": airflow_home}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)

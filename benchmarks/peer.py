@@ -1,4 +1,4 @@
-"""The same wait as a user would write it on the Amazon provider's own base for triggers that wait."""
+"""The peer: the same wait as a user would write it today, on the Amazon provider's base trigger."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["PeerHook", "PeerTrigger"]
 
 
 class PeerHook(AwsGenericHook[Any]):
-    """A hook for the service whose waiters are in ``peer.json``."""
+    """A hook for the service, with the waiters in ``peer.json``."""
 
-    #: Where the base class looks for waiters.
+    #: Where the base class finds waiters.
     waiter_path = Path(__file__).with_suffix(".json")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -26,8 +26,8 @@ class PeerTrigger(AwsBaseWaiterTrigger):
     Wait until an import is no longer in progress.
 
     :param import_task_id: the import to wait for.
-    :param waiter_delay: seconds between two looks at it.
-    :param waiter_max_attempts: how often to look.
+    :param waiter_delay: seconds between two polls.
+    :param waiter_max_attempts: maximum number of polls.
     :param aws_conn_id: the Airflow connection.
     """
 

@@ -1,13 +1,13 @@
 """
-What it costs to prepare an inventory for imports: this provider, pandas, and a bare reader and writer of CSV.
+Measure what it costs to prepare an inventory for imports, with three contenders:
 
-The inventory is what the demo's CMDB exports, its columns mapped to the import template's, with a bad row here and
-there. Ours checks, splits and quarantines as it does in a task, but for S3. Who uses pandas reads the file whole,
-checks column by column, and writes parts of so many rows that all should be small enough. The floor reads rows and
-writes their mapped columns with Python's csv module, checks nothing, and makes one file.
+- ours: checks, splits and quarantines as the operator does in a task, without S3.
+- pandas: reads the whole file, checks it column by column, and writes parts with a number of rows that should fit.
+- floor: copies the mapped columns with Python's csv module into one file without any check, which is a lower bound.
 
-Each contender runs in a process of its own, one after the other, for each file five times; a figure is the best of
-them. Exits with 1 if a figure is not what it should be.
+The inventory is the demo's CMDB export, with its columns mapped to the import template's, and a few invalid rows. The
+contenders run one after the other, each in a process of its own, five times for each file; a figure is the best of the
+five. The exit status is 1 if a figure is out of bounds.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from airflow_provider_ads.discovery.import_file import prepare_import_file
-from airflow_provider_ads.discovery.import_template import NUMERIC_COLUMNS
 from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
+from airflow_provider_ads.inventory.prepare import prepare_import_file
+from airflow_provider_ads.inventory.template import NUMERIC_COLUMNS
 from sample_inventories.cmdb_export import make_cmdb_export
 
 __all__ = ["main"]
 
-#: Rows of the demo's export that make 10 MB, and 100 MB.
+#: Numbers of rows with which the demo's export has 10 MB and 100 MB.
 ROWS = {"10 MB": 15_250, "100 MB": 152_500}
 
-#: The template's columns by those of the export.
+#: The export's columns, each with the template column that it maps to.
 MAPPING = {
     "Asset Tag": "ExternalId",
     "Server Name": "HostName",
@@ -47,17 +47,17 @@ MAPPING = {
     "Labels": "Tags",
 }
 
-#: How often each is measured.
+#: Number of times that each contender is measured.
 RUNS = 5
 
 
 class Result(NamedTuple):
     """
-    What a contender took.
+    The figures of a contender.
 
-    :param seconds: from the beginning to the last part.
-    :param peak: megabytes of memory that its process had, at the most.
-    :param added: how many of them it had not before.
+    :param seconds: seconds from the start to the last part.
+    :param peak: peak memory of its process in MB.
+    :param added: the same, less its memory before.
     """
 
     seconds: float
@@ -72,7 +72,7 @@ def ours(source: Path, folder: Path) -> None:
 
 
 def pandas(source: Path, folder: Path) -> None:
-    """Prepare a file as one would with pandas."""
+    """Prepare a file as a user would with pandas."""
     from pandas import read_csv, to_numeric  # type: ignore[import-untyped]
 
     frame = read_csv(source, dtype=str, keep_default_na=False)
@@ -85,14 +85,14 @@ def pandas(source: Path, folder: Path) -> None:
     good &= frame["Tags"].eq("") | frame["Tags"].str.fullmatch(rf"{tag}(,{tag}){{0,29}}")
     frame[~good].to_csv(folder / "quarantine.csv", index=False)
     frame = frame[good]
-    # One cannot know, only leave some room.
+    # The size of a part is not known before it is written, so this leaves some room.
     part_rows = int(IMPORT_FILE_MAX_BYTES * 0.9 / (source.stat().st_size / max(len(frame), 1)))
     for number, start in enumerate(range(0, len(frame), part_rows), 1):
         frame[start : start + part_rows].to_csv(folder / f"part-{number:04}.csv", index=False)
 
 
 def floor(source: Path, folder: Path) -> None:
-    """Read all rows and write their mapped columns, and nothing else."""
+    """Copy the mapped columns of all rows, and do nothing else."""
     with (
         source.open(encoding="utf-8", newline="") as file,
         (folder / "part-0001.csv").open("w", encoding="utf-8", newline="") as part,
@@ -108,7 +108,7 @@ CONTENDERS: dict[str, Callable[[Path, Path], None]] = {"ours": ours, "pandas": p
 
 
 def main() -> int:
-    """Measure all, print a table and verdicts, and return the exit status."""
+    """Measure all contenders, print tables and verdicts, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare", description=__doc__)
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)
@@ -117,7 +117,7 @@ def main() -> int:
         print(json.dumps(run(arguments.contender, arguments.source)))
         return 0
     if sys.platform != "linux":
-        parser.error("Only Linux tells how much memory a process has had")
+        parser.error("needs Linux, which reports the peak memory of a process")
     results: dict[tuple[str, str], Result] = {}
     with tempfile.TemporaryDirectory() as folder:
         for size, rows in ROWS.items():
@@ -161,12 +161,12 @@ def measure(contender: str, source: Path) -> Result:
 
 
 def run(contender: str, source: Path) -> Result:
-    """Measure a contender in this process, after it has prepared a few rows, so that all it needs is loaded."""
+    """Measure a contender in this process, after it has prepared a few rows, so that everything is imported."""
     few = source.with_name("few.csv")
     few.write_text(make_cmdb_export(100), encoding="utf-8", newline="")
     with tempfile.TemporaryDirectory(dir=source.parent) as folder:
         CONTENDERS[contender](few, Path(folder))
-    # Forget what the most was until now: https://docs.kernel.org/filesystems/proc.html
+    # Reset the peak: https://docs.kernel.org/filesystems/proc.html
     Path("/proc/self/clear_refs").write_text("5")
     before = megabytes("VmRSS")
     with tempfile.TemporaryDirectory(dir=source.parent) as folder:
@@ -177,7 +177,7 @@ def run(contender: str, source: Path) -> Result:
 
 
 def megabytes(kind: str) -> float:
-    """Return what this process has of memory now, ``VmRSS``, or has had at the most, ``VmHWM``."""
+    """Return the current (``VmRSS``) or peak (``VmHWM``) memory of this process."""
     (kilobytes,) = re.findall(rf"^{kind}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
     return int(kilobytes) * 1_024 / 1e6
 

@@ -1,4 +1,4 @@
-"""A stand-in for AWS that is quick enough to measure others with: it answers ``DescribeImportTasks`` and counts."""
+"""A stand-in for AWS that is fast enough not to distort measurements: it answers and counts ``DescribeImportTasks``."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from aiohttp import web
 
 __all__ = ["SAMPLE_SECONDS"]
 
-#: Seconds of each sample of the server's own CPU time.
+#: Seconds between two samples of the server's own CPU time.
 SAMPLE_SECONDS = 2.0
 
 
 class Service:
-    """Import tasks, of which none ends before all have been asked for during a number of seconds."""
+    """Import tasks, each of which ends a planned number of seconds after every task has been polled once."""
 
     def __init__(self) -> None:
         self.delays: dict[str, float] = {}
         self.ends: dict[str, float] = {}
-        self.not_asked: set[str] = set()
-        self.all_asked: float | None = None
+        self.not_polled: set[str] = set()
+        self.all_polled: float | None = None
         self.calls: list[float] = []
         self.busiest = 0.0
 
     async def plan(self, request: web.Request) -> web.Response:
-        """Take over how many seconds after all have been asked for each task ends, and forget what was before."""
+        """Accept a new plan, the seconds after which each task ends, and forget the previous one."""
         self.delays = await request.json()
-        self.not_asked, self.all_asked = set(self.delays), None
+        self.not_polled, self.all_polled = set(self.delays), None
         self.ends, self.calls, self.busiest = {}, [], 0.0
         return web.Response()
 
-    async def tell(self, _: web.Request) -> web.Response:
-        """Tell when it was called, when all had been asked for, their ends, and the largest share of a core it took."""
-        names = ("calls", "all_asked", "ends", "busiest")
+    async def report(self, _: web.Request) -> web.Response:
+        """Return when calls arrived, when all tasks had been polled, when each ended, and the peak share of a core."""
+        names = ("calls", "all_polled", "ends", "busiest")
         return web.json_response({name: getattr(self, name) for name in names})
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Answer a call of awsJson 1.1."""
+        """Answer a call in the protocol awsJson 1.1."""
         now = time.time()
         if request.headers["X-Amz-Target"] != "AWSPoseidonService_V2015_11_01.DescribeImportTasks":
             return web.json_response({"__type": "UnknownOperationException"}, status=400)
         (ids,) = (each["values"] for each in (await request.json())["filters"] if each["name"] == "IMPORT_TASK_ID")
         self.calls.append(now)
-        if self.not_asked:
-            self.not_asked.difference_update(ids)
-            if not self.not_asked:
-                self.all_asked = now
+        if self.not_polled:
+            self.not_polled.difference_update(ids)
+            if not self.not_polled:
+                self.all_polled = now
                 self.ends = {import_task_id: now + delay for import_task_id, delay in self.delays.items()}
         tasks = [self._describe(import_task_id, now) for import_task_id in ids if import_task_id in self.delays]
         return web.json_response({"tasks": tasks}, content_type="application/x-amz-json-1.1")
@@ -71,7 +71,7 @@ class Service:
         return task if now < end else {**task, "status": "IMPORT_COMPLETE", "importCompletionTime": end}
 
     async def watch(self) -> None:
-        """Sample the server's own CPU time, for ever."""
+        """Sample the server's own CPU time forever."""
         cpu, now = time.process_time(), time.monotonic()
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)
@@ -80,11 +80,11 @@ class Service:
 
 
 async def main() -> None:
-    """Serve on a free port, whose number is printed, until the process is ended."""
+    """Serve on a free port, and print its number, until the process is terminated."""
     service = Service()
     application = web.Application()
     application.add_routes(
-        [web.post("/", service.answer), web.post("/plan", service.plan), web.get("/told", service.tell)]
+        [web.post("/", service.answer), web.post("/plan", service.plan), web.get("/report", service.report)]
     )
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()

@@ -1,22 +1,21 @@
 """
-What an import costs the workers of a whole Airflow, by the way in which a Dag waits for it.
+Measure what an import costs the workers of a whole Airflow, for four ways in which a Dag can wait for it.
 
-Each import takes 30 seconds from its own start, whatever else is imported, and is looked at every 5. One sensor waits
-for a batch of imports; in the other ways there are as many imports as Airflow has worker slots, so that no wait has to
-wait for a slot. The figures are for one import:
+Each import takes 30 seconds from its own start and is polled every 5. One sensor waits for a batch of imports. With
+the other ways there are as many imports as Airflow has worker slots, so no task waits for a slot. The figures are per
+import:
 
-- processes: how often a worker took up a task, by Airflow's audit log. Each time is a process of its own.
-- CPU: what the executor's workers took and the processes that they had started, by the kernel's account, from when all
-  of them were idle to when they are again. It is all that a task's process takes from its fork to its end, what it
-  imports included, and all that its supervisor takes for it: the fork, heartbeats, logs, and calls of the API. It is
-  neither what API server, scheduler, Dag processor and triggerer take, nor what a worker takes before its first task,
-  for which there is a first run that does not count.
-- slot: seconds from when a worker took up a task until the task had ended or was deferred, by the audit log. The more
-  slots share a core, the longer.
+- processes: how many times a worker started to execute a task, from Airflow's audit log. Each has its own process.
+- CPU: seconds used by the executor's workers and the processes that they started, as the kernel counts them, from one
+  moment at which all workers are idle to the next. It includes everything that a task's process does from fork to end,
+  such as imports, and its supervisor's work: the fork, heartbeats, logs and API calls. It excludes API server,
+  scheduler, Dag processor and triggerer, and what a worker does before its first task, for which an uncounted run comes
+  first.
+- slot: seconds from the start of a task's execution until the task ended or was deferred, from the audit log. It is
+  longer if more slots share a core.
 
-A poking sensor takes the more the longer an import takes; the other ways do not. The same work takes more CPU on a
-machine that is busy with something else. Exits with 1 if a run failed, or a number of imports or processes is not what
-it should be.
+With a poking sensor, longer imports cost more; with the other ways they do not. On a busy machine the same work takes
+more CPU. The exit status is 1 if a run fails, or if a number of imports or processes is not the expected one.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airflow_provider_ads.emulator import AdsEmulator
-from tests.support.airflow import PATIENCE, LocalAirflow
+from tests.support.airflow import TIMEOUT, LocalAirflow
 
 __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: Worker slots of Airflow, and imports of each way but the batch.
+#: Airflow's worker slots, and the number of imports except in the batch.
 SLOTS = 4
 
 IMPORT_TIME = timedelta(seconds=30)
@@ -47,12 +46,12 @@ HEADINGS = ("imports", "processes", "CPU s", "slot s")
 @dataclass(frozen=True)
 class Cost:
     """
-    What a run took.
+    The cost of a run.
 
-    :param imports: imports that it started.
-    :param processes: worker processes.
+    :param imports: number of imports that it started.
+    :param processes: number of processes that executed tasks.
     :param cpu: seconds of CPU of the workers.
-    :param slot: seconds that worker slots were held, all together.
+    :param slot: sum of the seconds for which worker slots were occupied.
     """
 
     imports: int
@@ -60,19 +59,19 @@ class Cost:
     cpu: float
     slot: float
 
-    def for_one(self) -> tuple[float, float, float]:
-        """Return processes, CPU and slot for one import."""
+    def per_import(self) -> tuple[float, float, float]:
+        """Return processes, CPU and slot per import."""
         return self.processes / self.imports, self.cpu / self.imports, self.slot / self.imports
 
 
 def main() -> int:
-    """Measure all, print a table and verdicts, and return the exit status."""
+    """Measure all ways, print a table and verdicts, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.task_cost", description=__doc__)
     parser.add_argument("--batch", type=int, default=50, help="imports that one sensor waits for")
     batch = parser.parse_args().batch
     if sys.platform != "linux":
-        parser.error("Only Linux tells what processes took that have ended")
-    # The imports and processes of each Dag, as they should be.
+        parser.error("needs Linux, which counts the CPU time of processes that have ended")
+    # The expected imports and processes of each Dag.
     expected = {
         "poking_sensor": (SLOTS, 2 * SLOTS),
         "deferrable_sensor": (SLOTS, 3 * SLOTS),
@@ -80,26 +79,26 @@ def main() -> int:
         "one_sensor": (batch, batch + 2),
     }
     costs = {}
-    print_row("for one import", HEADINGS)
-    # Left alone it would end one import after the other.
+    print_row("per import", HEADINGS)
+    # On its own, the emulator would process one import at a time.
     with AdsEmulator(import_seconds=3600) as ads:
         environment = {
             "AIRFLOW_CONN_AWS_DEFAULT": ads.airflow_connection,
             "AIRFLOW__CORE__PARALLELISM": str(SLOTS),
-            # Airflow's default, because every heartbeat takes CPU.
+            # Airflow's default; LocalAirflow has more heartbeats, which would take CPU.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "5",
             "BENCHMARK_BATCH": str(batch),
             "BENCHMARK_FILES": str(SLOTS),
         }
         with LocalAirflow(ROOT / ".airflow-benchmark", ROOT / "benchmarks" / "dags", environment) as airflow:
-            # It holds all workers at once, so each of them has its first task.
+            # A poking sensor occupies all workers at the same time, so this gives each worker its first task.
             measure(airflow, ads, "poking_sensor")
             for dag_id in expected:
                 cost = costs[dag_id] = measure(airflow, ads, dag_id)
-                print_row(dag_id, (str(cost.imports), *(f"{figure:.2f}" for figure in cost.for_one())))
-    least = costs["one_sensor"].for_one()
+                print_row(dag_id, (str(cost.imports), *(f"{figure:.2f}" for figure in cost.per_import())))
+    least = costs["one_sensor"].per_import()
     for dag_id in list(expected)[:-1]:
-        ratios = (figure / of_one for figure, of_one in zip(costs[dag_id].for_one(), least, strict=True))
+        ratios = (figure / smallest for figure, smallest in zip(costs[dag_id].per_import(), least, strict=True))
         print_row(f"{dag_id} / one_sensor", ("", *(f"{ratio:.2f}" for ratio in ratios)))
     print()
     verdicts = {
@@ -113,7 +112,7 @@ def main() -> int:
 
 def measure(airflow: LocalAirflow, ads: AdsEmulator, dag_id: str) -> Cost:
     """
-    Run a Dag, and end each import that it starts when it is time.
+    Run a Dag, and end each import that it starts after :data:`IMPORT_TIME`.
 
     :raises RuntimeError: the run failed.
     """
@@ -125,39 +124,39 @@ def measure(airflow: LocalAirflow, ads: AdsEmulator, dag_id: str) -> Cost:
             if task["status"] == "IMPORT_IN_PROGRESS" and datetime.now(UTC) - task["importRequestTime"] >= IMPORT_TIME:
                 ads.update_import_task(task["importTaskId"], status="IMPORT_COMPLETE")
     if airflow.run_state(dag_id, run_id) != "success":
-        raise RuntimeError(f"The run of {dag_id} failed: look at the logs in {airflow.home / 'logs'}")
+        raise RuntimeError(f"The run of {dag_id} failed: see the logs in {airflow.home / 'logs'}")
     cpu = cpu_of_workers(airflow)
     events = airflow.query("select event, dttm from log where dag_id = ? and run_id = ?", dag_id, run_id)
-    taken_up = [datetime.fromisoformat(at) for event, at in events if event == "running"]
-    let_go = [datetime.fromisoformat(at) for event, at in events if event in {"deferred", "success"}]
-    # Whichever of them belong together, the sum is the same.
-    held = sum((end - start for start, end in zip(taken_up, let_go, strict=True)), timedelta())
+    started = [datetime.fromisoformat(at) for event, at in events if event == "running"]
+    ended = [datetime.fromisoformat(at) for event, at in events if event in {"deferred", "success"}]
+    # The sum is right even if a start and an end that are paired here belong to different tasks.
+    occupied = sum((end - start for start, end in zip(started, ended, strict=True)), timedelta())
     return Cost(
         imports=len(ads.import_tasks()) - imports_before,
-        processes=len(taken_up),
-        # A worker that died would have taken its account with it, and is missed here.
+        processes=len(started),
+        # A worker that died has no CPU time any more, which is a KeyError here.
         cpu=sum(cpu[pid] - before for pid, before in cpu_before.items()),
-        slot=held.total_seconds(),
+        slot=occupied.total_seconds(),
     )
 
 
 def cpu_of_workers(airflow: LocalAirflow) -> dict[int, float]:
     """
-    Wait until all workers are idle; return the seconds of CPU of each and of what it had started, by process.
+    Wait until all workers are idle; return the seconds of CPU of each, including the processes that it started.
 
-    :raises TimeoutError: they are not idle in time.
+    :raises TimeoutError: some are still busy.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while len(workers := airflow.idle_workers()) < SLOTS:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"Airflow's workers are busy: look at the logs in {airflow.home / 'logs'}")
+            raise TimeoutError(f"Airflow's workers are still busy: see the logs in {airflow.home / 'logs'}")
         time.sleep(0.5)
-    # User and system, and then both of the processes that have ended.
+    # User and system time, first of the worker, then of the processes that it started and that have ended.
     return {worker.pid: sum(worker.cpu_times()[:4]) for worker in workers}
 
 
 def print_row(name: str, cells: Sequence[str]) -> None:
-    """Print a row of the table, at once."""
+    """Print a row of the table immediately."""
     print(f"{name:30}", *(f"{cell:>9}" for cell in cells), sep="  ", flush=True)
 
 

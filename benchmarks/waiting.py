@@ -1,9 +1,13 @@
 """
-What it costs to wait for many imports: this provider, a trigger on the Amazon provider's base, and a bare loop.
+Measure what it costs to wait for many imports, with three contenders:
 
-Each contender runs in a process of its own, one after the other, against the same server and the same imports, and
-logs what Airflow logs by default to where it is thrown away. The first import ends some rounds after all imports have
-been asked for, a round being an interval. Exits with 1 if a figure is not what it should be.
+- ours: a trigger of this provider for each import.
+- peer: a trigger on the Amazon provider's base for each import.
+- floor: a bare loop without Airflow, which is a lower bound.
+
+The contenders run one after the other, each in a process of its own, against the same server and the same imports. They
+log as Airflow does by default, and the log is discarded. A round is one interval; the first import ends some rounds
+after every import has been polled once. The exit status is 1 if a figure is out of bounds.
 """
 
 from __future__ import annotations
@@ -24,39 +28,39 @@ __all__ = ["SECONDS_OF_ENDS", "Job", "Result", "main"]
 
 CONTENDERS = ("ours", "peer", "floor")
 
-#: Seconds over which the ends of the imports are spread by chance, the same for all contenders.
+#: Seconds over which the ends of the imports are spread at random, the same for all contenders.
 SECONDS_OF_ENDS = 8.0
 
-#: Per cent of a core; if the server took more, what was measured is the server.
+#: Percent of a core. If the server used more, the run measured the server, not the contender.
 SERVER_LIMIT = 70.0
 
-#: The fields of a result with their headings and digits; first those that are the better the smaller they are.
+#: The fields of a result, with their headings and digits. In these, less is better.
 COMPARED = {
     "calls": ("calls/round", 1),
     "cpu": ("CPU s", 2),
     "memory": ("added MB", 1),
     "stall_99": ("stall p99 ms", 1),
     "stall_longest": ("longest ms", 1),
-    "stall_but_for_gc": ("without GC ms", 1),
+    "stall_without_gc": ("without GC ms", 1),
     "latency_50": ("event p50 s", 2),
     "latency_99": ("event p99 s", 2),
     "clients": ("clients", 0),
-    "look_ups": ("look-ups", 0),
+    "lookups": ("lookups", 0),
 }
-COLUMNS = {**COMPARED, "started": ("all asked s", 1), "server": ("server %", 1)}
+COLUMNS = {**COMPARED, "started": ("all polled s", 1), "server": ("server %", 1)}
 
 
 @dataclass(frozen=True)
 class Job:
     """
-    What a contender does.
+    The task of a contender.
 
-    :param endpoint_url: the server.
-    :param rounds: how many intervals all imports are waited for together.
-    :param connections: how many Airflow connections lead to the server.
-    :param waits: how many imports are waited for, each on its own.
-    :param contender: its name.
-    :param interval: seconds between two looks.
+    :param endpoint_url: the server's URL.
+    :param rounds: number of intervals during which no import ends.
+    :param connections: number of Airflow connections to the server.
+    :param waits: number of imports, each with a wait of its own.
+    :param contender: the contender's name.
+    :param interval: seconds between two polls.
     """
 
     endpoint_url: str
@@ -67,28 +71,28 @@ class Job:
     interval: float = 2.0
 
     def aws_conn_id(self, index: int) -> str:
-        """Return the connection of the wait at an index."""
+        """Return the Airflow connection that the wait at an index uses."""
         return f"benchmark_{index % self.connections}"
 
 
 @dataclass(frozen=True)
 class Result:
     """
-    What a contender took.
+    The figures of a contender.
 
-    :param calls: calls of ``DescribeImportTasks`` in a round, the mean.
-    :param cpu: seconds of CPU from the start of the waits to the last event, less what the ticker alone takes.
-    :param memory: MB that the process held at most, beyond those before the waits.
-    :param stall_99: milliseconds that the event loop was late, 99th percentile.
-    :param stall_longest: the most of them.
-    :param stall_but_for_gc: the most of them without the time of Python's garbage collections, of which a full one goes
-        through all that Airflow holds, whoever gives rise to it.
+    :param calls: mean number of calls of ``DescribeImportTasks`` in a round.
+    :param cpu: seconds of CPU from the start of the waits to the last event, without the ticker's own.
+    :param memory: peak memory of the process in MB, less its memory before the waits.
+    :param stall_99: milliseconds by which the event loop was late, 99th percentile.
+    :param stall_longest: the same, maximum.
+    :param stall_without_gc: the same, maximum, without Python's garbage collections. A full one goes through all of
+        Airflow's objects, no matter whose code triggers it.
     :param latency_50: seconds from an import's end to the event, median.
-    :param latency_99: the 99th percentile of them.
-    :param clients: aiobotocore clients that were made.
-    :param look_ups: look-ups of Airflow connections.
-    :param started: seconds until all imports had been asked for.
-    :param server: the largest part of a core that the server took in two seconds, in per cent.
+    :param latency_99: the same, 99th percentile.
+    :param clients: number of aiobotocore clients that were created.
+    :param lookups: number of times that an Airflow connection was looked up.
+    :param started: seconds until every import had been polled once.
+    :param server: peak CPU use of the server over two seconds, in percent of a core.
     """
 
     calls: float
@@ -96,26 +100,26 @@ class Result:
     memory: float
     stall_99: float
     stall_longest: float
-    stall_but_for_gc: float
+    stall_without_gc: float
     latency_50: float
     latency_99: float
     clients: int
-    look_ups: int
+    lookups: int
     started: float
     server: float
 
 
 def main() -> int:
-    """Measure all, print tables and verdicts, and return the exit status."""
+    """Measure all contenders, print tables and verdicts, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.waiting", description=__doc__)
-    parser.add_argument("--large", action="store_true", help="measure 5,000 waits too, without a verdict")
-    parser.add_argument("--waits", type=int, nargs="+", help="measure these numbers of waits only, without a verdict")
+    parser.add_argument("--large", action="store_true", help="also measure 5,000 waits, without a verdict")
+    parser.add_argument("--waits", type=int, nargs="+", help="measure only these numbers of waits, without a verdict")
     parser.add_argument("--connections", type=int, default=1, help="Airflow connections for --waits")
     parser.add_argument("--rounds", type=int, default=12, help="rounds before the first import ends")
     options = parser.parse_args()
     if not options.waits and options.rounds < 10:
-        parser.error("Fewer than 10 rounds are for --waits only")
-    # The peer has a socket for each wait.
+        parser.error("--rounds must be at least 10 without --waits")
+    # The peer opens a socket for each wait.
     most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     with running_server() as endpoint_url, tempfile.TemporaryDirectory() as folder:
@@ -137,45 +141,45 @@ def main() -> int:
 
 
 def compare(job: Job, contenders: Sequence[str], folder: str) -> dict[str, Result]:
-    """Measure contenders one after the other, and print a table."""
-    print(f"\n{job.waits:,} waits, each looking every {job.interval:g} s; Airflow connections: {job.connections}")
+    """Measure contenders one after the other, print a table, and return the figures."""
+    print(f"\n{job.waits:,} waits, one poll every {job.interval:g} s; Airflow connections: {job.connections}")
     print_row("", [heading for heading, _ in COLUMNS.values()])
     results = {}
     for contender in contenders:
         result = results[contender] = measure(replace(job, contender=contender), folder)
         print_row(contender, [f"{getattr(result, name):,.{digits}f}" for name, (_, digits) in COLUMNS.items()])
         if result.server > SERVER_LIMIT:
-            print("  void: the server had too much to do")
+            print("  void: the server was too busy")
     if len(results) > 1:
         print_row("peer / ours", [f"{ratio(results, name):,.1f}" for name in COMPARED])
     return results
 
 
 def judge(few: dict[str, Result], many: dict[str, Result], connections: Result, interval: float) -> dict[str, bool]:
-    """Say what should be, and whether it is."""
+    """Return each requirement, and True if it is met."""
     ours = many["ours"]
     return {
         "no run is void": all(each.server <= SERVER_LIMIT for each in (*few.values(), *many.values(), connections)),
-        "100 waits: the 99th percentile to the event is no longer than the peer's": ratio(few, "latency_99") >= 1,
-        "1,000 waits: at most 11 calls in a round": ours.calls <= 11,
+        "100 waits: the event's 99th percentile is no later than the peer's": ratio(few, "latency_99") >= 1,
+        "1,000 waits: at most 11 calls per round": ours.calls <= 11,
         "1,000 waits: at most 30 MB": ours.memory <= 30,
-        "1,000 waits: at least 40 times less memory than the peer": ratio(many, "memory") >= 40,
-        "1,000 waits: at least 25 times less CPU than the peer": ratio(many, "cpu") >= 25,
-        "1,000 waits: no stall of 0.1 s but for garbage collections": ours.stall_but_for_gc < 100,
-        "1,000 waits: 99th percentile to the event within an interval and 0.5 s": ours.latency_99 <= interval + 0.5,
+        "1,000 waits: at most 1/40 of the peer's memory": ratio(many, "memory") >= 40,
+        "1,000 waits: at most 1/25 of the peer's CPU": ratio(many, "cpu") >= 25,
+        "1,000 waits: no stall of 0.1 s, garbage collections excepted": ours.stall_without_gc < 100,
+        "1,000 waits: the event's 99th percentile is within an interval plus 0.5 s": ours.latency_99 <= interval + 0.5,
         "50 connections: 50 clients": connections.clients == 50,
-        "50 connections: 50 look-ups": connections.look_ups == 50,
-        "50 connections: no stall of 0.25 s but for garbage collections": connections.stall_but_for_gc < 250,
+        "50 connections: 50 lookups": connections.lookups == 50,
+        "50 connections: no stall of 0.25 s, garbage collections excepted": connections.stall_without_gc < 250,
     }
 
 
 def ratio(results: dict[str, Result], name: str) -> float:
-    """Return how often a figure of ours goes into the peer's."""
+    """Return the peer's figure divided by ours."""
     return float(getattr(results["peer"], name) / (getattr(results["ours"], name) or 1))
 
 
 def print_row(name: str, cells: Sequence[str]) -> None:
-    """Print a row of a table, at once."""
+    """Print a row of a table immediately."""
     headings = [heading for heading, _ in COLUMNS.values()]
     aligned = (f"{cell:>{len(heading)}}" for cell, heading in zip(cells, headings, strict=False))
     print(f"{name:11}", *aligned, sep="  ", flush=True)

@@ -1,4 +1,4 @@
-"""Check that a connection can import server inventories into AWS Migration Hub, and say what is missing if not."""
+"""Check that a connection can be used for imports into AWS Migration Hub, and report what is missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ with DAG(dag_id="example_ads_check_connection", schedule=None, tags=["example", 
 
     @task(retries=0)
     def check_connection() -> str:
-        """Return what was found, or fail with what has to be mended."""
+        """Return the result of the check, or fail with the list of problems."""
         hook = AdsHook(
             aws_conn_id="aws_default",  # your connection
             region_name="us-west-2",  # your Migration Hub home region

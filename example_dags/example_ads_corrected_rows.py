@@ -1,4 +1,4 @@
-"""Import rows that failed before, once somebody has corrected them: trigger it with the URL of the corrected file."""
+"""Import corrected rows of an earlier import; trigger this Dag with the URL of the corrected file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ with DAG(
             "s3://migration-inventory/corrected.csv",
             type="string",
             title="Corrected file",
-            description="A failed-entries.csv in which the rows are corrected",
+            description="A failed-entries.csv with corrected rows",
         )
     },
     default_args={
@@ -29,8 +29,8 @@ with DAG(
 ) as dag:
     start_import = AdsStartImportTaskOperator(
         task_id="start_import",
-        # Of the series of the nightly imports, whose next one replaces it. This Dag itself deletes nothing: the rows
-        # are only a part of the inventory.
+        # The name has the prefix of the nightly imports, so the next nightly run also deletes this import. This Dag
+        # itself deletes nothing, because its rows are only a part of the inventory.
         name="cmdb-corrected-{{ run_id }}",
         import_url="{{ params.import_url }}",
     )

@@ -1,4 +1,4 @@
-"""Import a server inventory every night, fetch the rows that failed, and delete what the night before brought in."""
+"""Import a server inventory every night, fetch the failed rows, and delete the import of the night before."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ COUNTS = """
 {{ import_task.name }}: {{ import_task.status }}, servers imported {{ import_task.serverImportSuccess }},
 servers failed {{ import_task.serverImportFailure }}, applications failed {{ import_task.applicationImportFailure }}
 {%- else -%}
-{{ run_id }}: failed before AWS said how the import ended
+{{ run_id }}: failed before the outcome of the import was known
 {%- endif -%}
 """
 
-# Or any other notifier: SlackNotifier(text=COUNTS, ...), SmtpNotifier(html_content=COUNTS, ...)
-tell_the_counts = SnsNotifier(
+# Any other notifier works too: SlackNotifier(text=COUNTS, ...), SmtpNotifier(html_content=COUNTS, ...)
+send_counts = SnsNotifier(
     target_arn="arn:aws:sns:us-west-2:123456789012:migration",  # your topic
     message=COUNTS,
     region_name="us-west-2",
@@ -38,7 +38,7 @@ with DAG(
     schedule="@daily",
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    max_active_runs=1,  # the imports of one run replace those of the run before
+    max_active_runs=1,  # each run replaces the imports of the previous run
     default_args={
         "region_name": "us-west-2",  # your Migration Hub home region
         "retries": 2,
@@ -58,7 +58,7 @@ with DAG(
         deferrable=True,
         poke_interval=timedelta(seconds=15),
         timeout=timedelta(hours=6),
-        on_failure_callback=tell_the_counts,
+        on_failure_callback=send_counts,
     )
 
     # [START failed_records]
@@ -66,7 +66,7 @@ with DAG(
         task_id="fetch_failed_records",
         import_task_id=start_import.output,
         destination_url="s3://migration-inventory/failed",
-        trigger_rule="all_done",  # also when the wait failed because of them
+        trigger_rule="all_done",  # even if failed records made the wait fail
     )
     # [END failed_records]
 

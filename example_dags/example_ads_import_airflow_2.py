@@ -1,4 +1,4 @@
-"""Import a server inventory into AWS Migration Hub on Airflow 2.11, every night."""
+"""Import a server inventory into AWS Migration Hub every night, on Airflow 2.11."""
 
 from __future__ import annotations
 

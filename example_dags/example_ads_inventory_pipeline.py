@@ -1,4 +1,4 @@
-"""Prepare what a CMDB exports, import it in parts, fetch the rows that failed, and delete what these parts replace."""
+"""Prepare a CMDB export, import it in parts, fetch the failed rows, and delete the imports that the parts replace."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ with DAG(
     schedule="@daily",
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    max_active_runs=1,  # the imports of one run replace those of the run before
+    max_active_runs=1,  # each run replaces the imports of the previous run
     default_args={
         "region_name": "us-west-2",  # your Migration Hub home region
         "retries": 2,
@@ -32,7 +32,7 @@ with DAG(
         task_id="prepare",
         source_url="s3://migration-inventory/cmdb-export.csv",  # your file
         destination_url="s3://migration-inventory/prepared/{{ run_id }}",
-        column_mapping={  # your headers: the import template's columns
+        column_mapping={  # your header: column of the import template
             "Asset Tag": "ExternalId",
             "Server Name": "HostName",
             "IP Address": "IPAddress",
@@ -41,10 +41,10 @@ with DAG(
             "Operating System": "OS.Name",
             "Application": "Applications",
             "Labels": "Tags",
-            "Comment": None,  # left out
+            "Comment": None,  # ignored
         },
         max_file_bytes=1_000_000,  # at most 10,000,000
-        on_invalid_rows="quarantine",  # import the others
+        on_invalid_rows="quarantine",  # import the valid rows
     )
     # [END prepare]
 
@@ -57,11 +57,11 @@ with DAG(
 
     wait_for_import = AdsImportTaskSensor(
         task_id="wait_for_import",
-        import_task_id=start_import.output,  # all of them, in one task
+        import_task_id=start_import.output,  # one task waits for all imports
         deferrable=True,
         poke_interval=timedelta(seconds=15),
         timeout=timedelta(hours=6),
-        max_failed_records=10,  # of one part; more fail the task
+        max_failed_records=10,  # more than 10 failed records of one part fail the task
     )
     # [END parts]
 
@@ -70,14 +70,14 @@ with DAG(
         task_id="fetch_failed_records",
         import_task_id=start_import.output,
         destination_url="s3://migration-inventory/failed/{{ run_id }}",
-        trigger_rule="all_done",  # also when the wait failed because of them
+        trigger_rule="all_done",  # even if failed records made the wait fail
     )
 
     delete_older_imports = AdsPruneImportTasksOperator(
         task_id="delete_older_imports",
         name_prefix="cmdb-",
         superseded_by=start_import.output,
-        allow_failed_records=True,  # as few as the wait allows
+        allow_failed_records=True,  # wait_for_import limits their number
         deferrable=True,
         poll_interval=timedelta(seconds=15),
     )

@@ -1,4 +1,4 @@
-"""Import an export of RVTools into AWS Migration Hub every night, and delete the import that it replaces."""
+"""Import an RVTools export into AWS Migration Hub every night, and delete the import that it replaces."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ with DAG(
     schedule="@daily",
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    max_active_runs=1,  # the import of one run replaces that of the run before
+    max_active_runs=1,  # each run replaces the import of the previous run
     default_args={
         "region_name": "us-west-2",  # your Migration Hub home region
         "retries": 2,

@@ -1,1 +1,1 @@
-"""Sample inventories: what the demo, the guides, the tests and the benchmarks import."""
+"""Sample inventories for the demo, the guides, the tests and the benchmarks."""

@@ -1,4 +1,4 @@
-"""An inventory as a CMDB exports it: with headers of its own, wide cells, and rows that cannot be imported."""
+"""A CMDB export: with the CMDB's own headers, long cells, and some rows that cannot be imported."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ HEADER = (
     "Comment",
 )
 
-#: What stands for "unknown" in some systems: -1, read as a number of 64 bits without a sign. Out of range for AWS.
+#: Some systems store "unknown" as -1 and export it as an unsigned 64-bit number, which is out of range for AWS.
 UNKNOWN_MEMORY = 2**64 - 1
 
 
 def make_cmdb_export(rows: int) -> str:
     """
-    Make an inventory of servers, some 650 bytes each, the same each time.
+    Return a CSV file of servers with about 650 bytes each. The result is the same each time.
 
-    :param rows: how many. Of every 500, one has a word for a number, which is seen when the file is prepared; of every
-        1,200, one has a number out of range, of which AWS alone knows.
+    :param rows: number of servers. One in 500 has a word in place of a number, which prepare detects. One in 1,200 has
+        a number that is out of range, which only AWS detects.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text)
@@ -66,9 +66,9 @@ def main() -> None:
     """Write the inventory to a file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, help="the .csv file to write")
-    parser.add_argument("--rows", type=int, default=6_000, help="how many (default: %(default)s)")
+    parser.add_argument("--rows", type=int, default=6_000, help="number of servers (default: %(default)s)")
     options = parser.parse_args()
-    # The writer has ended the rows as CSV does; nothing else is to become of them.
+    # The rows already end with CRLF, which must not be translated again.
     options.file.write_text(make_cmdb_export(options.rows), encoding="utf-8", newline="")
 
 

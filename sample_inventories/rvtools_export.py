@@ -1,4 +1,4 @@
-"""A small export as RVTools makes one: an Excel file with the sheets that AWS needs."""
+"""A small RVTools export: a workbook with the sheets that AWS needs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import openpyxl
 
-from airflow_provider_ads.discovery.rvtools import REQUIRED_SHEETS
+from airflow_provider_ads.inventory.rvtools import REQUIRED_SHEETS
 
 __all__ = ["make_rvtools_export"]
 
-#: The columns of some sheets that tell one server from another; the other sheets have only the first of them.
+#: The columns of some sheets; the others have only the column ``VM``.
 COLUMNS = {
     "vInfo": (
         "VM",
@@ -32,10 +32,9 @@ COLUMNS = {
 
 def make_rvtools_export(servers: int) -> bytes:
     """
-    Make an export.
+    Return an RVTools export as an .xlsx file.
 
-    :param servers: how many.
-    :return: an .xlsx file.
+    :param servers: number of servers.
     """
     workbook = openpyxl.Workbook()
     workbook.remove(workbook.worksheets[0])
@@ -74,7 +73,7 @@ def main() -> None:
     """Write the export to a file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, help="the .xlsx file to write")
-    parser.add_argument("--servers", type=int, default=40, help="how many (default: %(default)s)")
+    parser.add_argument("--servers", type=int, default=40, help="number of servers (default: %(default)s)")
     options = parser.parse_args()
     options.file.write_bytes(make_rvtools_export(options.servers))
 

@@ -1,1 +1,1 @@
-"""What the Makefile and the end-to-end tests run."""
+"""Commands that the Makefile runs."""

@@ -1,7 +1,8 @@
-"""Run example Dags on a whole Airflow against the emulator, show what happens as it happens, and what came of it."""
+"""Run two example Dags on a whole Airflow against the emulator, and print their progress and results."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -27,122 +28,121 @@ def main() -> int:
     try:
         return run_demo()
     except KeyboardInterrupt:
-        say("Interrupted; everything that the demo had started is stopped")
+        heading("Interrupted. All processes of the demo have ended.")
         return 130
 
 
 def run_demo() -> int:
-    """Start everything, run the Dags, and stop everything."""
+    """Start the emulator and Airflow, run the Dags, and stop everything."""
     with AdsEmulator() as ads:
-        say(f"The emulator of AWS answers at {ads.endpoint_url}")
-        say("Starting Airflow: database, API server, scheduler, Dag processor, triggerer")
+        heading(f"Started the AWS emulator at {ads.endpoint_url}")
+        heading("Starting Airflow (database, API server, scheduler, Dag processor, triggerer)")
         environment = {
             "AIRFLOW_CONN_AWS_DEFAULT": ads.airflow_connection,
-            # A Dag's own schedule would start a second run as soon as it is unpaused.
+            # Otherwise unpausing a Dag also starts a scheduled run.
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         }
         with LocalAirflow(ROOT / ".airflow-demo", ROOT / "example_dags", environment) as airflow:
-            say(f"Airflow answers at {airflow.url}")
-            as_expected = run_import(airflow, ads) and run_pipeline(airflow, ads)
-            if as_expected:
-                say("Next: copy a Dag, change its marked lines, and schedule it.")
+            heading(f"Started Airflow at {airflow.url}")
+            succeeded = run_import(airflow, ads) and run_pipeline(airflow, ads)
+            if succeeded:
+                heading("The demo succeeded. Next: copy a Dag, change the marked lines, and schedule it.")
             else:
-                say(f"The demo did not end as it should: look at the logs in {airflow.home / 'logs'}")
+                heading(f"The demo failed. See the logs in {airflow.home / 'logs'}")
             if os.environ.get("KEEP"):
-                say(f"Airflow stays open at {airflow.url}, without a login, until you press Ctrl-C")
-                signal.pause()
-    return 0 if as_expected else 1
+                heading(f"Airflow's UI is at {airflow.url}, without a login. Press Ctrl-C to stop.")
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.pause()
+    return 0 if succeeded else 1
 
 
 def run_import(airflow: LocalAirflow, ads: AdsEmulator) -> bool:
-    """Import one file; return whether all is as it should be."""
+    """Import one file; return True if the result is as expected."""
     ads.import_seconds = 20
-    inventory = INVENTORY.read_text()
-    servers = len(inventory.splitlines()) - 1
-    say(f"Importing {servers} servers from {IMPORT_URL}, with example_dags/example_ads_import.py")
-    ads.upload(IMPORT_URL, inventory)
-    run_state, _, samples = run_dag(airflow, ads, "example_ads_import")
-    print(f"   processes of wait_for_import while it was deferred, every 0.5 s: {' '.join(map(str, samples))}")
-    print()
+    heading(f"Importing 300 servers from {IMPORT_URL} with example_dags/example_ads_import.py")
+    ads.upload(IMPORT_URL, INVENTORY.read_text())
+    run_state, _, processes = run_dag(airflow, ads, "example_ads_import")
     import_task = ads.import_tasks()[-1] if ads.import_tasks() else {}
-    print(f"   {'import':<18}{import_task.get('name')}")
-    print(f"   {'status':<18}{import_task.get('status')}")
-    print(f"   {'servers imported':<18}{import_task.get('serverImportSuccess', 0)}")
-    print(f"   {'servers failed':<18}{import_task.get('serverImportFailure', 0)}")
-    print(f"   {'applications':<18}{import_task.get('applicationImportSuccess', 0)}")
-    print("   The rows that failed have no identity, a word for a number, or a number out of range.")
     counts = import_task.get("serverImportSuccess"), import_task.get("serverImportFailure")
-    return (run_state, counts) == ("success", (294, 6))
+    print(f"   {'status':<18}{import_task.get('status')}")
+    print(f"   {'servers imported':<18}{counts[0]}")
+    print(f"   {'servers failed':<18}{counts[1]}   without an identity, or with an invalid number")
+    print(f"   {'applications':<18}{import_task.get('applicationImportSuccess')}")
+    most = max(processes, default=None)
+    print(f"\n   Worker processes of wait_for_import while it was deferred: {most} ({len(processes)} samples)")
+    return (run_state, counts, most) == ("success", (294, 6), 0)
 
 
 def run_pipeline(airflow: LocalAirflow, ads: AdsEmulator) -> bool:
-    """Prepare a file, and import its parts; return whether all is as it should be."""
+    """Prepare an export and import its parts; return True if the result is as expected."""
     ads.import_seconds = 4
     before = len(ads.import_tasks())
     dag_id = "example_ads_inventory_pipeline"
-    say(f"Preparing and importing {EXPORT_ROWS:,} servers from {EXPORT_URL}, with example_dags/{dag_id}.py")
+    heading(f"Preparing and importing {EXPORT_ROWS:,} servers from {EXPORT_URL} with example_dags/{dag_id}.py")
     ads.upload(EXPORT_URL, make_cmdb_export(EXPORT_ROWS))
     run_state, run_id, _ = run_dag(airflow, ads, dag_id)
     if run_state != "success":
         return False
     report = airflow.xcom(dag_id, run_id, "prepare", "report")
-    import_tasks = ads.import_tasks()[before:]
-    print(f"   {'part':<16}{'bytes':>10}{'rows':>8}{'imported':>10}{'failed':>8}  status of its import")
-    import_tasks.sort(key=lambda import_task: str(import_task["importUrl"]))
-    for part, import_task in zip(report["parts"], import_tasks, strict=True):
-        counts = f"{import_task['serverImportSuccess']:>10,}{import_task['serverImportFailure']:>8,}"
+    import_tasks = sorted(ads.import_tasks()[before:], key=lambda task: str(task["importUrl"]))
+    print(f"   {'part':<16}{'bytes':>10}{'rows':>8}{'imported':>10}{'failed':>8}  status")
+    for part, task in zip(report["parts"], import_tasks, strict=True):
+        counts = f"{task['serverImportSuccess']:>10,}{task['serverImportFailure']:>8,}"
         name = part["url"].rpartition("/")[2]
-        print(f"   {name:<16}{part['size_bytes']:>10,}{part['rows']:>8,}{counts}  {import_task['status']}")
+        print(f"   {name:<16}{part['size_bytes']:>10,}{part['rows']:>8,}{counts}  {task['status']}")
     imported = sum(task["serverImportSuccess"] for task in import_tasks)
     failed = sum(task["serverImportFailure"] for task in import_tasks)
     quarantined = report["rows_quarantined"]
-    print()
-    print(f"   {report['rows_read']:,} rows = {imported:,} imported + {failed} failed + {quarantined} quarantined")
-    print(f"   quarantined, with the reason: {report['quarantine_url']}")
+    older = [task["status"] for task in ads.import_tasks()[:before]]
+    print(f"\n   {report['rows_read']:,} rows = {imported:,} imported + {failed} failed + {quarantined} quarantined")
+    print(f"   {'quarantined rows':<18}{report['quarantine_url']}")
     for result in airflow.xcom(dag_id, run_id, "fetch_failed_records"):
         if result["failed_records"]:
-            print(f"   failed at AWS, and why: {result['failed_entries_url'].rpartition('/')[0]}/")
-    older = [task["status"] for task in ads.import_tasks()[:before]]
-    print(f"   older imports of the inventory: {', '.join(older)}")
+            print(f"   {'failed rows':<18}{result['failed_entries_url']}")
+    print(f"   {'older import':<18}{', '.join(older)}")
     return (imported, failed, quarantined, older) == (5983, 5, 12, ["DELETE_COMPLETE"])
 
 
 def run_dag(airflow: LocalAirflow, ads: AdsEmulator, dag_id: str) -> tuple[str, str, list[int]]:
     """
-    Run a Dag to its end, print a line for each change of a task's state or of an import, and a table of the tasks.
+    Run a Dag to its end; print each change of a task's or an import's state, and a table of the tasks.
 
-    :return: the run's state and id, and how many processes a deferred task had, every half second.
+    :return: the run's state, its id, and the number of processes of deferred tasks, sampled every half second.
     """
     run_id = airflow.trigger(dag_id)
     started = time.monotonic()
-    told = {f"import  {task['importTaskId'][:18]}  {task['status']}" for task in ads.import_tasks()}
-    samples: list[int] = []
+    printed = set(import_lines(ads))
+    processes: list[int] = []
     task_instances: list[TaskInstance] = []
     for task_instances in airflow.watch(dag_id, run_id, seconds=240):
-        lines = [f"task    {name_of(task):<22}{task.state}" for task in task_instances if task.state]
-        lines += [f"import  {task['importTaskId'][:18]}  {task['status']}" for task in ads.import_tasks()]
-        for line in lines:
-            if line not in told:
+        lines = [f"task    {label(task):<22}{task.state}" for task in task_instances if task.state]
+        for line in [*lines, *import_lines(ads)]:
+            if line not in printed:
                 print(f"   {time.monotonic() - started:5.1f} s  {line}", flush=True)
-        told.update(lines)
-        samples += [len(airflow.processes_of(task)) for task in task_instances if task.state == "deferred"]
+                printed.add(line)
+        processes += [len(airflow.processes_of(task)) for task in task_instances if task.state == "deferred"]
     run_state = airflow.run_state(dag_id, run_id)
-    say(f"The run ended: {run_state}")
+    heading(f"{run_state.capitalize()}: {dag_id}")
     print(f"   {'task':<22}{'state':<10}{'seconds':>8}")
     for task in task_instances:
-        print(f"   {name_of(task):<22}{task.state or '':<10}{task.duration or 0:8.1f}")
+        print(f"   {label(task):<22}{task.state or '':<10}{task.duration or 0:8.1f}")
     print()
-    # A worker says that its task defers, and then its process ends.
-    return run_state, run_id, list(dropwhile(bool, samples))
+    # The worker reports the deferral before its process ends.
+    return run_state, run_id, list(dropwhile(bool, processes))
 
 
-def name_of(task: TaskInstance) -> str:
-    """What to call a task instance."""
+def import_lines(ads: AdsEmulator) -> list[str]:
+    """Return a line with the id and the status of each import."""
+    return [f"import  {task['importTaskId'][:20]:<22}{task['status']}" for task in ads.import_tasks()]
+
+
+def label(task: TaskInstance) -> str:
+    """Return the task id, with the index of a mapped task instance."""
     return task.task_id if task.map_index < 0 else f"{task.task_id} [{task.map_index}]"
 
 
-def say(line: str) -> None:
-    """Print a step so that it stands out."""
+def heading(line: str) -> None:
+    """Print a line that stands out."""
     print(f"\n\033[1m>> {line}\033[0m" if sys.stdout.isatty() else f"\n>> {line}", flush=True)
 
 

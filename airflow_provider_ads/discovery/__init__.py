@@ -1,1 +1,1 @@
-"""AWS Application Discovery Service itself, in plain Python: no Airflow, no boto3."""
+"""AWS Application Discovery Service in plain Python: nothing here imports Airflow or boto3."""

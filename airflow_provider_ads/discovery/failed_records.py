@@ -1,15 +1,15 @@
 """
-The records of an import that failed: fetched from where AWS offers them, unpacked, and shown.
+Failed records of an import: downloading the error archive, unpacking it and reading its files.
 
-AWS packs two CSV files into a ZIP archive behind a presigned URL: one tells the line, the column name, the
-ExternalId and a message for each failed field, the other holds the failed rows, to be corrected and imported again.
+The archive is a ZIP file behind a presigned URL. It contains two CSV files: the errors file lists the line, the column
+name, the ExternalId and a message for each failed field, and the failed-entries file contains the failed rows.
 ``doc_source/troubleshooting.md`` in https://github.com/awsdocs/amazon-application-discovery-user-guide calls them
-``errors-file.csv`` and ``failed-entries-file.csv``,
-https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html leaves ``.csv`` out and says
-``failed-entries.csv`` once, so they are told by how their names begin. Neither says what the header of the errors is.
+``errors-file.csv`` and ``failed-entries-file.csv``.
+https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html omits ``.csv`` and once says
+``failed-entries.csv``. The files are therefore found by the beginnings of their names. Neither page documents the
+header of the errors file.
 
-Whoever holds the URL can fetch the archive, so the URL is kept out of every error and log; and the archive comes from
-outside, so nothing that it says about itself is believed.
+Anyone who has the URL can download the archive, so the URL must not appear in errors and logs.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, ParamSpec, TypeVar
 
+from airflow_provider_ads.archives import CHUNK_BYTES, ArchiveError, open_archive, open_member, read_chunks
 from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
 
 __all__ = [
@@ -44,45 +45,38 @@ __all__ = [
     "read_errors",
 ]
 
-#: Errors in the table for a log.
+#: Maximum number of errors in the table for a log.
 ERRORS_SHOWN = 20
 
-#: Characters of a cell in that table.
+#: Maximum number of characters of a cell in that table.
 CELL_CHARACTERS = 80
 
-#: Seconds that the server may be silent, when it is connected to and after.
-SILENCE_SECONDS = 60.0
+#: Timeout in seconds for connecting to the server and for each read.
+READ_TIMEOUT = 60.0
 
-#: Seconds that the archive may take to arrive.
-FETCH_SECONDS = 600.0
+#: Timeout in seconds for the whole download.
+DOWNLOAD_TIMEOUT = 600.0
 
-#: Bytes of the archive, and of the two files in it together. An import has at most 25,000 records of 34 columns, and
-#: an error for each field, of 300 characters, makes 255 MB. The archive may be as large, if it is not compressed.
+#: Maximum size in bytes of the archive, and of its two files together. An import has at most 25,000 records of 34
+#: columns; an error of 300 characters for each field makes 255 MB. An uncompressed archive can be that large too.
 MAX_BYTES = 256_000_000
 
-#: How many times as large as the archive the two files may be. The errors of whole imports that fail alike are some
-#: 65 times as large as when they are compressed; what is made to fill a disk, 1,000 times.
+#: Maximum ratio of the size of the two files to the size of the archive. If every row of an import fails for the same
+#: reason, the ratio is about 65. An archive made to fill a disk has a ratio of 1,000.
 MAX_RATIO = 200
 
-#: Bytes up to which the ratio does not count: a file of few and equal rows compresses as well as a hostile one, and
-#: the failed entries are no larger than the import file.
-UNSUSPECTED_BYTES = 2 * IMPORT_FILE_MAX_BYTES
+#: Number of bytes that can be unpacked no matter how high the ratio is. A small file of equal rows has as high a ratio
+#: as a hostile one, and the failed entries are not larger than the import file.
+RATIO_FREE_BYTES = 2 * IMPORT_FILE_MAX_BYTES
 
-#: Entries of the archive, of which two are needed.
+#: Maximum number of entries in the archive, which needs only two.
 MAX_ENTRIES = 100
 
-#: Bytes that are read of the archive at once. Its directory is read at once, and takes some ten times as much memory;
-#: a hundred entries need some 10 kB, and what is sought at the archive's end 64 KiB.
-MAX_READ_BYTES = 1024 * 1024
-
-#: Characters of a record in either file that are read; one that is longer is shown as not readable. In a record of 34
-#: columns there is room for 7,000 characters in each.
+#: Maximum number of characters in a record of either file; a longer record is shown as not readable. This is more than
+#: 7,000 characters for each of 34 columns.
 MAX_RECORD_CHARACTERS = 256 * 1024
 
-_CHUNK_BYTES = 64 * 1024
-
-_ASK_AGAIN = "Describe the import task again, which may renew the link"
-_BY_HAND = "Download it from the Imports page of the Migration Hub console, and look at what it is"
+_RENEW_LINK = "Describe the import task again, which can renew the link"
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -90,13 +84,14 @@ _T = TypeVar("_T")
 
 class FailedRecordsError(Exception):
     """
-    The failed records of an import cannot be had; that says nothing about the import.
+    The failed records of an import are not available. The import itself can have any status.
 
-    :param message: what happened and what to do next. It does not contain the URL.
-    :param code: ``ArchiveLinkExpired``, which a new link may help; ``ArchiveNotFound``, the archive is gone;
-        ``ArchiveRefused``, the server said no otherwise; ``ArchiveNotReached``, no server answered, or not to the
-        end; ``ArchiveNotReadable``, what came is not an archive with the two files.
-    :param transient: whether the same URL may work a little later.
+    :param message: what happened and what to do next, without the URL.
+    :param code: ``ArchiveLinkExpired``: a new link is needed. ``ArchiveNotFound``: the archive no longer exists.
+        ``ArchiveRefused``: the server refused the request for another reason. ``ArchiveNotReached``: the server could
+        not be reached or did not send the whole archive. ``ArchiveNotReadable``: the download is not an archive with
+        the two files.
+    :param transient: True if the same URL might work later.
     """
 
     def __init__(self, message: str, code: str, transient: bool = False) -> None:
@@ -111,10 +106,10 @@ class FailedRecordsError(Exception):
 @dataclass(frozen=True)
 class FailedRecords:
     """
-    What the archive holds, byte for byte.
+    The two files of an error archive, unchanged.
 
-    :param errors_file: a line for each failed field.
-    :param failed_entries_file: the failed rows.
+    :param errors_file: the file with a line for each failed field.
+    :param failed_entries_file: the file with the failed rows.
     """
 
     errors_file: Path
@@ -123,12 +118,12 @@ class FailedRecords:
 
 class FieldError(NamedTuple):
     """
-    A line of the errors file, fit for a log: cells are cut to 80 characters, control characters are replaced.
+    A line of the errors file, safe for a log: cells have at most 80 characters, and no control characters.
 
     :param line: the line of the import file.
     :param column_name: the column that failed.
     :param external_id: the row's ExternalId.
-    :param message: what is wrong, with everything that follows it on the line.
+    :param message: the reason, with everything that follows it on the line.
     """
 
     line: str
@@ -142,7 +137,7 @@ class FieldErrors:
     """
     The errors of an import.
 
-    :param header: what the errors file calls its columns, or AWS's documentation if the file does not.
+    :param header: the header of the errors file, or column names from AWS's documentation if it has none.
     :param first: the first errors.
     :param total: the number of all errors.
     """
@@ -155,38 +150,38 @@ class FieldErrors:
 @contextmanager
 def open_failed_records(url: str, verify: bool | str | None = None) -> Iterator[FailedRecords]:
     """
-    Fetch the archive of an import and unpack its two files, which are there until the context ends.
+    Download and unpack the error archive of an import. The files exist until the context ends.
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ImportTask.html
 
-    :param url: ``errorsAndFailedEntriesZip`` of the import task. AWS does not say how long it is good for.
-    :param verify: as boto3 takes it: a file with the certificates of authorities to trust, or False to accept every
-        certificate; otherwise the machine's authorities are trusted.
-    :return: the two files, in a folder that only this user can read.
-    :raises FailedRecordsError: they cannot be had.
-    :raises OSError: there is no room for them on this machine.
+    :param url: ``errorsAndFailedEntriesZip`` of the import task. AWS does not document how long it is valid.
+    :param verify: the path of a CA bundle, or False to accept every certificate, as in boto3. Otherwise the machine's
+        certificate authorities are trusted.
+    :return: the two files, in a folder that only the current user can read.
+    :raises FailedRecordsError: the failed records are not available.
+    :raises OSError: the files cannot be written, for example because the disk is full.
     """
     with tempfile.TemporaryDirectory(prefix="ads-failed-records-") as folder:
         failed_records = FailedRecords(Path(folder, "errors-file.csv"), Path(folder, "failed-entries-file.csv"))
         with tempfile.TemporaryFile() as archive:
-            _fetch(url, archive, verify)
+            _download(url, archive, verify)
             _unpack(archive, failed_records)
         yield failed_records
 
 
 def read_errors(errors_file: Path) -> FieldErrors:
     """
-    Read the first 20 errors, and count all; no file is so odd that this fails.
+    Read the first 20 errors and count all of them, no matter how malformed the file is.
 
-    The columns are taken by their place, in the order in which AWS's documentation names them, see above.
+    The columns are expected in the order in which AWS's documentation lists them.
 
     :param errors_file: the file, of any size.
     """
     header = FieldError("line", "column name", "ExternalId", "message")
     first: list[FieldError] = []
     total = 0
-    for number, cells in enumerate(_records(errors_file)):
-        # Every error tells its line, so a first record without a digit is a header.
+    for number, cells in enumerate(_read_records(errors_file)):
+        # Every error has a line number, so a first record without a digit is a header.
         if number == 0 and len(cells) > 1 and not any(map(str.isdigit, "".join(cells))):
             header = _field_error(cells)
             continue
@@ -198,19 +193,18 @@ def read_errors(errors_file: Path) -> FieldErrors:
 
 def count_failed_entries(failed_entries_file: Path) -> int:
     """
-    Count the failed rows; the header is none, and a line break in quotes begins none.
+    Count the failed rows. The header does not count, and a row with line breaks in quotes counts once.
 
     :param failed_entries_file: the file, of any size.
     """
-    return max(sum(1 for _ in _records(failed_entries_file)) - 1, 0)
+    return max(sum(1 for _ in _read_records(failed_entries_file)) - 1, 0)
 
 
 def format_errors_table(errors: FieldErrors) -> str:
     """
-    Lay out the first errors for a log, and say how many more there are.
+    Return the first errors as a table for a log, with the number of further errors.
 
-    :param errors: what :func:`read_errors` returned.
-    :return: lines of text.
+    :param errors: the errors that :func:`read_errors` returned.
     """
     rows = [errors.header, *errors.first]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -220,37 +214,37 @@ def format_errors_table(errors: FieldErrors) -> str:
     return "\n".join(lines)
 
 
-# -- over the network ----------------------------------------------------------------------------------------------
+# -- downloading ---------------------------------------------------------------------------------------------------
 
 
-def _fetch(url: str, archive: BinaryIO, verify: bool | str | None) -> None:
-    deadline = time.monotonic() + FETCH_SECONDS
-    with _reach(_opener(verify).open, url, timeout=SILENCE_SECONDS) as response:
+def _download(url: str, archive: BinaryIO, verify: bool | str | None) -> None:
+    deadline = time.monotonic() + DOWNLOAD_TIMEOUT
+    with _call(_make_opener(verify).open, url, timeout=READ_TIMEOUT) as response:
         if response.status != 200:
-            raise _refusal(response.status, _beginning(_body(response, deadline)))
+            raise _refused(response.status, _read_beginning(_read_body(response, deadline)))
         size = 0
-        for chunk in _body(response, deadline):
+        for chunk in _read_body(response, deadline):
             size += len(chunk)
             if size > MAX_BYTES:
-                raise _not_readable(f"is larger than the {MAX_BYTES:,} bytes that any import can need")
+                raise _not_readable(f"exceeds the {MAX_BYTES:,} bytes that an import can need")
             archive.write(chunk)
 
 
-def _opener(verify: bool | str | None) -> urllib.request.OpenerDirector:
+def _make_opener(verify: bool | str | None) -> urllib.request.OpenerDirector:
     try:
         context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
     except OSError as error:
         raise FailedRecordsError(
-            f"The certificate authorities in {verify} cannot be read: {error}. Correct verify.",
+            f"The certificate authorities in {verify} could not be read: {error}. Correct verify.",
             code="ArchiveNotReached",
         ) from error
-    # Python 3.13 has come to refuse authorities of companies that boto3 accepts.
+    # Python 3.13 sets this flag and then refuses companies' own certificate authorities that boto3 accepts.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if verify is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    # The standard library's client, because others write each URL to their debug logs, and this one writes nothing
-    # while its debug level is 0. It follows no redirect and raises for no status: those would be handlers too.
+    # Other clients write each URL to their debug logs; that of the standard library does not while its debug level is
+    # 0. Without further handlers it follows no redirects and raises no error for a status.
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -262,33 +256,33 @@ def _opener(verify: bool | str | None) -> urllib.request.OpenerDirector:
     return opener
 
 
-def _body(response: Any, deadline: float) -> Iterator[bytes]:
-    # One read of the socket at a time: to wait for a full chunk would let a slow server hold out beyond any deadline.
-    while chunk := _reach(response.read1, _CHUNK_BYTES):
+def _read_body(response: Any, deadline: float) -> Iterator[bytes]:
+    # read1 reads the socket once. A read that waits for a full chunk could pass the deadline if the server is slow.
+    while chunk := _call(response.read1, CHUNK_BYTES):
         yield chunk
         if time.monotonic() > deadline:
-            raise _not_reached(f"it had not arrived after {FETCH_SECONDS:.0f} seconds")
+            raise _not_reached(f"the download timed out after {DOWNLOAD_TIMEOUT:.0f} seconds")
     if response.length:
-        raise _not_reached("the connection broke off")
+        raise _not_reached("the connection was closed before the end")
 
 
-def _beginning(body: Iterator[bytes]) -> bytes:
+def _read_beginning(body: Iterator[bytes]) -> bytes:
     beginning = b""
-    while len(beginning) < _CHUNK_BYTES and (chunk := next(body, b"")):
+    while len(beginning) < CHUNK_BYTES and (chunk := next(body, b"")):
         beginning += chunk
     return beginning
 
 
-def _reach(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+def _call(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
     try:
         return function(*args, **kwargs)
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-    # Some of those errors contain the URL; raised out here, the new one does not have them as its context.
+    # Some of those errors contain the URL. An error raised outside the except block does not have them as its context.
     if isinstance(reason, ssl.SSLCertVerificationError):
         raise FailedRecordsError(
-            f"The certificate of the error archive's server was not accepted: {reason.verify_message}. Check verify "
-            "and the proxy.",
+            f"The certificate of the error archive's server is not trusted: {reason.verify_message}. Check verify and "
+            "the proxy.",
             code="ArchiveNotReached",
         )
     if isinstance(reason, OSError):
@@ -296,147 +290,120 @@ def _reach(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _
     if isinstance(reason, http.client.HTTPException) and not isinstance(reason, http.client.InvalidURL):
         raise _not_reached(type(reason).__name__)
     raise FailedRecordsError(
-        f"The link to the error archive is not an address that can be fetched. {_ASK_AGAIN}.", code="ArchiveRefused"
+        f"The link to the error archive is not a valid web address. {_RENEW_LINK}.", code="ArchiveRefused"
     )
 
 
 def _not_reached(reason: str) -> FailedRecordsError:
     return FailedRecordsError(
-        f"The error archive could not be fetched: {reason}. Check the network and the proxy, and try again.",
+        f"The error archive could not be downloaded: {reason}. Check the network and the proxy, and try again.",
         code="ArchiveNotReached",
         transient=True,
     )
 
 
-def _refusal(status: int, body: bytes) -> FailedRecordsError:
+def _refused(status: int, body: bytes) -> FailedRecordsError:
     """
-    Explain an answer without the archive.
+    Return the error for a response that is not the archive.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
     """
-    # No more is quoted: some answers repeat what was signed, and the signature.
+    # Only the code is quoted, because some responses repeat the signature.
     code = re.search(rb"<Code>([A-Za-z]{1,50})</Code>", body)
-    said = f"HTTP {status}, {code[1].decode()}" if code else f"HTTP {status}"
+    response = f"HTTP {status}, {code[1].decode()}" if code else f"HTTP {status}"
     # A link also expires with the temporary credentials that signed it:
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
     if b"<Message>Request has expired</Message>" in body or b"<Code>ExpiredToken</Code>" in body:
         return FailedRecordsError(
-            f"The link to the error archive has expired ({said}). {_ASK_AGAIN}.", code="ArchiveLinkExpired"
+            f"The link to the error archive has expired ({response}). {_RENEW_LINK}.", code="ArchiveLinkExpired"
         )
     if status in (404, 410):
         return FailedRecordsError(
-            f"The error archive is not there any more ({said}); AWS does not say how long it keeps one. {_ASK_AGAIN}, "
-            "or import the file again to get a new archive.",
+            f"The error archive no longer exists ({response}). AWS does not document how long it keeps one. "
+            f"{_RENEW_LINK}, or import the file again to get a new archive.",
             code="ArchiveNotFound",
         )
     if 300 <= status < 400:
         return FailedRecordsError(
-            f"The link to the error archive leads elsewhere ({said}), which is not followed: whoever gets the link can "
-            f"fetch the archive. Check the proxy. {_ASK_AGAIN}.",
+            f"The link to the error archive redirects to another address ({response}). The redirect is not followed, "
+            f"because that server could download the archive. Check the proxy. {_RENEW_LINK}.",
             code="ArchiveRefused",
-            # S3 itself sends this one while its names are not up to date:
+            # S3 itself sends this redirect until the DNS entry of a new bucket is updated:
             # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingRouting.html
             transient=status == 307,
         )
     if status >= 500 or status == 429:
         return FailedRecordsError(
-            f"The server of the error archive failed ({said}). This may pass by itself: try again.",
+            f"The error archive's server failed ({response}). Try again later.",
             code="ArchiveRefused",
             transient=True,
         )
     return FailedRecordsError(
-        f"The link to the error archive was refused ({said}). {_ASK_AGAIN}; if that does not help, check that the "
-        "proxy, or the policy of the VPC endpoint, lets this machine read from S3.",
+        f"The error archive's server refused the link ({response}). {_RENEW_LINK}. If that does not help, check that "
+        "the proxy and the policy of the VPC endpoint allow this machine to read from S3.",
         code="ArchiveRefused",
     )
 
 
-# -- out of the archive --------------------------------------------------------------------------------------------
-
-
-class _SmallReads:
-    """A file that is not read in large pieces, as zipfile does with a directory of any size."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
-
-    def read(self, size: int = -1, /) -> bytes:
-        content = self._file.read(size if 0 <= size <= MAX_READ_BYTES else MAX_READ_BYTES + 1)
-        if len(content) > MAX_READ_BYTES:
-            raise _not_readable("has too large a directory")
-        return content
+# -- unpacking -----------------------------------------------------------------------------------------------------
 
 
 def _unpack(archive: BinaryIO, failed_records: FailedRecords) -> None:
     archive_bytes = archive.seek(0, io.SEEK_END)
     if not archive_bytes:
         raise _not_readable("is empty")
-    room = min(MAX_BYTES, max(UNSUSPECTED_BYTES, MAX_RATIO * archive_bytes))
-    with _unzip(zipfile.ZipFile, _SmallReads(archive)) as members:
-        infos = members.infolist()
-        if len(infos) > MAX_ENTRIES:
-            raise _not_readable(f"has {len(infos):,} entries instead of two files")
-        errors, failed_entries = _entry(infos, "errors"), _entry(infos, "failed-entries")
-        room = _copy(members, errors, failed_records.errors_file, room)
-        _copy(members, failed_entries, failed_records.failed_entries_file, room)
+    room = min(MAX_BYTES, max(RATIO_FREE_BYTES, MAX_RATIO * archive_bytes))
+    try:
+        with open_archive(archive) as members:
+            infos = members.infolist()
+            if len(infos) > MAX_ENTRIES:
+                raise ArchiveError(f"has {len(infos):,} entries instead of two files")
+            errors, failed_entries = _find_entry(infos, "errors"), _find_entry(infos, "failed-entries")
+            room = _unpack_file(members, errors, failed_records.errors_file, room)
+            _unpack_file(members, failed_entries, failed_records.failed_entries_file, room)
+    except ArchiveError as error:
+        raise _not_readable(_printable(str(error), 400)) from None
 
 
-def _entry(infos: list[zipfile.ZipInfo], prefix: str) -> zipfile.ZipInfo:
-    # Of a name only the last part counts, and nothing is written to it, so a folder in it does no harm.
+def _find_entry(infos: list[zipfile.ZipInfo], prefix: str) -> zipfile.ZipInfo:
+    # Only the last part of a name is compared. No file is written under a name from the archive, so folders do no harm.
     found = [info for info in infos if re.split(r"[/\\]", info.filename)[-1].casefold().startswith(prefix)]
     if len(found) != 1:
         names = [repr(_printable(info.filename, 40)) for info in infos[:5]]
         more = f" and {len(infos) - 5} more" if len(infos) > 5 else ""
-        raise _not_readable(
-            f"has {len(found)} files whose names begin with {prefix!r} instead of one; it holds "
+        raise ArchiveError(
+            f"contains {len(found)} files whose names start with {prefix!r} instead of one; it contains "
             f"{', '.join(names) or 'nothing'}{more}"
         )
-    (info,) = found
-    if info.flag_bits & 1:
-        raise _not_readable("is encrypted")
-    # Of the methods that zipfile knows, others take memory as they please.
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise _not_readable(f"is compressed with method {info.compress_type}, which is not supported")
-    return info
+    return found[0]
 
 
-def _copy(members: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, room: int) -> int:
-    """Copy a file out of the archive, of at most so many bytes; return how many are left of them."""
-    with _unzip(members.open, info) as member, path.open("wb") as file:
-        while chunk := _unzip(member.read, _CHUNK_BYTES):
+def _unpack_file(members: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, room: int) -> int:
+    """Unpack a file, and return the number of bytes that may still be unpacked."""
+    with open_member(members, info) as member, path.open("wb") as file:
+        for chunk in read_chunks(member):
             if file.tell() == 0 and chunk.startswith(b"PK\x03\x04"):
-                raise _not_readable("holds another archive")
+                raise ArchiveError("contains another archive")
             room -= len(chunk)
             if room < 0:
-                raise _not_readable("unpacks to more than any import can need")
+                raise ArchiveError("unpacks to more than an import can need")
             file.write(chunk)
     return room
 
 
-def _unzip(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    try:
-        return function(*args, **kwargs)
-    except FailedRecordsError:
-        raise
-    except Exception as error:
-        # A dozen kinds, from struct.error to NotImplementedError, with texts from the archive of any length.
-        reason = _printable(f"{type(error).__name__}: {error}", 200)
-    raise _not_readable(f"is no ZIP archive, or a damaged one ({reason})")
-
-
 def _not_readable(reason: str) -> FailedRecordsError:
     return FailedRecordsError(
-        f"What came as the error archive {reason}. Try again, in case it was damaged on its way. {_BY_HAND}.",
+        f"The downloaded error archive {reason}. Try again, in case it was damaged in transit. If that does not help, "
+        "download it from the Imports page of the Migration Hub console and check what it contains.",
         code="ArchiveNotReadable",
     )
 
 
-# -- in the files --------------------------------------------------------------------------------------------------
+# -- reading -------------------------------------------------------------------------------------------------------
 
 
-def _records(path: Path) -> Iterator[list[str]]:
-    """Yield the cells of each record of a CSV file, whatever its encoding and however bad it is."""
+def _read_records(path: Path) -> Iterator[list[str]]:
+    """Yield the cells of each record of a CSV file, no matter how malformed the file is."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         read = 0
 
@@ -448,7 +415,7 @@ def _records(path: Path) -> Iterator[list[str]]:
                 raise csv.Error
             return line
 
-        # Other than a generator, this goes on after an error.
+        # Unlike a generator, this iterator continues after it has raised an error.
         reader = csv.reader(iter(next_line, ""))
         while True:
             read = 0
@@ -463,7 +430,7 @@ def _records(path: Path) -> Iterator[list[str]]:
 
 
 def _field_error(cells: list[str]) -> FieldError:
-    # A comma in the message that was not quoted has split it.
+    # A message that contains commas but no quotes is split, so its parts are joined again.
     four = (*cells[:3], *[""] * (3 - len(cells)), ",".join(cells[3:]))
     return FieldError(*(_printable(cell, CELL_CHARACTERS) for cell in four))
 

@@ -1,4 +1,4 @@
-"""Which imports newer ones replace, and whether these may."""
+"""Retention: finding the imports that newer ones supersede."""
 
 from __future__ import annotations
 
@@ -6,38 +6,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from airflow_provider_ads.discovery.import_task import (
-    DELETION_STATUSES,
-    IMPORT_DONE_STATUSES,
-    IMPORT_FAILED_STATUSES,
-    IMPORT_RUNNING_STATUSES,
-    ImportTask,
-)
+from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.import_task import ImportTask
 
 __all__ = ["Superseded", "reasons_against", "superseded_imports"]
-
-#: Imports that have ended, or whose deletion has failed.
-_DELETABLE_STATUSES = (IMPORT_DONE_STATUSES | IMPORT_FAILED_STATUSES | DELETION_STATUSES) - {
-    "DELETE_IN_PROGRESS",
-    "DELETE_COMPLETE",
-}
 
 
 @dataclass(frozen=True)
 class Superseded:
     """
-    The imports of a series that others replace, each list from the oldest on.
+    The imports of a series that were requested before the new ones; each list is sorted by request time.
 
-    :param deletable: those whose data are to be deleted.
-    :param going: those whose data are being deleted, or were deleted since the imports that replace them were
-        requested, as by an earlier try of the same task.
-    :param deleted: those whose data were deleted before.
-    :param running: those that are still in progress.
-    :param unknown: those with a status that this version does not know, or without the time of their request.
+    :param deletable: imports whose data is to be deleted.
+    :param deleting: imports whose data is being deleted, or was deleted after the new imports were requested, for
+        example by an earlier attempt of the same task.
+    :param deleted: imports whose data was deleted before that.
+    :param running: imports that are still in progress.
+    :param unknown: imports with a status that this version does not know, or without a request time.
     """
 
     deletable: list[ImportTask]
-    going: list[ImportTask]
+    deleting: list[ImportTask]
     deleted: list[ImportTask]
     running: list[ImportTask]
     unknown: list[ImportTask]
@@ -45,35 +34,38 @@ class Superseded:
 
 def reasons_against(superseded_by: Iterable[ImportTask], name_prefix: str, allow_failed_records: bool) -> list[str]:
     """
-    Say why imports may not replace the older ones of their series: they must be a good copy, and of that series.
+    Return the reasons why new imports may not supersede older ones.
+
+    They must belong to the same series and be a complete copy of the inventory.
 
     :param superseded_by: the new imports.
-    :param name_prefix: how the names of the series start.
-    :param allow_failed_records: whether records of the new imports may have failed.
-    :return: a sentence for each reason; none if they may.
+    :param name_prefix: the prefix of every name in the series.
+    :param allow_failed_records: True if records of the new imports are allowed to have failed.
+    :return: a sentence for each reason; an empty list if the new imports may supersede the older ones.
     """
     reasons = []
     for task in superseded_by:
         if not (task.name or "").startswith(name_prefix):
             reasons.append(f"Import {task}: its name does not start with name_prefix={name_prefix!r}.")
-        if task.status not in IMPORT_DONE_STATUSES:
-            reasons.append(f"Import {task}: it has not ended well, so that the older data are the only good copy.")
+        if not statuses.is_done(task.status):
+            reasons.append(f"Import {task}: it did not succeed, so the older data is the only complete copy.")
         elif task.failed_records and not allow_failed_records:
             reasons.append(
-                f"Import {task}: it lacks the records that failed, which older imports may have. Correct and import "
+                f"Import {task}: it lacks its failed records, which older imports might have. Correct and import "
                 "them, or set allow_failed_records=True."
             )
         if task.import_request_time is None:
-            reasons.append(f"Import {task}: the service does not say when it was requested.")
+            reasons.append(f"Import {task}: the service did not return its request time.")
     return reasons
 
 
 def superseded_imports(import_tasks: Iterable[ImportTask], superseded_by: Sequence[ImportTask]) -> Superseded:
     """
-    Sort out the imports that were requested before the oldest of those that replace them.
+    Classify the imports that were requested before the oldest of the new ones.
 
     :param import_tasks: the imports of the series.
-    :param superseded_by: the new imports, each with the time of its request; they are never among the result.
+    :param superseded_by: the new imports, which are never in the result.
+    :raises ValueError: a new import has no request time.
     """
     since = min(_request_time(task) for task in superseded_by)
     new = {task.import_task_id for task in superseded_by}
@@ -85,16 +77,15 @@ def superseded_imports(import_tasks: Iterable[ImportTask], superseded_by: Sequen
             result.unknown.append(task)
         elif task.import_request_time >= since:
             continue
-        elif task.status in IMPORT_RUNNING_STATUSES:
+        elif statuses.is_running(task.status):
             result.running.append(task)
-        elif task.status in _DELETABLE_STATUSES:
+        elif statuses.is_deletable(task.status):
             result.deletable.append(task)
-        elif task.status == "DELETE_IN_PROGRESS" or (
-            task.status == "DELETE_COMPLETE" and task.import_deleted_time and task.import_deleted_time >= since
-        ):
-            result.going.append(task)
-        elif task.status == "DELETE_COMPLETE":
-            result.deleted.append(task)
+        elif statuses.is_deleted(task.status):
+            recently = task.import_deleted_time is not None and task.import_deleted_time >= since
+            (result.deleting if recently else result.deleted).append(task)
+        elif statuses.is_being_deleted(task.status):
+            result.deleting.append(task)
         else:
             result.unknown.append(task)
     return result
@@ -102,5 +93,5 @@ def superseded_imports(import_tasks: Iterable[ImportTask], superseded_by: Sequen
 
 def _request_time(task: ImportTask) -> datetime:
     if task.import_request_time is None:
-        raise ValueError(f"Import {task}: the service does not say when it was requested.")
+        raise ValueError(f"Import {task}: the service did not return its request time.")
     return task.import_request_time

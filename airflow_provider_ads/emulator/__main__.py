@@ -19,60 +19,26 @@ def main(arguments: list[str] | None = None) -> int:
     Run an emulator until it is interrupted.
 
     :param arguments: the command line's arguments; None: those of the process.
-    :return: the exit status, 1 if an argument makes no sense or the port cannot be had.
+    :return: the exit status, 1 if an argument is not valid or the port is not available.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m airflow_provider_ads.emulator",
-        description="A local emulator of AWS Application Discovery Service, with S3 and STS.",
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=5005, help="port to listen on (default: %(default)s)")
-    parser.add_argument("--public-url", help="the URL that clients reach it by, if it is another one")
-    parser.add_argument(
-        "--import-seconds",
-        type=float,
-        default=5.0,
-        help="seconds that each import takes (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--delete-seconds",
-        type=float,
-        default=5.0,
-        help="seconds that each deletion takes (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--home-region",
-        default="us-west-2",
-        help="the Migration Hub home region; '' means not set (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--token-seconds", type=float, help="seconds for which a client request token is known (default: for ever)"
-    )
-    options = parser.parse_args(arguments)
+    options = vars(_parser().parse_args(arguments))
+    options["home_region"] = options["home_region"] or None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     interrupted = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
     try:
-        emulator = AdsEmulator(
-            host=options.host,
-            port=options.port,
-            public_url=options.public_url,
-            import_seconds=options.import_seconds,
-            delete_seconds=options.delete_seconds,
-            home_region=options.home_region or None,
-            token_seconds=options.token_seconds,
-        )
+        emulator = AdsEmulator(**options)
         emulator.start()
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
     except (OSError, OverflowError) as error:
-        print(f"Cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
+        print(f"Cannot listen on {options['host']}:{options['port']}: {error}", file=sys.stderr)
         return 1
     try:
-        print(f"The emulator answers at {emulator.endpoint_url}")
+        print(f"The emulator is listening at {emulator.endpoint_url}")
         print(f"export AIRFLOW_CONN_AWS_DEFAULT={shlex.quote(emulator.airflow_connection)}")
         print(
             f"export AWS_ENDPOINT_URL={shlex.quote(emulator.endpoint_url)} AWS_ACCESS_KEY_ID=emulator "
@@ -84,6 +50,25 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         emulator.stop()
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_ads.emulator",
+        description="A local emulator of AWS Application Discovery Service, with S3 and STS.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=5005, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--public-url", help="URL at which clients reach the emulator, if it differs")
+    for name, default in (("import_seconds", 5.0), ("delete_seconds", 5.0), ("token_seconds", None)):
+        description = f"{getattr(AdsEmulator, name).description} (default: {default or 'forever'})"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=default, help=description)
+    parser.add_argument(
+        "--home-region",
+        default="us-west-2",
+        help="Migration Hub home region; '' means not set (default: %(default)s)",
+    )
+    return parser
 
 
 if __name__ == "__main__":

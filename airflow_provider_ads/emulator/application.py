@@ -8,24 +8,24 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from threading import Event, Lock
 from typing import Any, NoReturn
 
 from werkzeug.wrappers import Request, Response
 
-from airflow_provider_ads.emulator.errors import ServiceError
 from airflow_provider_ads.emulator.faults import Faults
 from airflow_provider_ads.emulator.iam_actions import iam_actions_of
 from airflow_provider_ads.emulator.import_tasks import ImportTasks
 from airflow_provider_ads.emulator.protocol import (
     SERVICES,
+    ServiceError,
     error_response,
     json_response,
     parse_parameters,
     region_of,
     to_json,
 )
+from airflow_provider_ads.emulator.s3 import call_moto, expired_response
 
 __all__ = ["Application"]
 
@@ -33,36 +33,17 @@ _log = logging.getLogger(__name__)
 
 Operation = Callable[[Mapping[str, Any], str], dict[str, Any]]
 
-#: The control interface over HTTP, for an emulator in another process.
-_CONTROLS = {
-    "GET /_ads/": "this list",
-    "GET /_ads/calls": "the number of calls by operation",
-    "DELETE /_ads/calls": "begin to count calls and IAM actions anew",
-    "GET /_ads/iam-actions": "the number of requests by the IAM action that they need",
-    "GET /_ads/import-tasks": "the import tasks of every region, oldest first",
-    "POST /_ads/faults": "show a fault: a JSON object of the arguments of AdsEmulator.inject",
-    "DELETE /_ads/faults": "remove all faults, and let go the answers that are held back",
-    "GET /_ads/held": "the number of answers that are held back now",
-}
-
 
 class Application:
     """
-    Answers what the emulator's port is asked.
+    Answers the requests to the emulator's port.
 
     :param tasks: the import tasks.
-    :param faults: the faults to show.
+    :param faults: the injected faults.
     :param inject: :meth:`airflow_provider_ads.emulator.AdsEmulator.inject`.
-    :param moto: answers requests of all other services.
     """
 
-    def __init__(
-        self,
-        tasks: ImportTasks,
-        faults: Faults,
-        inject: Callable[..., None],
-        moto: Callable[[dict[str, Any], Any], Iterable[bytes]],
-    ) -> None:
+    def __init__(self, tasks: ImportTasks, faults: Faults, inject: Callable[..., None]) -> None:
         self._stopping = Event()
         self._operations: dict[str, Operation] = {
             "BatchDeleteImportData": self._batch_delete_import_data,
@@ -70,49 +51,55 @@ class Application:
             "GetHomeRegion": tasks.get_home_region,
             "StartImportTask": tasks.start_import_task,
         }
+        #: The requests of the control interface, by which other processes control the emulator.
+        self._controls: dict[str, tuple[str, Callable[[Request], object]]] = {
+            "GET /_ads/": ("this list", lambda _: {each: meaning for each, (meaning, _) in self._controls.items()}),
+            "GET /_ads/calls": ("the number of calls by operation", lambda _: self.calls()),
+            "DELETE /_ads/calls": ("reset the numbers of calls and IAM actions", lambda _: self.clear_calls()),
+            "GET /_ads/iam-actions": (
+                "the number of requests by the IAM action that they need",
+                lambda _: self.iam_actions(),
+            ),
+            "GET /_ads/import-tasks": (
+                "the import tasks of every region, oldest first",
+                lambda _: tasks.import_tasks(),
+            ),
+            "POST /_ads/faults": (
+                "inject a fault: a JSON object with the arguments of AdsEmulator.inject",
+                lambda request: inject(**json.loads(request.get_data())),
+            ),
+            "DELETE /_ads/faults": ("remove all faults and send the held responses", lambda _: faults.clear()),
+            "GET /_ads/held": ("the number of responses that are being held", lambda _: faults.held()),
+        }
         self._tasks = tasks
         self._faults = faults
-        self._inject = inject
-        self._moto = moto
         self._calls: Counter[str] = Counter()
         self._iam_actions: Counter[str] = Counter()
         self._lock = Lock()
 
     def calls(self) -> Counter[str]:
-        """
-        Count the calls that arrived since the start or the last :meth:`clear_calls`.
-
-        :return: number of calls by operation.
-        """
+        """Count the calls by operation since the start or the last :meth:`clear_calls`."""
         with self._lock:
             return self._calls.copy()
 
     def iam_actions(self) -> Counter[str]:
-        """
-        Count the IAM actions that were needed since the start or the last :meth:`clear_calls`.
-
-        :return: number of requests by action.
-        """
+        """Count the requests by the IAM action that they needed since the start or the last :meth:`clear_calls`."""
         with self._lock:
             return self._iam_actions.copy()
 
     def count_iam_actions(self, *actions: str) -> None:
-        """
-        Count IAM actions that are needed once more.
-
-        :param actions: the actions, such as ``s3:GetObject``.
-        """
+        """Add one to the count of each IAM action."""
         with self._lock:
             self._iam_actions.update(actions)
 
     def clear_calls(self) -> None:
-        """Begin to count calls and IAM actions anew."""
+        """Reset the numbers of calls and IAM actions."""
         with self._lock:
             self._calls.clear()
             self._iam_actions.clear()
 
     def stop(self) -> None:
-        """End the waits of calls that are delayed or held back; the connections of the latter are closed."""
+        """End all delays, and close the connections of held responses."""
         self._stopping.set()
         self._faults.close()
 
@@ -124,132 +111,85 @@ class Application:
             return self._answer(request, target_prefix, operation)(environ, start_response)
         if request.path.startswith("/_ads/"):
             return self._answer_control(request)(environ, start_response)
-        if (expired := _expired(request)) is not None:
+        if (expired := expired_response(request)) is not None:
             return expired(environ, start_response)
         self.count_iam_actions(*iam_actions_of(request))
-        return self._moto(environ, start_response)
+        return call_moto(environ, start_response)
 
     def _answer(self, request: Request, target_prefix: str, operation: str) -> Response:
         with self._lock:
             self._calls[operation] += 1
-            # Both sign with IAM's prefix, mgh too:
+            # Each service's signing name is also its IAM prefix, even mgh of Migration Hub Config:
             # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsmigrationhub.html
             self._iam_actions[f"{SERVICES[target_prefix].signing_name}:{operation}"] += 1
         body = request.get_data()
-        effect = self._faults.strike(operation)
+        effect = self._faults.apply_to_call(operation)
         if effect.delay:
-            _log.info("%s: delayed by %g s, as injected", operation, effect.delay)
+            _log.info("%s: injected fault: delayed by %g s", operation, effect.delay)
             self._stopping.wait(effect.delay)
         if effect.drop:
-            _log.info("%s: connection dropped, as injected", operation)
-            _hang_up(request)
+            _log.info("%s: injected fault: connection dropped", operation)
+            _close_connection(request)
         try:
             if effect.error is not None:
                 raise effect.error
-            answer = json_response(self._perform(request, body, target_prefix, operation))
+            response = json_response(self._perform(request, body, target_prefix, operation))
         except ServiceError as error:
             _log.info("%s: %s", operation, error)
-            answer = error_response(error)
+            response = error_response(error)
         except Exception:
-            _log.exception("%s broke down", operation)
-            answer = error_response(ServiceError("ServerInternalErrorException", "The emulator broke down."))
+            _log.exception("%s failed unexpectedly", operation)
+            response = error_response(ServiceError("ServerInternalErrorException", "The emulator failed unexpectedly."))
         if effect.lose:
-            _log.info("%s: answer lost, as injected", operation)
-            _hang_up(request)
+            _log.info("%s: injected fault: response lost", operation)
+            _close_connection(request)
         if effect.release is not None:
-            _log.info("%s: answer held back, as injected", operation)
+            _log.info("%s: injected fault: response held", operation)
             self._faults.hold(effect.release)
             if self._stopping.is_set():
-                _hang_up(request)
-        return answer
+                _close_connection(request)
+        return response
 
     def _perform(self, request: Request, body: bytes, target_prefix: str, operation: str) -> dict[str, Any]:
         if operation not in self._operations or operation not in SERVICES[target_prefix].operation_names:
             raise ServiceError("UnknownOperationException", f"The emulator has no operation {operation!r}.")
         region = region_of(request.headers.get("Authorization", ""))
         parameters = parse_parameters(body, SERVICES[target_prefix].operation_model(operation))
-        answer = self._operations[operation](parameters, region)
+        content = self._operations[operation](parameters, region)
         _log.info("%s in %s", operation, region)
-        return answer
+        return content
 
     def _batch_delete_import_data(self, parameters: Mapping[str, Any], region: str) -> dict[str, Any]:
-        """Let the tasks answer about those whose errors are not injected."""
+        """Return the injected errors, and delete the other tasks."""
         errors = []
         others = []
         for import_task_id in parameters["importTaskIds"]:
-            if fault := self._faults.strike_import_task(import_task_id):
+            if fault := self._faults.apply_to_import_task(import_task_id):
                 code, description = fault.kind, fault.description
                 errors.append({"importTaskId": import_task_id, "errorCode": code, "errorDescription": description})
             else:
                 others.append(import_task_id)
-        answer = self._tasks.batch_delete_import_data({**parameters, "importTaskIds": others}, region)
-        return {"errors": errors + answer["errors"]}
+        response = self._tasks.batch_delete_import_data({**parameters, "importTaskIds": others}, region)
+        return {"errors": errors + response["errors"]}
 
     def _answer_control(self, request: Request) -> Response:
-        asked = f"{request.method} {request.path}"
-        _log.info("%s", asked)
-        content: object = None
-        status = 200
-        match asked:
-            case "GET /_ads/":
-                content = _CONTROLS
-            case "GET /_ads/calls":
-                content = self.calls()
-            case "DELETE /_ads/calls":
-                self.clear_calls()
-            case "GET /_ads/iam-actions":
-                content = self.iam_actions()
-            case "GET /_ads/import-tasks":
-                content = self._tasks.import_tasks()
-            case "POST /_ads/faults":
-                try:
-                    self._inject(**json.loads(request.get_data()))
-                except (TypeError, ValueError) as error:
-                    content, status = {"message": str(error)}, 400
-            case "DELETE /_ads/faults":
-                self._faults.clear()
-            case "GET /_ads/held":
-                content = self._faults.held()
-            case _:
-                content, status = {"message": f"The emulator does not know {asked}."}, 404
+        control = f"{request.method} {request.path}"
+        _log.info("%s", control)
+        if control not in self._controls:
+            message = f"The control interface has no {control}; GET /_ads/ lists it."
+            return Response(to_json({"message": message}), 404, content_type="application/json")
+        _, answer = self._controls[control]
+        try:
+            content = answer(request)
+        except (TypeError, ValueError) as error:
+            return Response(to_json({"message": str(error)}), 400, content_type="application/json")
         if content is None:
             return Response(status=204)
-        return Response(to_json(content), status, content_type="application/json")
+        return Response(to_json(content), content_type="application/json")
 
 
-def _hang_up(request: Request) -> NoReturn:
-    """Close the connection without an answer."""
-    with contextlib.suppress(OSError):  # the client has closed it already
+def _close_connection(request: Request) -> NoReturn:
+    """Close the connection without a response."""
+    with contextlib.suppress(OSError):  # the client has already closed it
         request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     raise ConnectionAbortedError("injected into the emulator")
-
-
-def _expired(request: Request) -> Response | None:
-    """
-    Refuse a presigned URL whose time is over, which moto never does.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
-    """
-    if request.method not in ("GET", "HEAD"):
-        return None
-    try:
-        if "X-Amz-Expires" in request.args:
-            signed = datetime.strptime(request.args["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-            expires = signed + timedelta(seconds=int(request.args["X-Amz-Expires"]))
-        elif "Signature" in request.args:
-            expires = datetime.fromtimestamp(int(request.args["Expires"]), UTC)
-        else:
-            return None
-    except (KeyError, ValueError, OverflowError):
-        return None
-    now = datetime.now(UTC)
-    if now < expires:
-        return None
-    return Response(
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        "<Error><Code>AccessDenied</Code><Message>Request has expired</Message>"
-        f"<Expires>{expires:%Y-%m-%dT%H:%M:%SZ}</Expires><ServerTime>{now:%Y-%m-%dT%H:%M:%SZ}</ServerTime>"
-        "</Error>",
-        403,
-        content_type="application/xml",
-    )

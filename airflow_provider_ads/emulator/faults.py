@@ -1,4 +1,4 @@
-"""Faults that the emulator was told to show."""
+"""Faults that tests inject into calls of the service."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import cast
 
 from botocore.model import StringShape
 
-from airflow_provider_ads.emulator.arguments import is_number
-from airflow_provider_ads.emulator.errors import HTTP_STATUS, ServiceError
-from airflow_provider_ads.emulator.protocol import SERVICES
+from airflow_provider_ads.emulator.protocol import DISCOVERY, HTTP_STATUS, SERVICES, ServiceError
+from airflow_provider_ads.emulator.settings import is_finite_number
 
 __all__ = ["Effect", "Fault", "Faults"]
 
 _OPERATIONS = frozenset(name for service in SERVICES.values() for name in service.operation_names)
 
-#: The error codes of single import tasks in the answer of BatchDeleteImportData.
-_DELETION_ERRORS = frozenset(
-    cast(StringShape, SERVICES["AWSPoseidonService_V2015_11_01"].shape_for("BatchDeleteImportDataErrorCode")).enum
-)
+#: The error codes of single import tasks in the response of BatchDeleteImportData.
+_DELETION_ERRORS = frozenset(cast(StringShape, DISCOVERY.shape_for("BatchDeleteImportDataErrorCode")).enum)
+
+#: The faults that are not error codes.
+_KINDS = ("drop", "hold", "latency", "lose", "refuse")
 
 
 @dataclass(kw_only=True)
@@ -30,7 +30,7 @@ class Fault:
     """
     A fault, with the parameters of :meth:`airflow_provider_ads.emulator.AdsEmulator.inject`.
 
-    :raises ValueError: if a parameter is of the wrong type, or they do not go together.
+    :raises ValueError: if a parameter has the wrong type or does not fit the others.
     """
 
     kind: str
@@ -44,13 +44,13 @@ class Fault:
     import_task_id: str | None = None
 
     @property
-    def of_import_task(self) -> bool:
-        """Whether it strikes single import tasks of a call rather than the call."""
+    def concerns_import_tasks(self) -> bool:
+        """True if it affects single import tasks of a call instead of the whole call."""
         return self.kind in _DELETION_ERRORS
 
     @property
     def description(self) -> str:
-        """What callers are told about the error."""
+        """The message of the error."""
         return self.message or f"{self.kind}, injected into the emulator."
 
     def __post_init__(self) -> None:
@@ -58,76 +58,68 @@ class Fault:
         if self.kind == "refuse":
             others = (self.operation, self.calls, self.share, self.delay, self.status, self.message)
             if self.seconds is None or others != (None,) * 6:
-                raise ValueError("'refuse' concerns the port: it needs seconds and takes nothing else.")
+                raise ValueError("'refuse' closes the port: it needs seconds and accepts nothing else.")
         if self.operation is not None and self.operation not in _OPERATIONS:
-            raise ValueError(f"operation: neither service has an operation {self.operation!r}.")
+            raise ValueError(f"Neither service has an operation {self.operation!r}.")
         if self.calls is not None and self.seconds is not None:
-            raise ValueError("A fault lasts for calls or for seconds: give one of them.")
+            raise ValueError("A fault lasts for a number of calls or of seconds: set only one of them.")
         if self.calls is not None and self.calls < 1:
-            raise ValueError(f"calls is 1 or more, not {self.calls}.")
+            raise ValueError(f"calls must be 1 or more, not {self.calls}.")
         if self.share is not None and not 0 < self.share <= 1:
-            raise ValueError(f"share is more than 0 and at most 1, not {self.share}.")
+            raise ValueError(f"share must be more than 0 and at most 1, not {self.share}.")
         if self.seconds is not None and self.seconds <= 0:
-            raise ValueError(f"seconds is more than 0, not {self.seconds}.")
+            raise ValueError(f"seconds must be more than 0, not {self.seconds}.")
         if (self.delay is not None) != (self.kind == "latency"):
-            raise ValueError("'latency' needs a delay in seconds, and nothing else takes one.")
+            raise ValueError("'latency' needs a delay in seconds, and no other fault accepts one.")
         if self.delay is not None and self.delay <= 0:
-            raise ValueError(f"delay is more than 0, not {self.delay}.")
+            raise ValueError(f"delay must be more than 0, not {self.delay}.")
         self._check_error()
 
     def _check_types(self) -> None:
         if not isinstance(self.kind, str):
-            raise ValueError(f"The kind of a fault is a string, not {self.kind!r}.")
-        for names, fits, what in (
-            (("operation", "message", "import_task_id"), _is_string, "a string"),
-            (("calls", "status"), _is_integer, "an integer"),
-            (("share", "seconds", "delay"), is_number, "a finite number"),
+            raise ValueError(f"fault must be a string, not {self.kind!r}.")
+        for names, is_valid, expected in (
+            (("operation", "message", "import_task_id"), lambda each: isinstance(each, str), "a string"),
+            (("calls", "status"), lambda each: isinstance(each, int) and not isinstance(each, bool), "an integer"),
+            (("share", "seconds", "delay"), is_finite_number, "a finite number"),
         ):
             for name in names:
                 value = getattr(self, name)
-                if value is not None and not fits(value):
-                    raise ValueError(f"{name} is {what}, not {value!r}.")
+                if value is not None and not is_valid(value):
+                    raise ValueError(f"{name} must be {expected}, not {value!r}.")
 
     def _check_error(self) -> None:
-        if self.of_import_task:
+        if self.concerns_import_tasks:
             if self.status is not None or self.operation not in (None, "BatchDeleteImportData"):
                 raise ValueError(
-                    f"{self.kind!r} is an error of an import task in the answer of BatchDeleteImportData: it takes no "
-                    "status and no other operation."
+                    f"{self.kind!r} is an error of an import task in the response of BatchDeleteImportData: it accepts "
+                    "no status and no other operation."
                 )
         elif self.import_task_id is not None:
-            raise ValueError(f"import_task_id belongs to {', '.join(sorted(_DELETION_ERRORS))}, not to {self.kind!r}.")
-        elif self.kind in ("drop", "hold", "latency", "lose", "refuse"):
+            raise ValueError(f"import_task_id requires {', '.join(sorted(_DELETION_ERRORS))}, not {self.kind!r}.")
+        elif self.kind in _KINDS:
             if self.status is not None or self.message is not None:
-                raise ValueError(f"status and message belong to an error code, not to {self.kind!r}.")
+                raise ValueError(f"status and message require an error code, not {self.kind!r}.")
         elif self.status is None:
             if self.kind not in HTTP_STATUS:
                 raise ValueError(
-                    f"{self.kind!r} is not 'drop', 'hold', 'latency', 'lose' or 'refuse', and an error code needs "
-                    f"its HTTP status, except {', '.join(sorted(HTTP_STATUS.keys() | _DELETION_ERRORS))}."
+                    f"{self.kind!r} is neither {', '.join(map(repr, _KINDS))} nor a known error code. Any other error "
+                    f"code needs its HTTP status. Known are {', '.join(sorted(HTTP_STATUS.keys() | _DELETION_ERRORS))}."
                 )
         elif not 400 <= self.status <= 599:
-            raise ValueError(f"The status of an error is 400 to 599, not {self.status}.")
-
-
-def _is_string(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+            raise ValueError(f"The status of an error must be 400 to 599, not {self.status}.")
 
 
 @dataclass
 class Effect:
     """
-    What is to be done to one call.
+    The effect of the faults on one call.
 
-    :param delay: seconds to wait first.
-    :param drop: whether to close the connection instead of doing the call.
-    :param error: the error to answer with instead of doing the call.
-    :param lose: whether to close the connection instead of answering.
-    :param release: set when the answer may be sent; None: it is not held back.
+    :param delay: the number of seconds to wait first.
+    :param drop: True to close the connection instead of performing the call.
+    :param error: the error to return instead of performing the call.
+    :param lose: True to close the connection instead of sending the response.
+    :param release: an event to wait for before sending the response; None: send it immediately.
     """
 
     delay: float = 0.0
@@ -138,8 +130,8 @@ class Effect:
 
 
 @dataclass
-class _Injected:
-    """A fault at work: until when, and for how many more calls."""
+class _ActiveFault:
+    """A fault, the time when it ends, and the number of calls that it still affects."""
 
     fault: Fault
     ends: float | None
@@ -148,72 +140,57 @@ class _Injected:
 
 class Faults:
     """
-    The faults of calls to the service.
+    The faults that calls of the service meet.
 
-    :param seed: makes faults with a share strike the same calls each time.
+    :param seed: the seed that decides which calls a fault with a share affects.
     """
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
-        self._injected: list[_Injected] = []
+        self._active: list[_ActiveFault] = []
         self._held = 0
         self._release = Event()
         self._lock = Lock()
 
     def add(self, fault: Fault) -> None:
-        """
-        Show a fault from now on.
-
-        :param fault: the fault.
-        """
+        """Activate a fault."""
         ends = None if fault.seconds is None else time.monotonic() + fault.seconds
         with self._lock:
-            self._injected.append(_Injected(fault, ends, fault.calls))
+            self._active.append(_ActiveFault(fault, ends, fault.calls))
 
     def clear(self) -> None:
-        """Remove all faults, and let go the answers that are held back."""
+        """Remove all faults and send the held responses."""
         with self._lock:
-            self._injected.clear()
+            self._active.clear()
             self._held = 0
             self._release.set()
             self._release = Event()
 
     def close(self) -> None:
-        """Let go the answers that are held back, and hold none from now on."""
+        """Release the held responses, and hold no more."""
         with self._lock:
             self._held = 0
             self._release.set()
 
     def held(self) -> int:
-        """
-        Count the answers that are held back now.
-
-        :return: their number.
-        """
+        """Count the responses that are being held."""
         with self._lock:
             return self._held
 
     def hold(self, release: Event) -> None:
-        """
-        Hold an answer back; not if the faults were cleared since the call met its fault.
-
-        :param release: :attr:`Effect.release` of the call.
-        """
+        """Hold a response until its :attr:`Effect.release`, which is already set if the faults have been cleared."""
         with self._lock:
             if not release.is_set():
                 self._held += 1
         release.wait()
 
-    def strike(self, operation: str) -> Effect:
-        """
-        Decide about one call: latencies add up, of other faults the first that applies is shown.
-
-        :param operation: the operation that is called.
-        :return: what is to be done to the call.
-        """
+    def apply_to_call(self, operation: str) -> Effect:
+        """Return the effect on one call: the sum of all latencies, and the first other fault that applies."""
         effect = Effect()
         with self._lock:
-            for fault in self._striking(lambda each: not each.of_import_task and each.operation in (None, operation)):
+            for fault in self._apply(
+                lambda each: not each.concerns_import_tasks and each.operation in (None, operation)
+            ):
                 if fault.kind == "latency":
                     effect.delay += fault.delay or 0.0
                     continue
@@ -228,32 +205,27 @@ class Faults:
                 break
         return effect
 
-    def strike_import_task(self, import_task_id: str) -> Fault | None:
-        """
-        Decide about one import task in a call that deletes several: the first fault that applies is shown.
-
-        :param import_task_id: the task's id.
-        :return: the fault whose error the task gets.
-        """
+    def apply_to_import_task(self, import_task_id: str) -> Fault | None:
+        """Return the first fault that applies to one import task in a call that deletes several, or None."""
         with self._lock:
             return next(
-                self._striking(lambda each: each.of_import_task and each.import_task_id in (None, import_task_id)),
+                self._apply(lambda each: each.concerns_import_tasks and each.import_task_id in (None, import_task_id)),
                 None,
             )
 
-    def _striking(self, applies: Callable[[Fault], bool]) -> Iterator[Fault]:
-        """Yield the faults that apply and strike this time, oldest first; each that is yielded has struck."""
+    def _apply(self, matches: Callable[[Fault], bool]) -> Iterator[Fault]:
+        """Yield the matching faults that affect this call, oldest first. Each yielded fault counts as met once more."""
         now = time.monotonic()
-        self._injected = [
+        self._active = [
             each
-            for each in self._injected
+            for each in self._active
             if (each.ends is None or now < each.ends) and (each.calls is None or each.calls > 0)
         ]
-        for injected in self._injected:
-            if not applies(injected.fault):
+        for active in self._active:
+            if not matches(active.fault):
                 continue
-            if injected.fault.share is not None and self._random.random() >= injected.fault.share:
+            if active.fault.share is not None and self._random.random() >= active.fault.share:
                 continue
-            if injected.calls is not None:
-                injected.calls -= 1
-            yield injected.fault
+            if active.calls is not None:
+                active.calls -= 1
+            yield active.fault

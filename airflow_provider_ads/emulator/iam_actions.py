@@ -1,4 +1,4 @@
-"""Which actions an IAM policy must allow for a request to S3 or STS."""
+"""The actions that an IAM policy must allow for a request to S3 or STS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from werkzeug.wrappers import Request
 
 __all__ = ["iam_actions_of"]
 
-#: The actions of the operations of S3 that pipelines use:
+#: The actions of the S3 operations that pipelines use:
 #: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
 _S3_ACTIONS = {
     "AbortMultipartUpload": ("AbortMultipartUpload",),
@@ -51,28 +51,30 @@ _S3_ACTIONS = {
     "UploadPartCopy": ("GetObject", "PutObject"),
 }
 
-#: What everybody may do: https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html and
-#: https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
-_FREE = ("sts:GetCallerIdentity", "sts:GetSessionToken")
+#: The actions that need no permission: https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+#: and https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
+_WITHOUT_PERMISSION = ("sts:GetCallerIdentity", "sts:GetSessionToken")
 
 
 def iam_actions_of(request: Request) -> tuple[str, ...]:
     """
-    Tell which actions an IAM policy must allow for a request that is moto's to answer.
+    Return the actions that an IAM policy must allow for a request that moto answers.
 
-    There are none for what moto tells about itself, and none for a presigned URL, which acts for the one who signed
-    it. A request that is not signed is taken for one to STS if it is a form with an action, else for one to S3.
+    Requests about moto itself need none, and neither do presigned URLs, which act for the user who signed them. An
+    unsigned request is treated as one to STS if it is a form with an action, otherwise as one to S3.
 
-    The limits: an action that is not known here reads ``s3: unknown (GetBucketCors)``. An operation of S3 Control,
-    or of S3 if it is newer than the installed botocore, passes for another. What some parts of a request need besides
-    is not told: an access control list, tags or a lock that comes with an object or a bucket, an encryption key, and
-    versions that ``DeleteObjects`` or the source of a copy names.
+    The limits are:
 
-    :param request: the request; its body can still be read from the WSGI environment.
+    - An action that this module does not list is reported as ``s3: unknown (GetBucketCors)``.
+    - An S3 Control operation, or an S3 operation that is newer than the installed botocore, is reported as another one.
+    - Some parts of a request need further actions, which are not reported: access control lists, tags or locks of a new
+      object or bucket, encryption keys, and the versions that ``DeleteObjects`` or the source of a copy names.
+
+    :param request: the request. Its body can still be read from the WSGI environment afterwards.
     :return: the actions, such as ``s3:GetObject``.
     """
-    of_moto = request.path.startswith(("/moto-api", "/favicon.ico"))
-    if of_moto or "X-Amz-Signature" in request.args or "Signature" in request.args:
+    about_moto = request.path.startswith(("/moto-api", "/favicon.ico"))
+    if about_moto or "X-Amz-Signature" in request.args or "Signature" in request.args:
         return ()
     scope = re.search(r"/([^/,\s]+)/aws4_request", request.headers.get("Authorization", ""))
     operation = _form_action(request)
@@ -82,60 +84,62 @@ def iam_actions_of(request: Request) -> tuple[str, ...]:
     if operation is None:
         return (_unknown(service, f"{request.method} {request.path}"),)
     action = f"{service}:{operation}"
-    return () if action in _FREE else (action,)
+    return () if action in _WITHOUT_PERMISSION else (action,)
 
 
-def _unknown(service: str, what: str) -> str:
-    return f"{service}: unknown ({what})"
+def _unknown(service: str, operation: str) -> str:
+    return f"{service}: unknown ({operation})"
 
 
 def _form_action(request: Request) -> str | None:
     if request.mimetype != "application/x-www-form-urlencoded":
         return None
     body = request.get_data()
-    request.environ["wsgi.input"] = BytesIO(body)  # for moto, which reads it too
+    request.environ["wsgi.input"] = BytesIO(body)  # moto reads the body again
     return parse_qs(body.decode(errors="replace")).get("Action", [None])[0]
 
 
 def _s3_actions(request: Request) -> tuple[str, ...]:
     bucket, _, key = request.path.removeprefix("/").partition("/")
     if S3ResponseInstance.subdomain_based_buckets(request):
-        bucket, key = "in the host's name", request.path.removeprefix("/")
+        bucket, key = "in the host name", request.path.removeprefix("/")
     path = "/{Bucket}/{Key+}" if key else "/{Bucket}" if bucket else "/"
-    given = {*request.args, *(name.lower() for name, _ in request.headers)}
-    fitting = [each for each in _s3_operations() if (each.method, each.path) == (request.method, path)]
-    operation = max((each for each in fitting if each.marks <= given), key=lambda each: len(each.marks), default=None)
+    present = {*request.args, *(name.lower() for name, _ in request.headers)}
+    candidates = [each for each in _s3_operations() if (each.method, each.path) == (request.method, path)]
+    operation = max(
+        (each for each in candidates if each.required <= present), key=lambda each: len(each.required), default=None
+    )
     if operation is None:
         return (_unknown("s3", f"{request.method} {request.path}"),)
     if operation.name not in _S3_ACTIONS:
         return (_unknown("s3", operation.name),)
-    of_version = "ObjectVersion" if "versionId" in request.args else "Object"
-    return tuple(f"s3:{action.replace('Object', of_version)}" for action in _S3_ACTIONS[operation.name])
+    resource = "ObjectVersion" if "versionId" in request.args else "Object"
+    return tuple(f"s3:{action.replace('Object', resource)}" for action in _S3_ACTIONS[operation.name])
 
 
 class _S3Operation(NamedTuple):
     name: str
     method: str
     path: str
-    #: The names in the query, and of headers in small letters, that every request for it has.
-    marks: frozenset[str]
+    #: The query parameters and lower-case headers that every request for it has.
+    required: frozenset[str]
 
 
 @cache
 def _s3_operations() -> list[_S3Operation]:
-    """Read the operations from botocore's model; moto's ``ACTION_MAP`` names the actions of some only."""
+    """Read the operations from botocore's model, because moto's ``ACTION_MAP`` covers only some of them."""
     model = ServiceModel(Loader().load_service_model("s3", "service-2"), "s3")
     operations = []
     for name in model.operation_names:
         operation = model.operation_model(name)
         path, _, query = operation.http["requestUri"].partition("?")
-        marks = {part.partition("=")[0] for part in query.split("&") if part}
+        required = {part.partition("=")[0] for part in query.split("&") if part}
         if operation.input_shape is not None:
-            required = (operation.input_shape.members[each] for each in operation.input_shape.required_members)
-            marks |= {
+            members = (operation.input_shape.members[each] for each in operation.input_shape.required_members)
+            required |= {
                 each.serialization["name"]
-                for each in required
+                for each in members
                 if each.serialization.get("location") in ("querystring", "header")
             }
-        operations.append(_S3Operation(name, operation.http["method"], path, frozenset(marks)))
+        operations.append(_S3Operation(name, operation.http["method"], path, frozenset(required)))
     return operations

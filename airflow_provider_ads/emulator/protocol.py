@@ -1,10 +1,9 @@
 """
-The protocol awsJson 1.1: requests checked against botocore's service models, answers and errors as JSON.
+The protocol awsJson 1.1: requests validated against botocore's service models, responses and errors as JSON.
 
-Which error a wrong parameter gets is documented nowhere. The emulator's own choice:
-``InvalidParameterException`` for one that is missing, unknown or of the wrong type,
-``InvalidParameterValueException`` for one that is too long, too short, out of range, or does not match its
-pattern or enumeration.
+AWS does not document which error an invalid parameter gets. The emulator's own choice: ``InvalidParameterException``
+for a parameter that is missing, unknown or of the wrong type, and ``InvalidParameterValueException`` for one that is
+too long, too short, out of range, or does not match its pattern or enumeration.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -21,31 +19,84 @@ from botocore.model import ListShape, OperationModel, ServiceModel, Shape, Struc
 from botocore.validate import ParamValidator
 from werkzeug.wrappers import Response
 
-from airflow_provider_ads.emulator.errors import ServiceError
+__all__ = [
+    "DISCOVERY",
+    "HTTP_STATUS",
+    "SERVICES",
+    "ServiceError",
+    "error_response",
+    "json_response",
+    "parse_parameters",
+    "region_of",
+    "to_json",
+]
 
-__all__ = ["SERVICES", "error_response", "json_response", "parse_parameters", "region_of", "to_json"]
+#: The HTTP status of each error code. The first six are documented for
+#: https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html and the next five for
+#: https://docs.aws.amazon.com/migrationhub-home-region/latest/APIReference/API_GetHomeRegion.html
+#: (``InvalidInputException`` also for calls outside of the home region:
+#: https://docs.aws.amazon.com/migrationhub-home-region/latest/APIReference/Welcome.html). The others are common to
+#: AWS's JSON services; that this service returns them is the emulator's own choice.
+HTTP_STATUS = {
+    "AuthorizationErrorException": 400,
+    "HomeRegionNotSetException": 400,
+    "InvalidParameterException": 400,
+    "InvalidParameterValueException": 400,
+    "ResourceInUseException": 400,
+    "ServerInternalErrorException": 500,
+    "AccessDeniedException": 400,
+    "InternalServerError": 500,
+    "InvalidInputException": 400,
+    "ServiceUnavailableException": 500,
+    "ThrottlingException": 400,
+    "ExpiredTokenException": 400,
+    "IncompleteSignatureException": 400,
+    "InternalFailure": 500,
+    "InvalidSignatureException": 400,
+    "MissingAuthenticationTokenException": 400,
+    "RequestExpired": 400,
+    "SerializationException": 400,
+    "ServiceUnavailable": 503,
+    "UnknownOperationException": 400,
+    "UnrecognizedClientException": 400,
+}
 
 
-def _load_models(*names: str) -> Iterator[ServiceModel]:
-    loader = Loader()
-    for name in names:
-        yield ServiceModel(loader.load_service_model(name, "service-2"), name)
+class ServiceError(Exception):
+    """
+    An error that the service returns.
 
+    :param code: the error code, such as ``ResourceInUseException``.
+    :param message: the message for the caller.
+    :param status: the HTTP status; required for a code that :data:`HTTP_STATUS` does not list.
+    """
+
+    def __init__(self, code: str, message: str, status: int | None = None) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = HTTP_STATUS[code] if status is None else status
+
+
+def _load_model(name: str) -> ServiceModel:
+    return ServiceModel(Loader().load_service_model(name, "service-2"), name)
+
+
+#: The model of Application Discovery Service.
+DISCOVERY = _load_model("discovery")
 
 #: The service models by the prefix of the header ``X-Amz-Target``.
 SERVICES: dict[str, ServiceModel] = {
-    str(model.metadata["targetPrefix"]): model for model in _load_models("discovery", "migrationhub-config")
+    str(model.metadata["targetPrefix"]): model for model in (DISCOVERY, _load_model("migrationhub-config"))
 }
 
 
 def region_of(authorization: str) -> str:
     """
-    Tell the region that a request was signed for.
+    Return the region in the credential scope of a header ``Authorization``.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
-    :param authorization: the header ``Authorization``.
-    :return: the region in its credential scope.
     :raises ServiceError: if there is no credential scope.
     """
     scope = re.search(r"Credential=[^,\s]+/\d{8}/([^/,\s]+)/[^/,\s]+/aws4_request", authorization)
@@ -56,11 +107,8 @@ def region_of(authorization: str) -> str:
 
 def parse_parameters(body: bytes, operation: OperationModel) -> dict[str, Any]:
     """
-    Read the parameters of a call, and check them as the service's model says.
+    Read the parameters of a call from its body and validate them against the model of the operation.
 
-    :param body: the request's body.
-    :param operation: botocore's model of the operation.
-    :return: the parameters.
     :raises ServiceError: if the body is not a JSON object or a parameter is not valid.
     """
     try:
@@ -81,7 +129,7 @@ def parse_parameters(body: bytes, operation: OperationModel) -> dict[str, Any]:
 
 def _without_nulls(members: dict[str, Any]) -> dict[str, Any]:
     """
-    Drop the members that are null, which servers take for absent.
+    Drop the members that are null, because servers treat them as absent.
 
     https://github.com/smithy-lang/smithy/blob/main/smithy-aws-protocol-tests/model/awsJson1_1/null.smithy
     """
@@ -89,15 +137,19 @@ def _without_nulls(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value_problems(value: object, shape: Shape, name: str) -> Iterator[str]:
-    """Yield what the model's lengths, ranges, patterns and enumerations say against a value."""
-    size = {"string": _length, "list": _length, "integer": _number}.get(shape.type_name, _nothing)(value)
+    """Yield each violation of the model's lengths, ranges, patterns and enumerations."""
+    size: int | None = None
+    if shape.type_name in ("string", "list") and isinstance(value, str | list):
+        size = len(value)
+    elif shape.type_name == "integer" and isinstance(value, int):
+        size = value
     limits = shape.metadata
     if size is None:
         pass
     elif size < limits.get("min", size):
         yield f"{name}: {size} is less than the minimum of {limits['min']}."
     elif size > limits.get("max", size):
-        yield f"{name}: {size} is more than the maximum of {limits['max']}."
+        yield f"{name}: {size} exceeds the maximum of {limits['max']}."
     elif isinstance(value, str):
         if "pattern" in limits and not re.fullmatch(limits["pattern"], value):
             yield f"{name}: does not match the pattern {limits['pattern']}"
@@ -112,44 +164,17 @@ def _value_problems(value: object, shape: Shape, name: str) -> Iterator[str]:
             yield from _value_problems(item, shape.member, f"{name}[{index}]")
 
 
-def _length(value: object) -> int | None:
-    return len(value) if isinstance(value, str | list) else None
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) else None
-
-
-def _nothing(value: object) -> None:
-    return None
-
-
 def to_json(value: object) -> str:
     """
     Write a value as the service does: times are epoch seconds with a fraction.
 
     https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
-
-    :param value: what ``json`` can write, and times.
-    :return: the JSON text.
     """
-    return json.dumps(value, default=_epoch_seconds)
-
-
-def _epoch_seconds(value: object) -> float:
-    if isinstance(value, datetime):
-        return round(value.timestamp(), 3)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+    return json.dumps(value, default=lambda time: round(time.timestamp(), 3))
 
 
 def json_response(content: object, status: int = 200) -> Response:
-    """
-    Make an answer of the service.
-
-    :param content: the answer's content.
-    :param status: the HTTP status.
-    :return: the HTTP response, with a request id.
-    """
+    """Create a response of the service, with a request id."""
     return Response(
         to_json(content),
         status,
@@ -159,10 +184,5 @@ def json_response(content: object, status: int = 200) -> Response:
 
 
 def error_response(error: ServiceError) -> Response:
-    """
-    Make the answer for an error.
-
-    :param error: the error.
-    :return: the HTTP response.
-    """
+    """Create the response for an error."""
     return json_response({"__type": error.code, "message": error.message}, error.status)

@@ -1,4 +1,4 @@
-"""Delete the data that AWS Application Discovery Service imports brought in."""
+"""Operator that deletes the data of AWS Application Discovery Service imports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
-from airflow_provider_ads.discovery.import_task import IMPORT_RUNNING_STATUSES, check_import_task_ids
+from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.operators.deleting import AdsDeletingOperator
 from airflow_provider_ads.version_compat import conf
@@ -21,27 +21,27 @@ __all__ = ["AdsDeleteImportDataOperator"]
 
 class AdsDeleteImportDataOperator(AdsDeletingOperator):
     """
-    AWS Application Discovery Service: delete the data that imports brought into AWS Migration Hub.
+    AWS Application Discovery Service: delete imported data from AWS Migration Hub.
 
-    The account's quota of import records gets the records back. From servers that other imports describe too, what
-    these imports said is removed. Nothing is deleted if one of the imports is still in progress. A retry does not ask
-    again for what is being deleted.
+    The records no longer count towards the account's quota. Servers that other imports describe too lose only the data
+    of the deleted imports. Nothing is deleted if one of the imports is still in progress. A retry does not request
+    deletions again that are in progress.
 
     The result is the list of the ids.
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_BatchDeleteImportData.html
 
-    :param import_task_id: the id of an import, or any number of ids; 10 go with a call. (templated)
-    :param delete_history: whether the import tasks go too, so that the service lists them no more. An id that it does
-        not list counts as deleted then. (default: False)
-    :param wait_for_completion: whether to wait until the data are deleted, however long that takes unless
-        ``execution_timeout`` is set, which counts from the start of the try, deferred or not. (default: True)
-    :param deferrable: whether to wait in the triggerer, without holding a worker; nothing without
-        ``wait_for_completion``. (default: ``[operators] default_deferrable``)
-    :param poll_interval: seconds, or a ``timedelta``, between two looks at the imports; more than 0. (default: 60)
+    :param import_task_id: the id of an import, or any iterable of ids; each call deletes 10. (templated)
+    :param delete_history: True to delete the import tasks too, so that the service no longer lists them. An id that it
+        does not list then counts as deleted. (default: False)
+    :param wait_for_completion: True to wait until the data is deleted. The wait is unlimited unless
+        ``execution_timeout`` is set, which counts from the start of the attempt, deferred or not. (default: True)
+    :param deferrable: True to wait in the triggerer without occupying a worker; without ``wait_for_completion`` it has
+        no effect. (default: ``[operators] default_deferrable``)
+    :param poll_interval: seconds, or a ``timedelta``, between two polls; more than 0. (default: 60)
     :param aws_conn_id: the Airflow connection with the credentials; None for boto3's own. (templated)
-    :param region_name: the Migration Hub home region; None for that of the connection. (templated)
-    :param verify: whether certificates are verified, or the path of a CA bundle. (templated)
+    :param region_name: the Migration Hub home region; None for the connection's region. (templated)
+    :param verify: True or False to verify certificates or not, or the path of a CA bundle. (templated)
     :param botocore_config: arguments of :class:`botocore.config.Config`.
     :raises ValueError: ``poll_interval`` is out of range.
     """
@@ -65,37 +65,35 @@ class AdsDeleteImportDataOperator(AdsDeletingOperator):
             poll_interval=poll_interval,
             **kwargs,
         )
-        self.import_task_id = import_task_id
+        self.import_task_id: Any = import_task_id
 
     def execute(self, context: Any) -> list[str]:
         """
-        Have the data deleted, and wait for it if asked to.
+        Request the deletion, and wait for it with ``wait_for_completion``.
 
-        :return: the ids, in the order given.
-        :raises ValueError: there is no id, or one is not of the form of an import task id; nothing was sent.
-        :raises ImportDeletionError: the data of one or more imports could not be deleted.
+        :return: the ids in the order given, without repetitions.
+        :raises ValueError: there is no id, or one does not have the form of an import task id; nothing was sent.
+        :raises ImportDeletionError: the data of an import could not be deleted.
         :raises AdsCallError: AWS refused or could not be reached, or an import is still in progress.
         """
-        import_task_ids = list(dict.fromkeys(check_import_task_ids(self.import_task_id)))
-        import_tasks = self.look(import_task_ids)
+        import_tasks = self.describe(self.import_task_id)
         for task in import_tasks:
-            if task.status in IMPORT_RUNNING_STATUSES:
+            if statuses.is_running(task.status):
                 raise AdsCallError(
-                    f"Import {task}. Nothing was deleted, because it is still in progress. Wait for it first, with "
+                    f"Nothing was deleted, because import {task} is still in progress. Wait for it first, with "
                     "AdsImportTaskSensor.",
                     code="ImportInProgress",
                     import_task_id=task.import_task_id,
                 )
         to_delete = []
         for task in import_tasks:
-            if task.status == "DELETE_IN_PROGRESS" or (
-                task.unlisted if self.delete_history else task.status == "DELETE_COMPLETE"
-            ):
-                self.log.warning("Import %s. Region %s: not asked for again", task, self.hook.conn_region_name)
+            deleted = not task.is_listed if self.delete_history else statuses.is_deleted(task.status)
+            if deleted or statuses.is_being_deleted(task.status):
+                self.log.warning("Import %s. Region %s: deletion not requested again", task, self.hook.conn_region_name)
             else:
-                self.log.info("Import %s. Region %s: its data are to be deleted", task, self.hook.conn_region_name)
+                self.log.info("Import %s. Region %s: deleting its data", task, self.hook.conn_region_name)
                 to_delete.append(task.import_task_id)
         if to_delete:
             self.hook.delete_import_data(to_delete, self.delete_history)
         self.import_tasks = import_tasks
-        return self.wait_until_deleted(context, import_task_ids)
+        return self.wait_until_deleted(context, [task.import_task_id for task in import_tasks])

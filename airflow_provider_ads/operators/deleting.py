@@ -1,25 +1,26 @@
-"""What the operators share that delete the data of imports."""
+"""Base class for operators that delete imported data."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from airflow_provider_ads.discovery.import_task import ImportTask, VerdictKind, judge_deletion, name_some
-from airflow_provider_ads.exceptions import AdsCallError, ImportDeletionError
-from airflow_provider_ads.operators.waiting import AdsWaitingOperator
+from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.discovery.parameters import as_list, summarize_ids
+from airflow_provider_ads.discovery.verdicts import Verdict, VerdictKind, judge_deletion
+from airflow_provider_ads.exceptions import ImportDeletionError
 from airflow_provider_ads.triggers import AdsDeleteImportDataTrigger
+from airflow_provider_ads.waiting import AdsWaitingOperator, end_wait
 
 __all__ = ["AdsDeletingOperator"]
 
 
 class AdsDeletingOperator(AdsWaitingOperator):
     """
-    AWS Application Discovery Service: the base of operators that delete the data of imports.
+    AWS Application Discovery Service: base class for operators that delete imported data.
 
-    :param delete_history: whether the import tasks go too.
-    :param kwargs: those of :class:`~airflow_provider_ads.operators.waiting.AdsWaitingOperator`.
+    :param delete_history: True to delete the import tasks too.
+    :param kwargs: the parameters of :class:`~airflow_provider_ads.waiting.AdsWaitingOperator`.
     """
 
     trigger_class = AdsDeleteImportDataTrigger
@@ -28,18 +29,19 @@ class AdsDeletingOperator(AdsWaitingOperator):
         super().__init__(**kwargs)
         self.delete_history = delete_history
 
-    def look(self, import_task_ids: Sequence[str]) -> list[ImportTask]:
-        """Return the tasks as they are now, in the order of their ids; one that is not listed has no status."""
-        listed = self.hook.find_import_tasks(import_task_ids)
-        return [listed.get(id_, ImportTask(import_task_id=id_)) for id_ in import_task_ids]
+    def describe(self, import_task_ids: str | Iterable[str]) -> list[ImportTask]:
+        """Return the current state of the tasks in the order of their ids; one that is not listed has no status."""
+        ids = as_list(import_task_ids)
+        listed = self.hook.find_import_tasks(ids)
+        return [listed.get(id_, ImportTask(import_task_id=id_)) for id_ in dict.fromkeys(ids)]
 
     def wait_until_deleted(self, context: Any, import_task_ids: Sequence[str]) -> list[str]:
         """
-        Wait, if asked to, until the data of imports are deleted, which was asked for.
+        Wait for requested deletions, if the operator was asked to wait.
 
-        :return: the ids of those whose data are deleted, or will be.
-        :raises ImportDeletionError: the data of one or more could not be deleted.
-        :raises AdsCallError: AWS refused or could not be reached, or the status of one is unknown.
+        :return: the ids of the imports whose data is deleted, or will be.
+        :raises ImportDeletionError: the data of an import could not be deleted.
+        :raises AdsCallError: AWS refused or could not be reached, or a status is unknown.
         """
         if not import_task_ids:
             return []
@@ -47,44 +49,35 @@ class AdsDeletingOperator(AdsWaitingOperator):
             if self.deferrable:
                 self.log.info("Not waiting for the deletion, because wait_for_completion is False")
             return list(import_task_ids)
-        return self.conclude(self.wait(context, self.look(import_task_ids)))
+        return self.end_wait(self.wait(context, self.describe(import_task_ids)))
 
     def execute_complete(self, context: Any, event: Any = None) -> list[str]:
-        """Take up the task after the triggerer's wait; returns and raises what ``execute`` does."""
-        return self.conclude(self.trigger_class.read_event(event))
+        """Resume after the triggerer's wait; returns and raises what ``execute`` does."""
+        return self.end_wait(self.trigger_class.read_event(event))
 
-    def conclude(self, import_tasks: Sequence[ImportTask]) -> list[str]:
+    def end_wait(self, import_tasks: Sequence[ImportTask]) -> list[str]:
         """
-        Log how every deletion ended, and fail unless all ended well.
+        Log the verdict on every deletion, and fail unless all succeeded.
 
         :return: the ids.
-        :raises ImportDeletionError: one or more ended, and not well.
-        :raises AdsCallError: the status of one is unknown, and none failed.
+        :raises ImportDeletionError: a deletion failed.
+        :raises AdsCallError: a status is unknown, and no deletion failed.
         """
-        verdicts = [judge_deletion(import_task) for import_task in import_tasks]
-        for verdict in verdicts:
-            level = logging.INFO if verdict.kind is VerdictKind.DONE else logging.ERROR
-            self.log.log(level, "%s", verdict.explanation)
-        bad = [verdict for verdict in verdicts if verdict.kind is not VerdictKind.DONE]
-        message = "\n".join(verdict.explanation for verdict in bad)
-        failed = {
-            verdict.import_task.import_task_id: str(verdict.import_task.status)
-            for verdict in bad
-            if verdict.kind is VerdictKind.FAILED
-        }
-        if failed:
-            raise ImportDeletionError(message, failed)
-        if bad:
-            raise AdsCallError(message, code="UnknownStatus", import_task_id=bad[0].import_task.import_task_id)
+        end_wait([judge_deletion(import_task) for import_task in import_tasks], _deletion_error, self.log)
         return [import_task.import_task_id for import_task in import_tasks]
 
     def on_kill(self) -> None:
-        """Say that the deletion goes on, when the task is killed or runs into its ``execution_timeout``."""
+        """Log that the deletion continues when the task is killed or exceeds its ``execution_timeout``."""
         if self.import_tasks:
-            ids = [task.import_task_id for task in self.import_tasks]
-            self.log.warning("%s: %s. A retry of this task waits for it", name_some(ids), self.trigger_class.going_on)
+            ids = summarize_ids([task.import_task_id for task in self.import_tasks])
+            self.log.warning("The task was killed. %s %s; a retry waits for it", ids, self.trigger_class.continuation)
 
     @property
-    def about(self) -> str:
-        """What is waited for, in the words of a message."""
+    def subject(self) -> str:
+        """The imports that the task waits for, as words of a message."""
         return "the deletions, whose ids this task logged before it was deferred,"
+
+
+def _deletion_error(message: str, verdicts: Sequence[Verdict]) -> ImportDeletionError:
+    failed = [verdict.import_task for verdict in verdicts if verdict.kind is VerdictKind.FAILED]
+    return ImportDeletionError(message, {task.import_task_id: str(task.status) for task in failed})

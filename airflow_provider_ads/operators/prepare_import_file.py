@@ -1,4 +1,4 @@
-"""Make files for AWS Application Discovery Service imports of what an inventory system exports."""
+"""Convert inventory exports into files for AWS Application Discovery Service imports."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_provider_ads.discovery.import_file import (
-    ImportFileError,
+from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
+from airflow_provider_ads.discovery.quotas import RecordQuota
+from airflow_provider_ads.exceptions import AdsCallError, call_error, fail_without_retry
+from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.inventory.columns import check_column_mapping
+from airflow_provider_ads.inventory.prepare import (
     OnInvalidRows,
-    PreparedImportFile,
     check_max_file_bytes,
     check_on_invalid_rows,
     prepare_import_file,
 )
-from airflow_provider_ads.discovery.import_template import check_column_mapping
-from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
-from airflow_provider_ads.discovery.record_quota import RecordQuota
-from airflow_provider_ads.exceptions import AdsCallError, call_error, fail_without_retry
-from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.inventory.report import PreparedImportFile
+from airflow_provider_ads.inventory.template import ImportFileError
 from airflow_provider_ads.operators.s3_files import AdsS3FilesOperator, split_s3_url
 
 if TYPE_CHECKING:
@@ -33,58 +33,61 @@ if TYPE_CHECKING:
 
 __all__ = ["REPORT_XCOM_KEY", "AdsPrepareImportFileOperator"]
 
-#: The XCom that says what became of the source's rows and columns.
+#: Key of the XCom with the report on the source's rows and columns.
 REPORT_XCOM_KEY = "report"
 
 
 class AdsPrepareImportFileOperator(AdsS3FilesOperator):
     """
-    AWS Application Discovery Service: make files that can be imported of what an inventory system exports.
+    AWS Application Discovery Service: convert an inventory export into importable files.
 
-    A CSV file in UTF-8, of any size, gzip or not: its columns are mapped to those of the import template, its rows
-    checked as AWS documents them, and written to as many files as the limit of 10 MB takes, ``part-0001.csv`` and so
-    on, in their order. An export of RVTools, as .xlsx or ZIP file: it is checked for the sheets that AWS needs, zipped
-    if it is not, and is one file.
+    The source is one of these:
 
-    Files appear only when all of them are complete, and the same source makes the same files, so that a task that was
-    killed and is tried again leaves what an undisturbed one would. Give each task and run a folder of its own, because
-    what is there already is written over, or stays, although imports may be about to read it; mapped task instances
-    have one each, named for their map index. The worker's folder for temporary files needs room for the rows,
-    decompressed, and some 200 bytes more for each that is quarantined; a task that is killed leaves there what it had.
+    - A CSV file in UTF-8 of any size, plain or compressed with gzip. The operator maps its columns to those of the
+      import template, checks its rows against AWS's documentation, and writes them in their order to as many files as
+      the limit of 10 MB requires: ``part-0001.csv`` and so on.
+    - An RVTools export, as an .xlsx or ZIP file. The operator checks that it contains the sheets that AWS requires, and
+      writes it to one ZIP file.
 
-    A file that cannot be prepared fails the task at once, without a retry, and nothing is written.
+    Nothing is uploaded until all files are complete, and the same source produces the same files. A retry of a killed
+    task therefore leaves the same files as an undisturbed one. Use a separate folder for each task and run, because
+    existing files are overwritten or remain, even if imports have not read them yet. Mapped task instances each use a
+    folder that is named after their map index. The worker's folder for temporary files needs room for the decompressed
+    rows, and about 200 bytes more for each quarantined row. A killed task can leave files there.
 
-    The result is the list of the URLs to import, ready for ``.expand(import_url=...)``. The XCom ``report`` holds what
-    became of rows and columns, ``{"file_classification", "rows_read", "rows_written", "rows_quarantined", "parts":
-    [{"url", "rows", "size_bytes"}], "quarantine_url", "columns_mapped", "columns_ignored", "columns_unknown"}``; the
-    log shows it as a table, with what the rows will use up of the account's import records. Events of OpenLineage name
-    the source as input and the files as outputs, with their numbers of rows.
+    A source that cannot be prepared fails the task without a retry, and nothing is uploaded.
+
+    The result is the list of URLs to import, ready for ``.expand(import_url=...)``. The XCom ``report`` is
+    ``{"file_classification", "rows_read", "rows_written", "rows_quarantined", "parts": [{"url", "rows",
+    "size_bytes"}], "quarantine_url", "columns_mapped", "columns_ignored", "columns_unknown"}``. The log shows the
+    report as a table, and how many of the account's import records the rows need. OpenLineage events name the source
+    as input and the files as outputs, with their numbers of rows.
 
     https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
 
     :param source_url: the export, as ``s3://bucket/key``. (templated)
     :param destination_url: the folder for the files, as ``s3://bucket/prefix``. (templated)
-    :param column_mapping: the template's columns by the headers that the source has for them, such as
-        ``{"Server Name": "HostName"}``, and None by the header of a column that is to be left out. The template's own
-        headers need no mention; headers that are neither are left out and reported. (templated) (default: None)
-    :param max_file_bytes: bytes that no part exceeds, 1 to 10,000,000. (default: 10,000,000)
-    :param on_invalid_rows: ``fail``: invalid rows fail the task, which lists the first 20. ``quarantine``: they go, as
-        they were read, with their line and the reason, to ``quarantine.csv`` in the folder, and the others are
-        prepared, unless there are none. (default: ``fail``)
-    :param aws_conn_id: the Airflow connection with the credentials; None for boto3's own. (templated)
-    :param region_name: the Migration Hub home region; None for that of the connection. (templated)
-    :param verify: whether certificates are verified, or the path of a CA bundle. (templated)
-    :param botocore_config: arguments of :class:`botocore.config.Config`.
-    :raises ValueError: ``max_file_bytes`` is out of range, or ``on_invalid_rows`` neither of the two.
+    :param column_mapping: template columns by the source's headers, such as ``{"Server Name": "HostName"}``, with None
+        for each column to ignore. Headers that are template columns need no entry; any other header without an entry
+        is ignored and reported. (templated) (default: None)
+    :param max_file_bytes: the maximum size of a part, 1 to 10,000,000 bytes. (default: 10,000,000)
+    :param on_invalid_rows: ``fail``: invalid rows fail the task, which lists the first 20. ``quarantine``: invalid rows
+        are written unchanged, with their line numbers and reasons, to ``quarantine.csv`` in the folder, and all other
+        rows to parts; if there are no other rows, the task fails. (default: ``fail``)
+    :param aws_conn_id: the Airflow connection for the service and S3; None for boto3's default credentials. (templated)
+    :param region_name: the Migration Hub home region; None for the connection's region. (templated)
+    :param verify: False to skip the verification of certificates, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments for :class:`botocore.config.Config`.
+    :raises ValueError: ``max_file_bytes`` is out of range, or ``on_invalid_rows`` has another value.
     """
 
     template_fields: Sequence[str] = aws_template_fields("source_url", "destination_url", "column_mapping")
     template_fields_renderers = {"column_mapping": "json"}
 
-    #: Whether the source could be read.
+    #: True once S3 has returned the source.
     source_was_read = False
 
-    #: What became of the source; None unless all files are there.
+    #: The report on the source; None unless all files were uploaded.
     report: Mapping[str, Any] | None = None
 
     def __init__(
@@ -109,9 +112,9 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
         Prepare the file.
 
         :return: the URLs of the files to import, in the order of the source's rows.
-        :raises ValueError: a rendered parameter is not of its form; nothing was sent.
-        :raises AirflowFailException: the file cannot be prepared; nothing was written.
-        :raises AdsCallError: S3 refused or could not be reached.
+        :raises ValueError: a rendered parameter does not have the required form; nothing was sent.
+        :raises AirflowFailException: the source cannot be prepared; nothing was uploaded.
+        :raises AdsCallError: a call of S3 failed.
         """
         map_index = context["ti"].map_index
         folder_url = self.folder_url(*([] if map_index < 0 else [str(map_index)]))
@@ -122,7 +125,7 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
             try:
                 prepared = self._prepare(bucket_name, key, folder, column_mapping)
                 if self.source_url in [folder_url + name for name in prepared.files]:
-                    raise ImportFileError("The file would be written over. Choose another destination_url.")
+                    raise ImportFileError("A part would overwrite the source. Choose another destination_url.")
             except ImportFileError as error:
                 fail_without_retry(ImportFileError(f"{self.source_url}: {error}"))
             for name in prepared.files:
@@ -131,15 +134,15 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
         self.report = report = prepared.report(folder_url)
         if self.do_xcom_push:
             context["ti"].xcom_push(key=REPORT_XCOM_KEY, value=report)
-        self._tell_the_quota(prepared.rows_written)
+        self._log_quota(prepared.rows_written)
         return [part["url"] for part in report["parts"]]
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """
-        Tell OpenLineage what was read and written; Airflow asks also when the task has failed.
+        Return the source and the files for OpenLineage. Airflow also calls this when the task has failed.
 
         :param task_instance: the task instance that has ended.
-        :return: None if nothing was read.
+        :return: the datasets; None if the source was not read.
         """
         if not self.source_was_read:
             return None
@@ -158,14 +161,14 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
         except (ClientError, BotoCoreError) as error:
             raise call_error(error, "GetObject", self.source_url, self.s3_hook.region_name, self.aws_conn_id) from error
 
-    def _tell_the_quota(self, rows: int | None) -> None:
-        # For a line of the log nobody shall wait until an endpoint that cannot be reached was tried five times.
+    def _log_quota(self, rows: int | None) -> None:
+        # Don't retry: these calls only feed a log line.
         config = self.hook.config.merge(Config(connect_timeout=10, read_timeout=30, retries={"total_max_attempts": 1}))
         hook = AdsHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self.verify, config=config)
         try:
-            quota = RecordQuota.of(hook.list_import_tasks())
+            quota = RecordQuota.from_import_tasks(hook.list_import_tasks())
         except AdsCallError as error:
-            # The files are there, and may be imported by somebody who may do more.
-            self.log.warning("How much of the account's import records is used up cannot be told: %s", error)
+            # The files can be imported with other credentials, which might have more permissions.
+            self.log.warning("The number of import records that the account uses could not be determined: %s", error)
         else:
             (self.log.info if quota.has_room_for(rows) else self.log.warning)("%s", quota.describe(rows))

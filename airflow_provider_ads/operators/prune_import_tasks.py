@@ -1,4 +1,4 @@
-"""Delete the data of AWS Application Discovery Service imports that newer ones replace."""
+"""Operator that deletes the data of superseded AWS Application Discovery Service imports."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
-from airflow_provider_ads.discovery.import_task import (
-    IMPORT_RUNNING_STATUSES,
-    ImportTask,
-    check_import_task_ids,
-    check_name,
-)
+from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.discovery.parameters import check_name
 from airflow_provider_ads.discovery.retention import Superseded, reasons_against, superseded_imports
 from airflow_provider_ads.exceptions import (
     OVER_LIMIT,
@@ -35,36 +32,37 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
     """
     AWS Application Discovery Service: delete the data of imports that newer imports of the same inventory replace.
 
-    Every import counts its rows towards the account's 25,000 import records, those of servers that are known too. Of
-    the imports whose name starts with ``name_prefix``, the operator deletes those that were requested before the oldest
-    of ``superseded_by``, the oldest first, and only if all of ``superseded_by`` have ended well. Imports that are in
+    Every import counts all its rows towards the account's 25,000 import records, even those of known servers. The
+    operator deletes the imports whose name starts with ``name_prefix`` and that were requested before the oldest of
+    ``superseded_by``, the oldest first, but only if all of ``superseded_by`` have succeeded. Imports that are in
     progress stay, and so do all of ``superseded_by``. If the new imports may not replace the old ones, nothing is
-    deleted and the task fails at once, with the reasons.
+    deleted and the task fails immediately with the reasons.
 
-    When the account has deleted as many records as a day allows, the task succeeds with what was deleted, and says what
-    is left for the next run.
+    When the account reaches the daily limit of deleted records, the task succeeds, and its log lists the imports that
+    are left for the next run.
 
-    The result is the list of the ids whose data are deleted, with those that an earlier try of the task had deleted,
-    unless their history is gone too.
+    The result is the list of ids whose data is deleted, including those that an earlier attempt of the task deleted,
+    unless their history is deleted too.
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_BatchDeleteImportData.html
 
-    :param name_prefix: how the names of the imports of this inventory start, and those of no other: end it with a
-        character that separates, as ``cmdb-`` does. (templated)
-    :param superseded_by: the ids of all imports that this run started, one or more: those of all parts, if the
-        inventory comes in parts. (templated)
-    :param allow_failed_records: whether imports of which records failed may replace older ones, whose data may then
-        be the only ones about these servers. (default: False)
-    :param delete_history: whether the import tasks go too, so that the service lists them no more. (default: False)
-    :param dry_run: whether to say only what would be deleted. (default: False)
-    :param wait_for_completion: whether to wait until the data are deleted, however long that takes unless
-        ``execution_timeout`` is set, which counts from the start of the try, deferred or not. (default: True)
-    :param deferrable: whether to wait in the triggerer, without holding a worker; nothing without
-        ``wait_for_completion``. (default: ``[operators] default_deferrable``)
-    :param poll_interval: seconds, or a ``timedelta``, between two looks at the imports; more than 0. (default: 60)
+    :param name_prefix: the beginning of the names of this inventory's imports, and of no others. End it with a
+        separator, such as ``cmdb-``. (templated)
+    :param superseded_by: the ids of all the imports that this run started: those of all parts, if the inventory has
+        several. (templated)
+    :param allow_failed_records: True if imports with failed records may replace older ones, although these might be the
+        only ones with those servers. (default: False)
+    :param delete_history: True to delete the import tasks too, so that the service no longer lists them. (default:
+        False)
+    :param dry_run: True to log and return what would be deleted, without deleting it. (default: False)
+    :param wait_for_completion: True to wait until the data is deleted. The wait is unlimited unless
+        ``execution_timeout`` is set, which counts from the start of the attempt, deferred or not. (default: True)
+    :param deferrable: True to wait in the triggerer without occupying a worker; without ``wait_for_completion`` it has
+        no effect. (default: ``[operators] default_deferrable``)
+    :param poll_interval: seconds, or a ``timedelta``, between two polls; more than 0. (default: 60)
     :param aws_conn_id: the Airflow connection with the credentials; None for boto3's own. (templated)
-    :param region_name: the Migration Hub home region; None for that of the connection. (templated)
-    :param verify: whether certificates are verified, or the path of a CA bundle. (templated)
+    :param region_name: the Migration Hub home region; None for the connection's region. (templated)
+    :param verify: True or False to verify certificates or not, or the path of a CA bundle. (templated)
     :param botocore_config: arguments of :class:`botocore.config.Config`.
     :raises ValueError: ``poll_interval`` is out of range.
     """
@@ -92,84 +90,85 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
             **kwargs,
         )
         self.name_prefix = name_prefix
-        self.superseded_by = superseded_by
+        self.superseded_by: Any = superseded_by
         self.allow_failed_records = allow_failed_records
         self._dry_run = dry_run  # dry_run is a method of Airflow's operators
 
     def execute(self, context: Any) -> list[str]:
         """
-        Have the data of superseded imports deleted, and wait for it if asked to.
+        Request the deletion of superseded imports, and wait for it with ``wait_for_completion``.
 
-        :return: the ids, from the oldest on; with ``dry_run`` those whose data would be deleted.
-        :raises ValueError: there is no id, one is not of the form of an import task id, or the prefix is blank.
+        :return: the ids, the oldest first; with ``dry_run`` those whose data would be deleted.
+        :raises ValueError: there is no id, one does not have the form of an import task id, or the prefix is blank.
         :raises AirflowFailException: the new imports may not replace the old ones; nothing was deleted.
-        :raises ImportDeletionError: the data of one or more imports could not be deleted.
+        :raises ImportDeletionError: the data of an import could not be deleted.
         :raises AdsCallError: AWS refused or could not be reached, or a new import is still in progress.
         """
         check_name(self.name_prefix)
-        superseded_by = self.hook.get_import_tasks(check_import_task_ids(self.superseded_by))
+        superseded_by = self.hook.get_import_tasks(self.superseded_by)
         self._check(superseded_by)
         listed = self.hook.list_import_tasks(name_prefix=self.name_prefix)
         superseded = superseded_imports(listed, superseded_by)
-        self._tell(superseded)
+        self._log_superseded(superseded)
         deletable = [task.import_task_id for task in superseded.deletable]
         if self._dry_run:
             return deletable
         if deletable:
             deletable = self._delete(deletable)
-        return self.wait_until_deleted(context, [*(task.import_task_id for task in superseded.going), *deletable])
+        return self.wait_until_deleted(context, [*(task.import_task_id for task in superseded.deleting), *deletable])
 
-    def conclude(self, import_tasks: Sequence[ImportTask]) -> list[str]:
-        """Conclude as the base does, but leave to the next run what the limit of the day did not allow."""
-        left = [task for task in import_tasks if task.status == "DELETE_FAILED_LIMIT_EXCEEDED"]
+    def end_wait(self, import_tasks: Sequence[ImportTask]) -> list[str]:
+        """End the wait as the base class does, but leave imports beyond the daily limit to the next run."""
+        left = [task for task in import_tasks if statuses.is_over_deletion_limit(task.status)]
         if left:
-            self._leave([task.import_task_id for task in left])
-        return super().conclude([task for task in import_tasks if task not in left])
+            self._log_left([task.import_task_id for task in left])
+        return super().end_wait([task for task in import_tasks if task not in left])
 
     def _check(self, superseded_by: Sequence[ImportTask]) -> None:
-        running = [task for task in superseded_by if task.status in IMPORT_RUNNING_STATUSES]
+        running = [task for task in superseded_by if statuses.is_running(task.status)]
         if running:
             raise AdsCallError(
-                f"Import {running[0]}. Nothing was deleted, because it is still in progress. Wait for all of "
+                f"Nothing was deleted, because import {running[0]} is still in progress. Wait for all of "
                 "superseded_by first, with AdsImportTaskSensor.",
                 code="ImportInProgress",
                 import_task_id=running[0].import_task_id,
             )
         reasons = reasons_against(superseded_by, self.name_prefix, self.allow_failed_records)
         if reasons:
-            message = "\n".join(["Nothing was deleted: the new imports may not replace older ones.", *reasons])
+            message = "\n".join(["Nothing was deleted, because the new imports may not replace older ones.", *reasons])
             self.log.error("%s", message)
             fail_without_retry(ImportOutcomeError(message, [task.summary() for task in superseded_by], try_again=False))
 
-    def _tell(self, superseded: Superseded) -> None:
-        would = "would be deleted" if self._dry_run else "its data are to be deleted"
+    def _log_superseded(self, superseded: Superseded) -> None:
+        action = "its data would be deleted" if self._dry_run else "deleting its data"
         for task in superseded.deletable:
-            self.log.info("Import %s. Superseded: %s", task, would)
-        for task in superseded.going:
-            self.log.info("Import %s. Superseded; not asked for again", task)
+            self.log.info("Import %s. Superseded: %s", task, action)
+        for task in superseded.deleting:
+            self.log.info("Import %s. Superseded: deletion not requested again", task)
         for task in superseded.running:
-            self.log.warning("Import %s. Requested earlier, and still in progress: it stays", task)
+            self.log.warning("Import %s. Not deleted, although older: it is still in progress", task)
         for task in superseded.unknown:
             self.log.warning(
-                "Import %s. It stays, because this version of airflow-provider-ads does not know its status, or AWS "
-                "does not say when it was requested",
+                "Import %s. Not deleted: this version of airflow-provider-ads does not know its status, or AWS did "
+                "not send the time of its request",
                 task,
             )
         if superseded.deleted:
-            self.log.info("Deleted before, and skipped: %s imports", f"{len(superseded.deleted):,}")
+            self.log.info("Skipped: %s imports whose data was already deleted", f"{len(superseded.deleted):,}")
 
     def _delete(self, import_task_ids: list[str]) -> list[str]:
-        """Return the ids that the service deletes, unless it refuses one for another reason than the day's limit."""
+        """Return the ids that the service deletes; only refusals because of the daily limit are tolerated."""
         try:
             self.hook.delete_import_data(import_task_ids, self.delete_history)
         except ImportDeletionError as error:
             if any(code != OVER_LIMIT for code in error.errors.values()):
                 raise
-            self._leave(list(error.errors))
+            self._log_left(list(error.errors))
             return [import_task_id for import_task_id in import_task_ids if import_task_id not in error.errors]
         return import_task_ids
 
-    def _leave(self, import_task_ids: list[str]) -> None:
+    def _log_left(self, import_task_ids: list[str]) -> None:
         self.log.warning(
-            "The account's limit of 25,000 deleted records a day is reached. Left for the next run: %s", import_task_ids
+            "The account's limit of 25,000 deleted records a day is exceeded. Left for the next run: %s",
+            import_task_ids,
         )

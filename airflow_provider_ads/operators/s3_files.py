@@ -1,4 +1,4 @@
-"""What operators share that put files into S3."""
+"""Base class for operators that write files to S3."""
 
 from __future__ import annotations
 
@@ -17,43 +17,46 @@ from airflow_provider_ads.hooks import AdsHook
 
 __all__ = ["AdsS3FilesOperator", "split_s3_url"]
 
-#: Bytes of a prefix, which leave room for the names of folders and files in the 1,024 bytes of a key.
+#: Maximum size of a prefix in bytes. It leaves room for names of folders and files in a key, which has at most 1,024.
 #: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 PREFIX_MAX_BYTES = 900
 
 
 class AdsS3FilesOperator(AwsBaseOperator[AdsHook]):
     """
-    AWS Application Discovery Service: the base of operators that put files into a folder of S3.
+    AWS Application Discovery Service: base class for operators that write files to a folder in S3.
 
-    A subclass has a ``destination_url``, and templates it.
+    Subclasses set ``destination_url``, which is templated.
     """
 
     aws_hook_class = AdsHook
 
-    #: Where the files go, as ``s3://bucket/prefix``.
+    #: The folder for the files, as ``s3://bucket/prefix``.
     destination_url: str
 
     def folder_url(self, *folders: str) -> str:
         """
-        Return ``destination_url``, or a folder below it, with a slash at its end.
+        Return ``destination_url``, or a folder in it, with a trailing slash.
 
-        :raises ValueError: ``destination_url`` is not of its form.
+        :param folders: names of nested folders.
+        :raises ValueError: ``destination_url`` does not have the form ``s3://bucket/prefix``, or is too long.
         """
         bucket_name, prefix = split_s3_url("destination_url", self.destination_url, "prefix")
         if len(prefix.encode()) > PREFIX_MAX_BYTES:
             raise ValueError(
-                f"destination_url must have a prefix of at most {PREFIX_MAX_BYTES} bytes, because a key of S3 has at "
-                f"most 1,024; got {len(prefix.encode()):,}"
+                f"destination_url must have a prefix of at most {PREFIX_MAX_BYTES} bytes, because an S3 key can have "
+                f"1,024; got {len(prefix.encode()):,}"
             )
         return "/".join(["s3:/", bucket_name, *filter(None, [prefix.rstrip("/"), *folders]), ""])
 
     def upload(self, file: Path, s3_url: str) -> str:
         """
-        Write a file to S3, over one that is there.
+        Upload a file to S3. An existing object is overwritten.
 
-        :return: its URL.
-        :raises AdsCallError: S3 refused or could not be reached.
+        :param file: the file.
+        :param s3_url: the URL of the object.
+        :return: the URL.
+        :raises AdsCallError: the call failed.
         """
         bucket_name, key = split_s3_url("s3_url", s3_url, "key")
         try:
@@ -65,28 +68,29 @@ class AdsS3FilesOperator(AwsBaseOperator[AdsHook]):
 
     @cached_property
     def s3_hook(self) -> S3Hook:
-        """The hook that reaches S3 as this task reaches the service."""
+        """S3 hook with the connection and settings that the task uses for the service."""
         return S3Hook(
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
             verify=self.verify,
             config=self.hook.config,
-            # An import file goes up with one request, so that a task that is killed leaves no unfinished upload.
+            # Upload an import file in one request, so that a killed task cannot leave an incomplete multipart upload.
             transfer_config_args={"multipart_threshold": IMPORT_FILE_MAX_BYTES + 1},
         )
 
 
 def split_s3_url(name: str, s3_url: Any, rest: str) -> tuple[str, str]:
     """
-    Return the bucket of a URL, and what follows it.
+    Return the bucket and the key or prefix of an S3 URL.
 
-    :param name: the parameter that the URL is from.
-    :param rest: what follows the bucket, in a word: a prefix, which may be empty, or a key.
-    :raises ValueError: it is not of the form ``s3://bucket/key``.
+    :param name: the name of the parameter that contains the URL.
+    :param s3_url: the URL.
+    :param rest: ``key``, or ``prefix``, which can be empty.
+    :raises ValueError: the URL does not have the form ``s3://bucket/key``.
     """
     found = re.fullmatch(r"s3://([^\s/]+)(?:|/(.*))", s3_url, re.DOTALL) if isinstance(s3_url, str) else None
     if found is None or not (found[2] or rest == "prefix"):
-        # What follows the question mark of a presigned URL is a credential.
+        # The query string of a presigned URL is a credential.
         shown = s3_url.partition("?")[0] if isinstance(s3_url, str) else s3_url
-        raise ValueError(f"{name} must be of the form s3://bucket/{rest}; got {shown!r}")
+        raise ValueError(f"{name} must have the form s3://bucket/{rest}; got {shown!r}")
     return found[1], found[2] or ""

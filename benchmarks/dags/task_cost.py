@@ -1,4 +1,4 @@
-"""Four ways to import many files. The environment says how many: one sensor waits for a batch of its own size."""
+"""Four ways to import many files. Environment variables set the number of files, and of files in the batch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ for dag_id, arguments in SENSORS.items():
 
         @task_group
         def import_file(import_url: str, arguments: dict[str, Any] = arguments) -> None:
-            """Start an import, and wait for it."""
+            """Start an import and wait for it."""
             start = AdsStartImportTaskOperator(task_id="start", name="cmdb-{{ run_id }}", import_url=import_url)
             AdsImportTaskSensor(task_id="wait", import_task_id=start.output, poke_interval=INTERVAL, **arguments)
 

@@ -1,4 +1,4 @@
-"""A reader who does what a guide says gets what it says: all its commands are run, in order, in an empty folder."""
+"""All commands of the guides succeed in an empty folder, in order, and have the results that the guides describe."""
 
 from __future__ import annotations
 
@@ -19,65 +19,63 @@ import pytest
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from tests.support.free_ports import free_ports
-from tests.support.markdown import COMMANDS_RUN, ROOT, blocks_of, commands_of
+from tests.support.markdown import COMMANDS_RUN, ROOT, blocks_of
 
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the guides are for Airflow 3")
 
-#: Seconds for a whole guide; what hangs for longer is killed, and the test says how far it came.
-PATIENCE = 1_800
+#: Seconds for a whole guide. The test kills it after that, and prints the output so far.
+TIMEOUT = 1_200
 
 
 @dataclass
-class Walk:
+class GuideRun:
     """
-    What became of the commands of a guide.
+    The commands of a guide, after they have run.
 
-    :param folder: the folder that its reader began in.
-    :param commands: how many commands there were.
-    :param printed: what they printed, each after a line with the command itself.
+    :param folder: the folder in which they ran.
+    :param output: their output; each command stands on a line before its own.
     """
 
     folder: Path
-    commands: int
-    printed: str
+    output: str
 
-    def after(self, command: str, occurrence: int = 0) -> str:
-        """What one of the commands printed."""
-        return re.split(r"^\++ ", self.printed.split(f"\n+ {command}")[occurrence + 1], maxsplit=1, flags=re.MULTILINE)[
+    def output_of(self, command: str, occurrence: int = 0) -> str:
+        """Return the output of one command."""
+        return re.split(r"^\++ ", self.output.split(f"\n+ {command}")[occurrence + 1], maxsplit=1, flags=re.MULTILINE)[
             0
         ]
 
 
-def walk(guide: str, folder: Path) -> Walk:
-    """Do what a guide says."""
+def run_guide(guide: str, folder: Path) -> GuideRun:
+    """Run all commands of a guide, and save its files."""
     (folder / "airflow-provider-ads").symlink_to(ROOT)
     script = []
-    commands = 0
     for block in blocks_of(ROOT / "docs" / "guides" / guide):
         if block.kind == "shell":
             script.append(block.text)
-            commands += len(commands_of(block))
         elif block.saved_as:
-            script.append(
-                f"cat > {shlex.quote(block.saved_as)} <<'THE END OF THE FILE'\n{block.text}THE END OF THE FILE"
-            )
-    return Walk(folder, commands, run(script, folder))
+            script.append(f"cat > {shlex.quote(block.saved_as)} <<'END OF THE FILE'\n{block.text}END OF THE FILE")
+    return GuideRun(folder, run(script, folder))
 
 
 def run(script: list[str], folder: Path) -> str:
-    """Run commands in a folder; return what they printed."""
-    # With the job control that a terminal has.
+    """Run commands in a folder; return their output."""
+    # -m turns on job control, as in a terminal.
     script = ["set -e -m -o pipefail", "exec 2>&1", "PS4='\n+ '", "set -x", *script]
     emulator, api, worker_logs, trigger_logs = free_ports(4)
     with subprocess.Popen(
-        # The port is the only thing that is changed: somebody else on this machine may have the one of the guides.
+        # Only the port differs from the guide's, which another process may use.
         ["bash", "-c", "\n".join(script).replace("5005", str(emulator))],
         cwd=folder,
         env={
             "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{api}",
             "AIRFLOW__API__PORT": str(api),
+            # Parsing unchanged files again takes time.
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_logs),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_logs),
+            # The run by hand is enough; last midnight's would come first.
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
             "AWS_EC2_METADATA_DISABLED": "true",
             "HOME": str(folder),
             "LANG": "C.UTF-8",
@@ -89,28 +87,28 @@ def run(script: list[str], folder: Path) -> str:
         start_new_session=True,
     ) as shell:
         try:
-            printed, _ = shell.communicate(timeout=PATIENCE)
+            output, _ = shell.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             os.killpg(shell.pid, signal.SIGKILL)
             kill(processes_in(folder))
-            printed = shell.communicate()[0] + f"\n(killed after {PATIENCE} s)"
+            output = shell.communicate()[0] + f"\n(killed after {TIMEOUT} s)"
     logs = [f"\n--- {log.name}\n{log.read_text()[-5000:]}" for log in folder.glob("*/*.log")]
-    assert shell.returncode == 0, printed[-20_000:] + "".join(logs)
-    return printed
+    assert shell.returncode == 0, output[-20_000:] + "".join(logs)
+    return output
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Path]:
-    """The folder of a reader; no process may be left in it."""
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder, in which no process may be left."""
     yield tmp_path
     _, left = psutil.wait_procs(processes_in(tmp_path), timeout=30)
-    named = [" ".join(process.cmdline()) for process in left]
+    commands = [" ".join(process.cmdline()) for process in left]
     kill(left)
-    assert named == []
+    assert commands == []
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:
-    """The processes that were started in a folder or below it."""
+    """Return the processes whose working directory is the folder, or below it."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -125,51 +123,46 @@ def kill(processes: list[psutil.Process]) -> None:
             process.kill()
 
 
-def test_from_an_rvtools_export_to_a_schedule(reader: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    done = walk("rvtools.md", reader)
-    with capsys.disabled():
-        print(f"\nrvtools.md: {done.commands} commands, all of which succeeded")
-    assert "Imports can be listed in us-west-2" in done.printed
-    first, last = done.after("aws discovery", 0), done.after("aws discovery", 1)
-    # The AWS CLI gives one import a line for each of its fields.
+def test_the_guide_for_rvtools(folder: Path) -> None:
+    done = run_guide("rvtools.md", folder)
+    assert "us-west-2, the account's Migration Hub home region" in done.output
+    first, last = done.output_of("aws discovery", 0), done.output_of("aws discovery", 1)
+    # With a single import, the AWS CLI prints one line for each field.
     fields = dict(re.findall(r"^\| +(\w+) *\| +(\S+) +\|", first, re.MULTILINE))
     assert re.fullmatch(r"rvtools-manual__\S+-0", fields.pop("name"))
     assert fields == {"failed": "0", "servers": "40", "status": "IMPORT_COMPLETE"}
     assert re.findall(r"rvtools-manual__\S+-0 +\| +DELETE_COMPLETE", last), last
-    assert re.findall(r"rvtools-by-hand-0 +\| +(IMPORT|DELETE)_COMPLETE", last), last
-    assert re.search(r"by-hand +success", done.printed)
+    assert re.findall(r"rvtools-by-hand-0 +\| +IMPORT_COMPLETE", last), last
+    assert re.search(r"by-hand +success", done.output)
 
 
-def test_from_a_cmdb_extract(reader: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    done = walk("cmdb.md", reader)
-    with capsys.disabled():
-        print(f"\ncmdb.md: {done.commands} commands, all of which succeeded")
+def test_the_guide_for_a_cmdb(folder: Path) -> None:
+    done = run_guide("cmdb.md", folder)
     guide = (ROOT / "docs" / "guides" / "cmdb.md").read_text()
-    header = done.after("head -n 1")
-    assert header.splitlines()[-1] in guide
-    servers = [
-        int(number) for number in re.findall(r"-\d +\| +(\d+) +\| +IMPORT_COMPLETE", done.after("aws discovery"))
-    ]
-    assert len(servers) == 4
-    (quarantine,) = (reader / "cmdb" / "quarantine").rglob("quarantine.csv")
-    with quarantine.open(newline="") as file:
-        quarantined = len(list(csv.reader(file))) - 1
-    failed = 0
-    for entries in (reader / "cmdb" / "failed").rglob("failed-entries.csv"):
-        with entries.open(newline="") as file:
-            failed += len(list(csv.reader(file))) - 1
-    assert sum(servers) + quarantined + failed == 6_000
-    assert f"{sum(servers) + failed:,} rows written, {quarantined} set aside" in guide
-    assert f"Here {failed} rows have a number that is out of range" in guide
-    assert f"All others were imported: {sum(servers):,}." in guide
-    statuses = re.findall(r"(\w+_COMPLETE\w*)", done.after("aws discovery", 1))
+    assert done.output_of("head -n 1").splitlines()[-1] in guide
+    listed = done.output_of("aws discovery", 0)
+    imported = [int(count) for count in re.findall(r"-\d +\| +(\d+) +\| +IMPORT_COMPLETE", listed)]
+    assert len(imported) == 4
+    (quarantine,) = (folder / "cmdb" / "quarantine").rglob("quarantine.csv")
+    quarantined = count_rows(quarantine)
+    failed = sum(count_rows(entries) for entries in (folder / "cmdb" / "failed").rglob("failed-entries.csv"))
+    assert sum(imported) + quarantined + failed == 6_000
+    for count in (sum(imported) + failed, quarantined, failed, sum(imported)):
+        assert f"{count:,}" in guide
+    statuses = re.findall(r"(\w+_COMPLETE\w*)", done.output_of("aws discovery", 1))
     assert sorted(status.partition("_")[0] for status in statuses) == 4 * ["DELETE"] + 4 * ["IMPORT"]
 
 
-def test_the_commands_beside_the_guides(reader: Path) -> None:
+def count_rows(file: Path) -> int:
+    """Return the number of a CSV file's rows below its header."""
+    with file.open(newline="") as lines:
+        return len(list(csv.reader(lines))) - 1
+
+
+def test_the_commands_of_other_pages(folder: Path) -> None:
     start, *others = COMMANDS_RUN
-    (reader / "sample_inventories").symlink_to(ROOT / "sample_inventories")
-    printed = run(
+    (folder / "sample_inventories").symlink_to(ROOT / "sample_inventories")
+    output = run(
         [
             f"{start} > emulator.log 2>&1 &",
             "emulator=$!",
@@ -178,7 +171,7 @@ def test_the_commands_beside_the_guides(reader: Path) -> None:
             *others,
             'kill "$emulator"',
         ],
-        reader,
+        folder,
     )
-    assert '"name": "cmdb"' in printed
-    assert re.search(r"^airflow-provider-ads +\| ", printed, re.MULTILINE)
+    assert '"name": "cmdb"' in output
+    assert re.search(r"^airflow-provider-ads +\| ", output, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The documentation's examples of tests work as they stand there."""
+"""The example tests in docs/testing.md pass."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.e2e.conftest import environment
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_examples_of_tests_pass(airflow_home: Path, tmp_path: Path) -> None:
+def test_the_example_tests_pass(airflow_home: Path, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "testing.md").read_text()
     examples = [code for code in re.findall(r"```python\n(.+?)```", page, re.DOTALL) if "def test_" in code]
     assert len(examples) == 2
     if not AIRFLOW_V_3_0_PLUS:
-        # The others have Airflow 3's import of DAG.
+        # The others import DAG from Airflow 3.
         examples = [code for code in examples if "airflow.sdk" not in code]
     for number, code in enumerate(examples):
         (tmp_path / f"test_my_dag_{number}.py").write_text(code)

@@ -110,7 +110,7 @@ BEHAVIOUR: dict[str, tuple[str, Callable[[], bool]]] = {
     "AwsBaseOperator.hook": ("all operators", lambda: is_cached(operator(), "hook")),
     "AwsBaseSensor.hook": ("sensors.py", lambda: is_cached(sensor(), "hook")),
     "resume_execution": (
-        "operators/waiting.py and sensors.py override it, to say why a deferral failed",
+        "waiting.py overrides it, to say why a deferral failed",
         lambda: parameters(operator().resume_execution)[1:] == ["next_method", "next_kwargs", "context"],
     ),
     "__fail__": ("triggers.DEFERRAL_FAILED", lambda: fails_with("__fail__")),

@@ -13,7 +13,8 @@ import pytest
 import airflow_provider_ads
 from airflow_provider_ads import exceptions
 from airflow_provider_ads.discovery import limits
-from airflow_provider_ads.discovery.import_task import ImportTask, judge_import
+from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.discovery.verdicts import judge_import
 
 IMPORT_STATUS: Any = botocore.session.get_session().get_service_model("discovery").shape_for("ImportStatus")
 PACKAGE = Path(airflow_provider_ads.__file__).parent

@@ -7,17 +7,14 @@ import inspect
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from importlib import import_module
 from typing import Any
 
 import airflow
 import pytest
-from airflow.triggers.base import BaseTrigger
 from packaging.version import Version
 
 from airflow_provider_ads import __version__, operators, sensors, triggers
 from airflow_provider_ads.emulator import AdsEmulator
-from tests.project.test_package import MODULES
 from tests.support.recorded_waits import RELEASES, WAITS, Wait, environment_of, outcome_of, recording_path
 from tests.support.task_runs import decode, encode, only_event, trigger_of
 
@@ -119,9 +116,7 @@ RECORD_IT = "Add a task that makes it so to WAITS in tests/support/recorded_wait
 
 
 def test_every_trigger_is_recorded_by_every_task_that_makes_one(shapes: dict[str, tuple[Any, ...]]) -> None:
-    members = [value for name in MODULES for value in vars(import_module(name)).values()]
-    classes = {value for value in members if isinstance(value, type) and value.__module__ in MODULES}
-    made = {f"{value.__module__}.{value.__qualname__}" for value in classes if issubclass(value, BaseTrigger)}
+    made = {f"{triggers.__name__}.{name}" for name in triggers.__all__ if isinstance(getattr(triggers, name), type)}
     missing = made ^ {classpath for _, classpath, _, _ in shapes.values()}
     assert not missing, f"{RECORD_IT} {missing}"
     public = [getattr(module, name) for module in (operators, sensors) for name in module.__all__]

@@ -1,4 +1,4 @@
-"""A whole Airflow on this machine, all of its processes and its database, in a folder."""
+"""A whole Airflow on this machine: its processes, and a folder with its database, settings and logs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -31,20 +31,20 @@ from tests.support.free_ports import free_ports
 
 __all__ = ["COMPONENTS", "LocalAirflow", "TaskInstance"]
 
-#: Seconds that Airflow may take to become healthy, or to end.
-PATIENCE = 120.0
+#: Seconds for Airflow to become healthy, to answer, or to end.
+TIMEOUT = 300.0
 
-#: Asked of the distribution, because Airflow makes files in the user's home when it is imported.
+#: Read from the distribution's metadata, because importing Airflow creates files in the user's home.
 AIRFLOW_3 = version("apache-airflow").startswith("3.")
 
-#: The arguments of ``airflow`` by what the process is called; Airflow 2 can do without its API.
+#: The components, each with the arguments of ``airflow`` that start it. On Airflow 2, nothing here needs the API.
 COMPONENTS = {
     **({"api-server": ["api-server", "--workers", "1"], "dag-processor": ["dag-processor"]} if AIRFLOW_3 else {}),
     "scheduler": ["scheduler"],
     "triggerer": ["triggerer"],
 }
 
-#: The kinds of jobs that Airflow's database lists while its processes are healthy.
+#: The types of the jobs that Airflow's database lists while its components are healthy.
 JOBS = {"SchedulerJob", "TriggererJob"}
 
 
@@ -53,12 +53,12 @@ class TaskInstance:
     """
     A row of Airflow's table of task instances.
 
-    :param id: Airflow's own id, which is in the title of the task's process; empty on Airflow 2, which has none.
+    :param id: its id, which is in the title of the task's process; empty on Airflow 2, which has no such id.
     :param task_id: the task.
-    :param map_index: which of the mapped ones; -1 if the task is not mapped.
-    :param state: what Airflow says of it; None before it is scheduled.
-    :param duration: seconds from its first start to its end, None before that.
-    :param try_number: which try it is.
+    :param map_index: its map index; -1 if the task is not mapped.
+    :param state: its state; None before it is scheduled.
+    :param duration: seconds from its first start to its end; None before its end.
+    :param try_number: the number of its latest attempt.
     """
 
     id: str
@@ -71,13 +71,15 @@ class TaskInstance:
 
 class LocalAirflow:
     """
-    Airflow, started and stopped with a ``with`` statement; on Airflow 2 it has no API, and runs can only be triggered.
+    Airflow, started and stopped with a ``with`` statement.
 
-    :param home: the folder of its settings, logs and SQLite database; what an earlier run left there is removed.
-    :param dags_folder: where its Dags are.
+    On Airflow 2 it has no API, so runs can be triggered, but not cleared or deleted.
+
+    :param home: the folder for settings, logs and the SQLite database; its contents are removed first.
+    :param dags_folder: the folder with the Dags.
     :param environment: further environment variables of its processes.
-    :param database_url: a PostgreSQL database, empty; None for SQLite, on which Airflow 2 runs one task at a time.
-    :param components: its processes, with the arguments of ``airflow`` that start them.
+    :param database_url: an empty PostgreSQL database; None for SQLite, on which Airflow 2 runs one task at a time.
+    :param components: its components, each with the arguments of ``airflow`` that start it.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class LocalAirflow:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url or self._sqlite_url(60),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_log_port),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log_port),
-            # Seconds for which a worker may miss, by a race of Airflow's own, that its task has ended; 5 by default.
+            # Because of a race in Airflow, a worker can notice this many seconds late that its task has ended.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             **environment,
         }
@@ -130,7 +132,7 @@ class LocalAirflow:
         """
         Create the database, start all components, and wait until they are healthy.
 
-        :raises RuntimeError: a component ended, or they are not healthy in time; the message quotes its log.
+        :raises RuntimeError: a component ended or did not become healthy in time; the message quotes its log.
         """
         self.stop()
         shutil.rmtree(self.home, ignore_errors=True)
@@ -139,7 +141,7 @@ class LocalAirflow:
             self.command("db", "migrate")
             if not self._database_url:
                 with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
-                    # So that reading and writing do not wait for each other.
+                    # Readers and writers do not block each other then.
                     database.execute("PRAGMA journal_mode=WAL")
             self.start_components()
         except BaseException:
@@ -147,21 +149,21 @@ class LocalAirflow:
             raise
 
     def start_components(self) -> None:
-        """Start all components, and wait until they are healthy."""
+        """Start all components and wait until they are healthy."""
         for name in self.components:
             self.start_component(name)
         self._wait_until_healthy()
 
     def start_component(self, name: str) -> None:
         """
-        Start one of the components, ``triggerer`` for example; its output goes to a file of its name.
+        Start a component, such as ``triggerer``. Its output goes to :meth:`log_file`.
 
-        Its requests tell AWS that name, and so do those of the processes that it starts.
+        Its processes send the component's name to AWS in the user agent.
         """
         environment = {**self.environment, "AWS_SDK_UA_APP_ID": name}
         if name == "api-server" and not self._database_url:
-            # It locks itself out when much is asked of it at the same moment. It answers with an error then, and is
-            # asked again; the others, which would end, wait until that is over.
+            # Concurrent requests can lock each other out. With a short timeout, the API server answers with an error
+            # and the client retries. Other components would exit on that error, so they wait longer.
             environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = self._sqlite_url(2)
         with self.log_file(name).open("ab") as log:
             self._running[name] = subprocess.Popen(
@@ -171,54 +173,46 @@ class LocalAirflow:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # A Ctrl-C is for the one who started Airflow, who then stops it in order.
+                # Ctrl-C must reach only the process that started Airflow, which then stops it in order.
                 start_new_session=True,
             )
 
     def stop(self) -> None:
-        """End every process of this Airflow, also what an earlier run in the same folder left behind."""
+        """Stop every process of this Airflow, including those that an earlier run in the same folder left behind."""
         for component in self._running.values():
             component.terminate()
         psutil.wait_procs(self.processes(), timeout=10 if self._running else 0)
         self.kill()
 
     def kill(self) -> None:
-        """Kill every process of this Airflow, with SIGKILL, also what an earlier run left behind."""
-        while processes := self.processes():
-            for process in processes:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-            psutil.wait_procs(processes, timeout=5)
+        """Kill every process of this Airflow with SIGKILL, including those that an earlier run left behind."""
+        self._kill_processes(lambda process: True)
         for component in self._running.values():
             component.wait()
         self._running.clear()
 
     def kill_component(self, name: str) -> None:
-        """Kill a component, with SIGKILL; what it had started lives on, but for the scheduler's idle workers."""
+        """Kill a component with SIGKILL. The processes that it started survive, except the scheduler's idle workers."""
         component = self._running.pop(name)
         component.kill()
         component.wait()
         for process in self.idle_workers() if name == "scheduler" else []:
             with contextlib.suppress(psutil.Error):
-                # They would wait for a task for ever.
+                # They would wait for a task forever.
                 process.kill()
 
     def kill_machine(self, name: str) -> None:
-        """Kill a component and all that it has started, with SIGKILL, as if its machine had gone."""
+        """Kill a component and every process that it started with SIGKILL, as if its machine had failed."""
         session = self._running[name].pid
         self.kill_component(name)
-        while processes := [process for process in self.processes() if _session_of(process) == session]:
-            for process in processes:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-            psutil.wait_procs(processes, timeout=5)
+        self._kill_processes(lambda process: _session_of(process) == session)
 
     def processes(self) -> list[psutil.Process]:
         """
-        Every process of this Airflow, or of an earlier one in the same folder.
+        Return every process of this Airflow, or of an earlier one in the same folder.
 
-        They are known by their interpreter and working directory, as Airflow's workers overwrite their environment
-        and arguments with their title.
+        Interpreter and working directory identify them, because the titles of Airflow's workers overwrite their
+        environment and arguments.
         """
         interpreter = os.path.realpath(sys.executable)
         found = []
@@ -229,7 +223,7 @@ class LocalAirflow:
         return found
 
     def idle_workers(self) -> list[psutil.Process]:
-        """The scheduler's own processes that wait for a task, which each then starts a process for."""
+        """Return the scheduler's worker processes that wait for a task; each starts a process for the task."""
         found = []
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
@@ -238,14 +232,14 @@ class LocalAirflow:
         return found
 
     def log_file(self, component: str) -> Path:
-        """The file that a component's output goes to."""
+        """Return the file with a component's output."""
         return self.home / f"{component}.log"
 
     def command(self, *arguments: str) -> str:
         """
-        Run the ``airflow`` command and return what it printed.
+        Run the ``airflow`` command and return its output.
 
-        :raises RuntimeError: it failed; the message quotes what it printed.
+        :raises RuntimeError: it failed; the message quotes its output.
         """
         run = subprocess.run(
             [sys.executable, "-m", "airflow", *arguments],
@@ -255,7 +249,7 @@ class LocalAirflow:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         )
         if run.returncode:
             raise RuntimeError(f"airflow {' '.join(arguments)} failed:\n{run.stdout}")
@@ -263,20 +257,20 @@ class LocalAirflow:
 
     def trigger(self, dag_id: str, run_id: str | None = None, **conf: Any) -> str:
         """
-        Unpause a Dag, once it is parsed, and run it.
+        Wait until a Dag is parsed, unpause it, and trigger a run.
 
-        :param run_id: what the run is called; None for a name of its own.
+        :param run_id: the run's id; None for a generated one.
         :param conf: the run's configuration.
         :return: the run's id.
-        :raises RuntimeError: Airflow does not find the Dag in time; the message quotes the errors of Dag files.
+        :raises RuntimeError: Airflow does not find the Dag in time; the message quotes import errors.
         """
         run_id = run_id or f"manual__{datetime.now(UTC).isoformat()}"
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not self.query("select 1 from dag where dag_id = ?", dag_id):
             self.check_components()
             if time.monotonic() > deadline:
                 errors = "\n".join(text for (text,) in self.query("select stacktrace from import_error"))
-                raise RuntimeError(f"Airflow does not find the Dag {dag_id}. {errors}")
+                raise RuntimeError(f"Airflow did not find the Dag {dag_id}. {errors}")
             time.sleep(0.5)
         if not AIRFLOW_3:
             self.command("dags", "unpause", dag_id)
@@ -290,25 +284,25 @@ class LocalAirflow:
         except urllib.error.HTTPError as error:
             if error.code != 409:
                 raise
-            # It had been made when it was asked for again.
+            # A retry of the request finds the run that the first request created.
         return run_id
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
-        """Clear a task of a run, so that it begins anew."""
+        """Clear a task of a run, so that it runs again."""
         body = {"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": [task_id]}
         self._api("POST", f"/dags/{dag_id}/clearTaskInstances", body)
 
     def delete_run(self, dag_id: str, run_id: str) -> None:
-        """Delete a run, so that another one may have its id."""
+        """Delete a run, so that another can have its id."""
         self._api("DELETE", f"/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}")
 
     def run_state(self, dag_id: str, run_id: str) -> str:
-        """The state of a run: queued, running, success or failed."""
+        """Return the state of a run: queued, running, success or failed."""
         ((state,),) = self.query("select state from dag_run where dag_id = ? and run_id = ?", dag_id, run_id)
         return str(state)
 
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
-        """The task instances of a run in the order in which they started."""
+        """Return the task instances of a run in the order in which they started."""
         rows = self.query(
             f"select {'id' if AIRFLOW_3 else 'null'}, task_id, map_index, state, duration, try_number "
             "from task_instance where dag_id = ? and run_id = ? "
@@ -320,9 +314,9 @@ class LocalAirflow:
 
     def events(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> list[str]:
         """
-        What Airflow's audit log says of a task instance, oldest first: running, deferred, success and so on.
+        Return the events of a task instance in Airflow's audit log, oldest first: running, deferred, success and so on.
 
-        ``running`` stands there for each time that a worker took the task up.
+        Each ``running`` is a worker process that started to execute the task.
         """
         rows = self.query(
             "select event from log where dag_id = ? and run_id = ? and task_id = ? and map_index = ? order by id",
@@ -334,7 +328,7 @@ class LocalAirflow:
         return [event for (event,) in rows]
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
-        """What a task returned or pushed."""
+        """Return an XCom of a task."""
         ((value,),) = self.query(
             f"select {'cast(value as text)' if AIRFLOW_3 else 'value'} from xcom "
             "where dag_id = ? and run_id = ? and task_id = ? and map_index = ? and key = ?",
@@ -347,7 +341,7 @@ class LocalAirflow:
         return json.loads(value if isinstance(value, str) else bytes(value))
 
     def processes_of(self, task_instance: TaskInstance) -> list[psutil.Process]:
-        """The processes that work on a task instance."""
+        """Return the processes that work on a task instance."""
         found = []
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
@@ -357,9 +351,9 @@ class LocalAirflow:
 
     def kill_task(self, task_instance: TaskInstance) -> bool:
         """
-        Kill the process that executes a task instance, with SIGKILL; its supervisor lives on.
+        Kill the process that executes a task instance with SIGKILL; its supervisor survives.
 
-        :return: whether there was one.
+        :return: True if there was such a process.
         """
         for process in self.processes_of(task_instance):
             with contextlib.suppress(psutil.Error):
@@ -369,7 +363,7 @@ class LocalAirflow:
         return False
 
     def query(self, statement: str, *parameters: str | int) -> list[tuple[Any, ...]]:
-        """Read Airflow's database; a parameter is written as a question mark."""
+        """Query Airflow's database. The placeholder for a parameter is a question mark."""
         if self._database_url:
             url = self._database_url.replace("+psycopg2", "")
             with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
@@ -380,7 +374,7 @@ class LocalAirflow:
 
     def check_components(self) -> None:
         """
-        Look whether all components are there that should be.
+        Check that every component that was started is still running.
 
         :raises RuntimeError: one of them ended; the message quotes its log.
         """
@@ -390,10 +384,10 @@ class LocalAirflow:
 
     def watch(self, dag_id: str, run_id: str, seconds: float) -> Iterator[list[TaskInstance]]:
         """
-        Yield the task instances of a run, twice a second, until the run has ended.
+        Yield the task instances of a run twice a second until the run has ended.
 
-        :param seconds: how long the run may take.
-        :raises TimeoutError: it took longer.
+        :param seconds: timeout for the run.
+        :raises TimeoutError: the run did not end in time.
         :raises RuntimeError: a component of Airflow ended; the message quotes its log.
         """
         deadline = time.monotonic() + seconds
@@ -407,8 +401,16 @@ class LocalAirflow:
                 raise TimeoutError(f"{dag_id} {run_id} did not end in {seconds:.0f} s")
             time.sleep(0.5)
 
+    def _kill_processes(self, condition: Callable[[psutil.Process], bool]) -> None:
+        """Kill processes until none meets a condition; those that are killed can have started others."""
+        while processes := list(filter(condition, self.processes())):
+            for process in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(processes, timeout=5)
+
     def _wait_until_healthy(self) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while True:
             self.check_components()
             if not AIRFLOW_3 and {kind for (kind,) in self.query("select job_type from job")} >= JOBS:
@@ -419,15 +421,15 @@ class LocalAirflow:
                 if all(health[name]["status"] == "healthy" for name in ("scheduler", "triggerer", "dag_processor")):
                     return
             if time.monotonic() > deadline:
-                raise RuntimeError(f"Airflow is not healthy after {PATIENCE:.0f} s:\n{self._tail('scheduler')}")
+                raise RuntimeError(f"Airflow did not become healthy within {TIMEOUT:.0f} s:\n{self._tail('scheduler')}")
             time.sleep(0.5)
 
     def _tail(self, component: str) -> str:
         return "\n".join(self.log_file(component).read_text(errors="replace").splitlines()[-20:])
 
     def _api(self, method: str, path: str, body: Any = None) -> Any:
-        """Call Airflow's API, again when Airflow itself cannot answer."""
-        deadline = time.monotonic() + PATIENCE
+        """Call Airflow's API; retry if it cannot be reached or answers with a server error."""
+        deadline = time.monotonic() + TIMEOUT
         while True:
             try:
                 with urllib.request.urlopen(f"{self.url}/auth/token", timeout=30) as answer:
@@ -446,7 +448,7 @@ class LocalAirflow:
             time.sleep(0.5)
 
     def _sqlite_url(self, seconds: int) -> str:
-        """The SQLite database, and how many seconds to wait while somebody else writes to it."""
+        """Return the URL of the SQLite database, with the seconds to wait while another process writes to it."""
         return f"sqlite:///{self.home / 'airflow.db'}?timeout={seconds}"
 
 

@@ -1,4 +1,4 @@
-"""Ports of this machine that nothing listens on."""
+"""Free ports of this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["free_ports"]
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports of the loopback interface that are free now."""
+    """Return different ports of the loopback interface that nothing listens on."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for free in sockets:

@@ -1,4 +1,4 @@
-"""What moto holds, read past the emulator's port, which would count the permissions that this takes."""
+"""Read moto's state directly: a request to the emulator's port would count as a use of IAM permissions."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ ACCOUNT = "123456789012"
 
 
 def objects_under(s3_url: str) -> dict[str, bytes]:
-    """Return the objects whose URL, ``s3://bucket/key``, begins like this, by the rest of it."""
+    """Return the objects whose URL, ``s3://bucket/key``, begins with this one, by the rest of their keys."""
     bucket_name, _, prefix = s3_url.removeprefix("s3://").partition("/")
     keys = get_backend("s3")[ACCOUNT]["aws"].get_bucket(bucket_name).keys
     return {key.removeprefix(prefix): bytes(found.value) for key, found in keys.items() if key.startswith(prefix)}
 
 
 def read_object(s3_url: str) -> bytes:
-    """Return the object of a URL."""
+    """Return the object with this URL."""
     return objects_under(s3_url)[""]
 
 
 def create_topic(region_name: str, name: str) -> None:
-    """Create a topic of SNS."""
+    """Create an SNS topic."""
     get_backend("sns")[ACCOUNT][region_name].create_topic(name)
 
 
 def sent_messages(region_name: str, name: str) -> list[str]:
-    """Return what was published to a topic for every protocol, the oldest first."""
+    """Return the default message of each notification that was published to an SNS topic, oldest first."""
     topic = get_backend("sns")[ACCOUNT][region_name].topics[f"arn:aws:sns:{region_name}:{ACCOUNT}:{name}"]
     # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html, MessageStructure
     return [json.loads(message)["default"] for _, message, *_ in topic.sent_notifications]

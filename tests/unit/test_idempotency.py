@@ -12,17 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ads.discovery.import_task import ImportTask
-from airflow_provider_ads.discovery.limits import CLIENT_REQUEST_TOKEN_MAX_CHARACTERS
 from airflow_provider_ads.emulator import AdsEmulator
-from airflow_provider_ads.exceptions import AdsCallError, ImportWaitTimeout
+from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.hooks import AdsHook
-from airflow_provider_ads.idempotency import Intention
+from airflow_provider_ads.idempotency import StartRequest
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
 from airflow_provider_ads.version_compat import AirflowFailException
 from tests.support.task_runs import Run, TaskDeferred, at_the_second_look, context_of, run_task
 
 STARTED = datetime(2026, 11, 1, 2, 3, 4, 567890, tzinfo=UTC)
+URL = "s3://inventory/inventory.csv"
 LOST = ["IMPORT_FAILED", "INTERNAL_ERROR", "IMPORT_FAILED_RECORD_LIMIT_EXCEEDED", "DELETE_IN_PROGRESS"]
+#: Turns off botocore's own retries, which would send the same token again.
+ONE_ATTEMPT = {"retries": {"total_max_attempts": 1}}
 MODES: dict[str, dict[str, Any]] = {
     "not waiting": {},
     "sync": {"wait_for_completion": True, "deferrable": False},
@@ -31,37 +33,31 @@ MODES: dict[str, dict[str, Any]] = {
 
 
 def operator(**arguments: Any) -> AdsStartImportTaskOperator:
-    return AdsStartImportTaskOperator(
-        **{
-            "task_id": "start",
-            "name": "cmdb",
-            "import_url": "s3://inventory/inventory.csv",
-            "poll_interval": 0.02,
-            "retries": 2,
-            # botocore's own retries would send the same token again.
-            "botocore_config": {"retries": {"total_max_attempts": 1}},
-            **arguments,
-        }
-    )
+    defaults: dict[str, Any] = {"name": "cmdb", "import_url": URL, "poll_interval": 0.02, "retries": 2}
+    return AdsStartImportTaskOperator(**{"task_id": "start", "botocore_config": ONE_ATTEMPT, **defaults, **arguments})
 
 
-def intention(run_started: datetime | None = STARTED, **fields: Any) -> Intention:
-    """The intention of a task instance that differs from others in these fields."""
-    name, import_url = fields.pop("name", "cmdb"), fields.pop("import_url", "s3://bucket/key")
-    context = context_of(operator(), run_started=STARTED, **fields)
-    context["dag_run"].start_date = run_started
-    found = Intention.of(context, name, import_url)
-    assert found is not None
-    return found
+def start_request(
+    run_started: datetime = STARTED, name: str = "cmdb", import_url: str = URL, **ti: Any
+) -> StartRequest:
+    """Return the request of a task instance with these fields."""
+    request = StartRequest.from_context(context_of(operator(), run_started=run_started, **ti), name, import_url)
+    assert request is not None
+    return request
 
 
 class TestToken:
-    def test_is_the_same_in_every_try(self) -> None:
-        assert intention(try_number=1).token(0) == intention(try_number=3).token(0)
+    def test_never_changes_between_releases_because_aws_stores_it(self) -> None:
+        request = StartRequest("cmdb", "s3://bucket/key", ("dag", "run", 1762000000.5, "start", -1, 2), try_number=1)
+        assert [request.token(generation) for generation in (0, 1)] == [
+            "48eb019fbfcb727eb02062843f9baf1d25bf757db2847864628172b96e050026",
+            "c14d1a87f7d6ca1b2d08a5054fa395cc2518e56f63fd027c7f4936e8d2079c8e",
+        ]
 
-    def test_is_the_same_in_every_time_zone(self) -> None:
+    def test_is_the_same_for_every_attempt_and_in_every_time_zone(self) -> None:
         elsewhere = STARTED.astimezone(datetime.strptime("+0530", "%z").tzinfo)
-        assert intention(elsewhere).token(0) == intention(STARTED).token(0)
+        requests = [start_request(), start_request(try_number=3), start_request(elsewhere)]
+        assert len({request.token(0) for request in requests}) == 1
 
     @pytest.mark.parametrize(
         "fields",
@@ -77,280 +73,175 @@ class TestToken:
         ],
         ids=lambda fields: next(iter(fields)),
     )
-    def test_is_another_for_another_intention(self, fields: dict[str, Any]) -> None:
-        assert intention(**fields).token(0) != intention().token(0)
+    def test_differs_between_task_instances_names_and_files(self, fields: dict[str, Any]) -> None:
+        assert start_request(**fields).token(0) != start_request().token(0)
 
-    def test_is_another_for_every_generation(self) -> None:
-        tokens = {intention().token(generation) for generation in range(100)}
-        assert len(tokens) == 100
-        assert all(len(token) <= CLIENT_REQUEST_TOKEN_MAX_CHARACTERS for token in tokens)
-
-    def test_does_not_say_what_it_is_made_of(self) -> None:
-        assert "cmdb" not in intention().token(0)
-
-    @pytest.mark.parametrize("run_started", [None, STARTED], ids=["unknown", "the date of airflow dags test"])
-    def test_there_is_none_without_the_start_of_the_dag_run(self, run_started: datetime | None) -> None:
+    @pytest.mark.parametrize("run_started", [None, STARTED], ids=["unknown", "the logical date"])
+    def test_does_not_exist_without_the_start_of_the_dag_run(self, run_started: datetime | None) -> None:
         context = context_of(operator())
-        context["dag_run"].start_date = run_started
-        context["dag_run"].logical_date = STARTED
-        assert Intention.of(context, "cmdb", "s3://bucket/key") is None
+        context["dag_run"].start_date, context["dag_run"].logical_date = run_started, STARTED
+        assert StartRequest.from_context(context, "cmdb", URL) is None
 
 
-class TestLatest:
-    def test_is_the_highest_generation_whatever_the_order(self) -> None:
-        mine = intention(try_number=3)
-        tasks = [
-            ImportTask(import_task_id=f"import-task-{token[:32]}", client_request_token=token)
-            for token in (mine.token(1), mine.token(0), "of somebody else")
-        ]
-        assert mine.latest(tasks) == (1, tasks[0])
-
-    def test_is_none_when_all_are_of_others(self) -> None:
-        others = [ImportTask(import_task_id="import-task-" + "0" * 32, client_request_token="of somebody else")]
-        assert intention().latest(others) is None
+def test_the_latest_import_is_that_of_the_highest_generation() -> None:
+    request = start_request(try_number=3)  # whose generations are 0 to 2
+    tokens = [request.token(2), request.token(0), request.token(3), "the token of another task"]
+    tasks = [ImportTask(import_task_id=f"import-task-{token}", client_request_token=token) for token in tokens]
+    assert request.latest(tasks) == (2, tasks[0])
+    assert request.latest(tasks[2:]) is None
 
 
-@pytest.fixture
-def try_it(
+@pytest.fixture(params=list(MODES.values()), ids=list(MODES))
+def attempt(
     aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Any:
-    """Run one try of a task instance, in the mode of the test."""
-    started = datetime.now(UTC)
+    """Run one attempt of a task instance, in each mode."""
 
-    def try_it(try_number: int, run_started: datetime = started, max_tries: int = 2, **arguments: Any) -> Run:
+    def attempt(try_number: int, run_started: datetime = STARTED, max_tries: int = 2, **arguments: Any) -> Run:
         return run_task(
-            operator(**{**request.getfixturevalue("mode"), **arguments}),
+            operator(**request.param, **arguments),
             monkeypatch,
             run_started=run_started,
             try_number=try_number,
             max_tries=max_tries,
         )
 
-    return try_it
+    return attempt
 
 
-@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
-class TestRetry:
-    def test_adopts_an_import_that_goes_on(
-        self, aws_default: AdsEmulator, try_it: Any, mode: Any, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        aws_default.import_seconds = 3600
-        aws_default.inject("lose", operation="StartImportTask", calls=1)
-        assert isinstance(try_it(1).error, AdsCallError)
-        with at_the_second_look(aws_default, lambda: setattr(aws_default, "import_seconds", 0.01)):
-            run = try_it(2)
-        (task,) = aws_default.import_tasks()
-        assert (run.state, run.result) == ("success", task["importTaskId"])
-        assert aws_default.calls()["StartImportTask"] == 1
-        printed = capsys.readouterr().out
-        assert "IMPORT_IN_PROGRESS. Adopted: an earlier try of this task started it 0:00:0" in printed
-        assert "To import again, clear the task" in printed
-
-    def test_adopts_although_retries_were_edited(self, aws_default: AdsEmulator, try_it: Any, mode: Any) -> None:
-        assert try_it(1).result == try_it(2, retries=5).result
-        assert len(aws_default.import_tasks()) == 1
-
-    def test_says_that_an_import_like_its_own_goes_on(
-        self, aws_default: AdsEmulator, try_it: Any, mode: Any, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        other = aws_default.add_import_task(name="cmdb", importUrl="s3://inventory/inventory.csv")
-        assert try_it(2).result != other
-        printed = capsys.readouterr().out
-        assert (
-            f"{other} ('cmdb'): IMPORT_IN_PROGRESS. It has the same name and file, but this task did not start it"
-            in printed
-        )
-
-    def test_without_the_start_of_the_dag_run_says_that_it_starts_another_one(
-        self, aws_default: AdsEmulator, inventory: str, mode: Any, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        for try_number in (1, 2):
-            task = operator()
-            context = context_of(task, try_number=try_number)
-            context["dag_run"].start_date = None
-            task.execute(context)
-        assert len(aws_default.import_tasks()) == 2
-        assert "a retry starts another import" in capsys.readouterr().out
-
-    def test_returns_the_import_that_has_succeeded(self, aws_default: AdsEmulator, try_it: Any, mode: Any) -> None:
-        first = try_it(1)
-        until_ended(aws_default)
-        again = try_it(2)
-        assert (first.state, again.state) == ("success", "success")
-        assert first.result == again.result
-        assert len(aws_default.import_tasks()) == 1
-
-    @pytest.mark.parametrize("status", LOST)
-    def test_starts_another_import_after_one_that_is_lost(
-        self, aws_default: AdsEmulator, try_it: Any, mode: Any, status: str
-    ) -> None:
-        for try_number in (1, 2, 3):
-            aws_default.inject("lose", operation="StartImportTask", calls=1)
-            try_it(try_number)
-            task = aws_default.import_tasks()[-1]
-            aws_default.update_import_task(task["importTaskId"], status=status)
-            assert len(aws_default.import_tasks()) == try_number
-        assert try_it(4).state == "success"
-        assert len(aws_default.import_tasks()) == 4
-
-    def test_follows_a_lost_import_that_is_not_listed(
-        self, aws_default: AdsEmulator, try_it: Any, mode: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        lost = intention_of_try(try_it).token(0)
-        aws_default.add_import_task(
-            name="cmdb", importUrl="s3://inventory/inventory.csv", clientRequestToken=lost, status="IMPORT_FAILED"
-        )
-        monkeypatch.setattr(AdsHook, "list_import_tasks", lambda self, name: iter(()))
-        assert try_it(2).state == "success"
-        assert len(aws_default.import_tasks()) == 2
-
-    def test_after_a_clear_starts_another_import(self, aws_default: AdsEmulator, try_it: Any, mode: Any) -> None:
-        results = [try_it(1).result, try_it(2, max_tries=3).result, try_it(3, max_tries=3).result]
-        assert results[0] != results[1] == results[2]
-        assert len(aws_default.import_tasks()) == 2
-
-    def test_of_a_run_that_was_deleted_and_made_again_starts_another_import(
-        self, aws_default: AdsEmulator, try_it: Any, mode: Any
-    ) -> None:
-        assert try_it(1).result != try_it(1, run_started=datetime.now(UTC)).result
-
-    def test_adopts_an_import_whose_token_the_service_has_forgotten(
-        self, aws_default: AdsEmulator, try_it: Any, mode: Any
-    ) -> None:
-        aws_default.token_seconds = 0
-        first = try_it(1)
-        assert try_it(2).result == first.result
-        assert aws_default.calls()["StartImportTask"] == 1
-
-    def test_never_adopts_the_import_of_another_url(self, aws_default: AdsEmulator, try_it: Any, mode: Any) -> None:
-        urls = [aws_default.upload(f"s3://inventory/{n}.csv", f"ExternalId\n{n}\n") for n in range(2)]
-        assert try_it(1, import_url=urls[0]).result != try_it(2, import_url=urls[1]).result
-        assert [task["importUrl"] for task in aws_default.import_tasks()] == urls
-
-
-def intention_of_try(try_it: Any) -> Intention:
-    """The intention of the task instance that the fixture runs."""
-    (run_started, _) = try_it.__defaults__
-    return intention(run_started, import_url="s3://inventory/inventory.csv")
-
-
-def until_ended(ads: AdsEmulator) -> None:
+def wait_until_ended(ads: AdsEmulator) -> None:
     deadline = time.monotonic() + 30
     while any(task["status"] == "IMPORT_IN_PROGRESS" for task in ads.import_tasks()):
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
-class TestOwnToken:
-    def test_that_is_used_for_another_import_names_it(self, aws_default: AdsEmulator, inventory: str) -> None:
-        held = AdsHook().start_import_task("theirs", inventory, "my-token")
-        with pytest.raises(AdsCallError) as caught:
-            AdsHook().start_import_task("mine", inventory, "my-token")
-        assert caught.value.code == "ResourceInUseException"
-        assert f"It stands for {held.import_task_id} ('theirs'): " in str(caught.value)
-        assert f"from {inventory}: to get that import again, ask for its name and URL" in str(caught.value)
-        assert "my-token" not in str(caught.value)
-
-    def test_that_is_used_for_another_import_is_said_to_be_when_imports_cannot_be_listed(
-        self, aws_default: AdsEmulator, inventory: str
+class TestRetry:
+    def test_adopts_the_running_import(
+        self, ads: AdsEmulator, attempt: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        AdsHook().start_import_task("theirs", inventory, "my-token")
-        aws_default.inject("AccessDeniedException", operation="DescribeImportTasks", status=400)
-        with pytest.raises(AdsCallError) as caught:
-            AdsHook().start_import_task("mine", inventory, "my-token")
-        assert caught.value.code == "ResourceInUseException"
+        ads.import_seconds = 3600
+        ads.inject("lose", operation="StartImportTask", calls=1)
+        assert isinstance(attempt(1).error, AdsCallError)
+        with at_the_second_look(ads, lambda: setattr(ads, "import_seconds", 0.01)):
+            run = attempt(2)
+        (task,) = ads.import_tasks()
+        assert (run.state, run.result) == ("success", task["importTaskId"])
+        assert ads.calls()["StartImportTask"] == 1
+        printed = capsys.readouterr().out
+        assert "IMPORT_IN_PROGRESS. Adopted: an earlier attempt of this task started it 0:00:0" in printed
+        assert "To import again, clear the task" in printed
 
-    def test_that_stands_for_an_import_that_has_ended_is_said_to(
+    @pytest.mark.parametrize(
+        ("arguments", "token_seconds"), [({}, None), ({"retries": 5}, None), ({}, 0)],
+        ids=["unchanged", "retries edited", "token forgotten by AWS"],
+    )  # fmt: skip
+    def test_returns_the_import_that_has_succeeded(
+        self, ads: AdsEmulator, attempt: Any, arguments: Any, token_seconds: float | None
+    ) -> None:
+        ads.token_seconds = token_seconds
+        first = attempt(1)
+        wait_until_ended(ads)
+        second = attempt(2, **arguments)
+        assert (first.state, second.state, second.result) == ("success", "success", first.result)
+        assert ads.calls()["StartImportTask"] == len(ads.import_tasks()) == 1
+
+    def test_warns_about_an_import_with_the_same_name_and_file(
+        self, ads: AdsEmulator, attempt: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        other = ads.add_import_task(name="cmdb", importUrl=URL)
+        assert attempt(2).result != other
+        warning = "IMPORT_IN_PROGRESS. It has the same name and file, but this task did not start it"
+        assert f"{other} ('cmdb'): {warning}" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("status", LOST)
+    def test_starts_another_import_if_the_last_one_is_lost(self, ads: AdsEmulator, attempt: Any, status: str) -> None:
+        for try_number in (1, 2, 3):
+            ads.inject("lose", operation="StartImportTask", calls=1)
+            attempt(try_number)
+            ads.update_import_task(ads.import_tasks()[-1]["importTaskId"], status=status)
+            assert len(ads.import_tasks()) == try_number
+        assert attempt(4).state == "success"
+        assert len(ads.import_tasks()) == 4
+
+    def test_starts_another_import_if_the_service_returns_a_lost_one_that_it_does_not_list(
+        self, ads: AdsEmulator, attempt: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        token = start_request().token(0)
+        ads.add_import_task(name="cmdb", importUrl=URL, clientRequestToken=token, status="IMPORT_FAILED")
+        monkeypatch.setattr(AdsHook, "list_import_tasks", lambda self, name: iter(()))
+        assert attempt(2).state == "success"
+        assert len(ads.import_tasks()) == 2
+
+    def test_starts_another_import_after_a_clear_in_another_run_and_for_another_file(
+        self, ads: AdsEmulator, attempt: Any
+    ) -> None:
+        another_url = ads.upload("s3://inventory/another.csv", "ExternalId\n1\n")
+        first, cleared, retried = attempt(1), attempt(2, max_tries=3), attempt(3, max_tries=3)
+        assert first.result != cleared.result == retried.result
+        attempt(1, run_started=STARTED + timedelta(days=1))
+        attempt(4, import_url=another_url)
+        assert [task["importUrl"] for task in ads.import_tasks()] == [URL, URL, URL, another_url]
+
+
+def test_a_retry_warns_and_starts_another_import_without_the_start_of_the_dag_run(
+    aws_default: AdsEmulator, inventory: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for try_number in (1, 2):
+        task = operator()
+        context = context_of(task, try_number=try_number)
+        context["dag_run"].start_date = None
+        task.execute(context)
+    assert len(aws_default.import_tasks()) == 2
+    assert "A retry of this task starts another import" in capsys.readouterr().out
+
+
+class TestOwnToken:
+    def test_of_an_import_that_has_ended_is_logged(
         self, aws_default: AdsEmulator, inventory: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         AdsHook().start_import_task("cmdb", inventory, "my-token")
-        until_ended(aws_default)
+        wait_until_ended(aws_default)
         task = operator(client_request_token="my-token")
         task.execute(context_of(task))
-        assert "stands for an import that has ended: change it to import again" in capsys.readouterr().out
+        assert "belongs to an import that has ended. To import again, change the token" in capsys.readouterr().out
 
-    def test_that_stands_for_a_failed_import_fails_without_a_retry(
+    def test_of_a_failed_import_fails_the_task_without_a_retry(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # To ask again with the same token would bring the same import.
-        run = run_task(
-            operator(client_request_token="my-token", import_url="s3://inventory/missing.csv", **MODES["sync"]),
-            monkeypatch,
-        )
+        # A retry would send the same token and get the same import.
+        task = operator(client_request_token="my-token", import_url="s3://inventory/missing.csv", **MODES["sync"])
+        run = run_task(task, monkeypatch)
         assert (run.state, type(run.error)) == ("failed", AirflowFailException)
         assert "IMPORT_FAILED" in str(run.error)
-        assert "client_request_token" in str(run.error)
+        assert "to import again, change the token" in str(run.error)
 
 
-class TestKill:
-    def test_of_the_operator_names_the_import_that_goes_on(
-        self, aws_default: AdsEmulator, inventory: str, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        task = operator()
-        task.on_kill()
-        assert "goes on" not in capsys.readouterr().out
-        import_task_id = task.execute(context_of(task))
-        aws_default.clear_calls()
-        task.on_kill()
-        printed = capsys.readouterr().out
-        assert f"Import {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS. It goes on at AWS" in printed
-        assert "A retry of this task adopts it" in printed
-        assert not aws_default.calls()
-
-    def test_of_the_operator_is_silent_about_an_import_that_has_ended(
-        self, aws_default: AdsEmulator, inventory: str, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        task = operator(**MODES["sync"])
-        task.execute(context_of(task))
-        task.on_kill()
-        assert "goes on" not in capsys.readouterr().out
-
-    def test_after_the_execution_timeout_while_deferred_names_it_too(
-        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        aws_default.import_seconds = 60
-        run = run_task(
-            operator(execution_timeout=timedelta(seconds=1), **MODES["deferrable"]),
-            monkeypatch,
-        )
-        assert isinstance(run.error, ImportWaitTimeout)
-        assert aws_default.import_tasks()[0]["importTaskId"] in str(run.error)
-        assert "goes on at AWS" in str(run.error)
-        assert run.state == "up_for_retry"
-
-
-def test_mapped_imports_whose_list_changes_its_order_are_never_taken_for_each_other(aws_default: AdsEmulator) -> None:
-    aws_default.import_seconds = 3600
-    urls = [f"s3://inventory/{number}.csv" for number in range(50)]
-    started = datetime.now(UTC)
-    hook = AdsHook(config={"retries": {"total_max_attempts": 1}})
-
-    def start(try_number: int, map_index: int, import_url: str) -> str:
-        task = operator(import_url=import_url, name="one name for all")
-        task.__dict__["hook"] = hook
-        return task.execute(context_of(task, run_started=started, try_number=try_number, map_index=map_index))
-
-    aws_default.inject("lose", operation="StartImportTask", share=0.5)
-    for index, url in enumerate(urls):
-        with suppress(AdsCallError):
-            start(1, index, url)
-    aws_default.clear_faults()
-    order = [*reversed(urls[:25]), *urls[25:]]
-    results = [start(2, index, url) for index, url in enumerate(order)]
-    by_id = {task["importTaskId"]: task["importUrl"] for task in aws_default.import_tasks()}
-    assert [by_id[result] for result in results] == order
-    # 24 of them are at another place, where they were not started before, and 26 are adopted.
-    assert len(by_id) == 50 + 24
+def test_a_killed_task_logs_only_an_import_that_keeps_running(
+    aws_default: AdsEmulator, inventory: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waiting, task = operator(**MODES["sync"]), operator()
+    task.on_kill()
+    waiting.execute(context_of(waiting))
+    waiting.on_kill()
+    assert "keeps running" not in capsys.readouterr().out
+    import_task_id = task.execute(context_of(task))
+    aws_default.clear_calls()
+    task.on_kill()
+    printed = capsys.readouterr().out
+    assert f"Import {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS. It keeps running at AWS" in printed
+    assert "a retry adopts it" in printed
+    assert not aws_default.calls()
 
 
 STEPS = st.one_of(
-    st.sampled_from(["crash before", "crash after", "answer lost", "succeed", "clear", "import ends well", "forget"]),
+    st.sampled_from(["crash", "crash after start", "answer lost", "succeed", "clear", "import succeeds", "forget"]),
     st.sampled_from([f"import becomes {status}" for status in LOST]),
 )
 
 
-class TestManyLives:
-    """Whatever happens to a task instance, it starts as many imports as the rules allow."""
+class TestRandomHistories:
+    """A task instance starts exactly as many imports as the rules allow, no matter what happens to it."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -362,12 +253,12 @@ class TestManyLives:
     @pytest.fixture(scope="class")
     @classmethod
     def hook(cls, account: AdsEmulator) -> AdsHook:
-        """A hook for all, because to make a client takes longer than to use it."""
-        return AdsHook(config={"retries": {"total_max_attempts": 1}})
+        """One hook for all examples, because creating its client takes longer than using it."""
+        return AdsHook(config=ONE_ATTEMPT)
 
     @settings(max_examples=10 * settings().max_examples, deadline=None)
     @given(steps=st.lists(STEPS, max_size=12), deferrable=st.booleans())
-    def test_imports_started_are_those_that_the_rules_allow(
+    def test_start_only_the_imports_that_the_rules_allow(
         self, account: AdsEmulator, hook: AdsHook, steps: list[str], deferrable: bool
     ) -> None:
         name = uuid4().hex
@@ -376,13 +267,13 @@ class TestManyLives:
         try_number, max_tries = 1, retries
         account.token_seconds = None
         allowed = 0
-        current = "none"  # the import of this intention: none, good or lost
+        current = "none"  # the import of this start request: none, good or lost
 
         def imports() -> list[dict[str, Any]]:
             return [task for task in account.import_tasks() if task["name"] == name]
 
-        def go() -> str | None:
-            """Run the real operator up to where it returns or defers."""
+        def execute() -> str | None:
+            """Run the operator until it returns or defers, and return the import task id."""
             task = operator(name=name, retries=retries, wait_for_completion=deferrable, deferrable=deferrable)
             task.__dict__["hook"] = hook
             context = context_of(task, run_started=run_started, try_number=try_number, max_tries=max_tries)
@@ -392,32 +283,29 @@ class TestManyLives:
                 return str(deferred.trigger.import_task_ids[0])
 
         for step in [*steps, "succeed"]:
-            if step in {"crash after", "answer lost", "succeed"} and current != "good":
+            if step in {"crash after start", "answer lost", "succeed"} and current != "good":
                 allowed += 1
                 current = "good"
             match step:
-                case "crash after":
-                    go()
+                case "crash after start":
+                    execute()
                 case "answer lost":
                     account.inject("lose", operation="StartImportTask", calls=1)
-                    try:
-                        go()
-                    except AdsCallError:
-                        pass
-                    finally:
-                        account.clear_faults()
+                    with suppress(AdsCallError):
+                        execute()
+                    account.clear_faults()
                 case "succeed":
-                    assert go() == imports()[-1]["importTaskId"]
+                    assert execute() == imports()[-1]["importTaskId"]
                 case "clear":
                     max_tries, current = try_number + retries, "none"
                 case "forget":
                     account.token_seconds = 0
-                case "import ends well" if current == "good":
+                case "import succeeds" if current == "good":
                     account.update_import_task(imports()[-1]["importTaskId"], status="IMPORT_COMPLETE")
                 case _ if step.startswith("import becomes") and current == "good":
                     account.update_import_task(imports()[-1]["importTaskId"], status=step.split()[-1])
                     current = "lost"
             try_number += 1
         assert len(imports()) == allowed
-        # Else each life would take longer than the one before, which is a thousand times too long.
+        # Listing thousands of imports of earlier examples would slow down each example.
         account._tasks._tasks.clear()

@@ -1,10 +1,11 @@
-"""What OpenLineage is told, by way of its own extractor, redactor and client."""
+"""OpenLineage events as its own extractor, redactor and client create them."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ from openlineage.client.transport.file import FileConfig, FileTransport
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsPrepareImportFileOperator, AdsStartImportTaskOperator
+from tests.support.inventories import CSV_FILES, pack
 from tests.support.openlineage import check_event
 from tests.support.task_runs import TRIGGER_CRASHED, Run, run_task
-from tests.unit.discovery.test_rvtools import CSV_FILES, pack
 
 TOKEN = "a-token-of-the-user"
 SOURCE = "s3://inventory/exports/cmdb.csv"
@@ -35,7 +36,7 @@ DEFERRABLE = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "
 
 
 class Emitted:
-    """The event that OpenLineage's client sent when a task had ended, with everything that it may tell of the task."""
+    """The event that OpenLineage's client sends for a run that has ended, with all information about the task."""
 
     def __init__(self, run: Run, folder: Path) -> None:
         extractor = DefaultExtractor(run.task)
@@ -58,27 +59,39 @@ class Emitted:
         file = folder / "event.json"
         OpenLineageAdapter(OpenLineageClient(transport=FileTransport(FileConfig(str(file), append=True)))).emit(event)
         self.text = file.read_text()
-        self.event = json.loads(self.text)
-        check_event(self.event)
-        self.facets = self.event["run"]["facets"]
+        event_json = json.loads(self.text)
+        check_event(event_json)
+        self.inputs = self._datasets(event_json, "input")
+        self.outputs = self._datasets(event_json, "output")
+        self.facet = event_json["run"]["facets"].get("awsDiscovery_import")
+        self.summary = self._fields(self.facet)
 
-    def datasets(self, kind: str) -> list[tuple[str, str, dict[str, Any]]]:
-        """Namespace, name and statistics of the inputs or outputs."""
+    def _datasets(self, event: dict[str, Any], kind: str) -> list[tuple[str, str, dict[str, Any]]]:
         return [
-            (dataset["namespace"], dataset["name"], self._numbers(dataset.get(f"{kind}Facets", {}), kind))
-            for dataset in self.event.get(f"{kind}s", [])
+            (
+                dataset["namespace"],
+                dataset["name"],
+                self._fields(dataset.get(f"{kind}Facets", {}).get(f"{kind}Statistics")),
+            )
+            for dataset in event.get(f"{kind}s", [])
         ]
 
-    def summary(self) -> dict[str, Any]:
-        """The import that the event tells of."""
-        facet = self.facets["awsDiscovery_import"]
-        assert facet["_schemaURL"] == "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunFacet"
-        return {name: value for name, value in facet.items() if not name.startswith("_")}
-
     @staticmethod
-    def _numbers(facets: dict[str, Any], kind: str) -> dict[str, Any]:
-        statistics = facets.get(f"{kind}Statistics", {})
-        return {name: value for name, value in statistics.items() if not name.startswith("_")}
+    def _fields(facet: dict[str, Any] | None) -> dict[str, Any]:
+        return {name: value for name, value in (facet or {}).items() if not name.startswith("_")}
+
+
+@pytest.fixture
+def emit(
+    aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., tuple[Run, Emitted]]:
+    """Run a task against the emulator, and return the run and its event."""
+
+    def emit(task: Any, **arguments: Any) -> tuple[Run, Emitted]:
+        run = run_task(task, monkeypatch, **arguments)
+        return run, Emitted(run, tmp_path)
+
+    return emit
 
 
 def prepare(**arguments: Any) -> AdsPrepareImportFileOperator:
@@ -92,137 +105,112 @@ def start(import_url: str, **arguments: Any) -> AdsStartImportTaskOperator:
 
 
 class TestPrepare:
-    def test_tells_of_the_source_and_of_all_files(
-        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        aws_default.upload(SOURCE, "ExternalId,HostName\r\n" + GOOD_ROWS + BAD_ROWS)
-        run = run_task(prepare(max_file_bytes=600, on_invalid_rows="quarantine"), monkeypatch)
-        emitted = Emitted(run, tmp_path)
-        assert emitted.datasets("input") == [("s3://inventory", "exports/cmdb.csv", {"rowCount": 102})]
+    def test_the_event_has_the_source_and_every_written_file(self, ads: AdsEmulator, emit: Any) -> None:
+        ads.upload(SOURCE, "ExternalId,HostName\r\n" + GOOD_ROWS + BAD_ROWS)
+        run, emitted = emit(prepare(max_file_bytes=600, on_invalid_rows="quarantine"))
+        assert emitted.inputs == [("s3://inventory", "exports/cmdb.csv", {"rowCount": 102})]
         parts = run.xcoms["report"]["parts"]
         assert len(parts) > 1
-        assert emitted.datasets("output") == [
+        assert emitted.outputs == [
             *(
-                ("s3://inventory", f"prepared/part-{number:04}.csv", {"rowCount": rows, "size": size})
-                for number, (rows, size) in enumerate(((p["rows"], p["size_bytes"]) for p in parts), 1)
+                (
+                    "s3://inventory",
+                    f"prepared/part-{number:04}.csv",
+                    {"rowCount": part["rows"], "size": part["size_bytes"]},
+                )
+                for number, part in enumerate(parts, 1)
             ),
             ("s3://inventory", "prepared/quarantine.csv", {"rowCount": 2}),
         ]
 
-    def test_gives_no_numbers_of_rows_for_an_export_of_rvtools(
-        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        aws_default.upload("s3://inventory/rvtools.zip", pack(CSV_FILES))
-        run = run_task(prepare(source_url="s3://inventory/rvtools.zip"), monkeypatch)
-        emitted = Emitted(run, tmp_path)
-        assert emitted.datasets("input") == [("s3://inventory", "rvtools.zip", {})]
-        (size,) = [part["size_bytes"] for part in run.xcoms["report"]["parts"]]
-        assert emitted.datasets("output") == [("s3://inventory", "prepared/part-0001.zip", {"size": size})]
+    def test_the_event_has_no_row_counts_for_an_rvtools_export(self, ads: AdsEmulator, emit: Any) -> None:
+        ads.upload("s3://inventory/rvtools.zip", pack(CSV_FILES))
+        run, emitted = emit(prepare(source_url="s3://inventory/rvtools.zip"))
+        assert emitted.inputs == [("s3://inventory", "rvtools.zip", {})]
+        (part,) = run.xcoms["report"]["parts"]
+        assert emitted.outputs == [("s3://inventory", "prepared/part-0001.zip", {"size": part["size_bytes"]})]
 
-    def test_tells_of_the_source_alone_if_it_cannot_be_prepared(
-        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    @pytest.mark.parametrize(
+        ("uploaded", "inputs"),
+        [(SOURCE, [("s3://inventory", "exports/cmdb.csv", {})]), ("s3://inventory/another.csv", [])],
+        ids=["invalid file", "missing file"],
+    )
+    def test_the_event_of_a_failed_task_has_only_a_source_that_was_read(
+        self, ads: AdsEmulator, emit: Any, uploaded: str, inputs: list[Any]
     ) -> None:
-        aws_default.upload(SOURCE, "ExternalId,HostName\r\n" + BAD_ROWS)
-        run = run_task(prepare(), monkeypatch)
-        assert run.state == "failed"
-        emitted = Emitted(run, tmp_path)
-        assert emitted.datasets("input") == [("s3://inventory", "exports/cmdb.csv", {})]
-        assert emitted.datasets("output") == []
-
-    def test_tells_of_no_file_that_was_not_read(
-        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        aws_default.upload("s3://inventory/another.csv", "")
-        run = run_task(prepare(), monkeypatch)
-        assert run.state == "failed"
-        assert Emitted(run, tmp_path).datasets("input") == []
+        ads.upload(uploaded, "ExternalId,HostName\r\n" + BAD_ROWS)
+        run, emitted = emit(prepare())
+        assert (run.state, emitted.inputs, emitted.outputs) == ("failed", inputs, [])
 
 
 class TestStart:
     @DEFERRABLE
     @pytest.mark.parametrize(("max_failed_records", "state"), [(0, "failed"), (None, "success")])
-    def test_tells_of_the_file_and_the_counts_after_waiting(
+    def test_the_event_after_a_wait_has_the_file_and_the_counts(
         self,
-        aws_default: AdsEmulator,
+        ads: AdsEmulator,
         half_bad_inventory: str,
-        monkeypatch: pytest.MonkeyPatch,
-        tmp_path: Path,
+        emit: Any,
         deferrable: bool,
         max_failed_records: int | None,
         state: str,
     ) -> None:
-        aws_default.import_seconds = 0.2
-        operator = start(
-            half_bad_inventory,
-            wait_for_completion=True,
-            deferrable=deferrable,
-            max_failed_records=max_failed_records,
+        ads.import_seconds = 0.2
+        run, emitted = emit(
+            start(
+                half_bad_inventory,
+                wait_for_completion=True,
+                deferrable=deferrable,
+                max_failed_records=max_failed_records,
+            )
         )
-        run = run_task(operator, monkeypatch)
         assert (run.state, len(run.deferrals)) == (state, int(deferrable))
-        emitted = Emitted(run, tmp_path)
-        assert emitted.datasets("input") == [("s3://inventory", "inventory.csv", {})]
-        assert emitted.datasets("output") == []
-        assert emitted.summary() == {k: v for k, v in run.xcoms["import_task"].items() if v is not None}
-        assert (emitted.summary()["serverImportSuccess"], emitted.summary()["serverImportFailure"]) == (1, 1)
+        assert (emitted.inputs, emitted.outputs) == ([("s3://inventory", "inventory.csv", {})], [])
+        assert emitted.facet["_schemaURL"] == "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunFacet"
+        assert emitted.summary == {k: v for k, v in run.xcoms["import_task"].items() if v is not None}
+        assert (emitted.summary["serverImportSuccess"], emitted.summary["serverImportFailure"]) == (1, 1)
 
-    def test_tells_that_the_import_goes_on_without_waiting(
-        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        aws_default.import_seconds = 60
-        run = run_task(start(inventory), monkeypatch)
-        emitted = Emitted(run, tmp_path)
-        assert emitted.datasets("input") == [("s3://inventory", "inventory.csv", {})]
-        assert (emitted.summary()["importTaskId"], emitted.summary()["status"]) == (run.result, "IMPORT_IN_PROGRESS")
+    def test_the_event_without_a_wait_has_the_running_import(self, ads: AdsEmulator, inventory: str, emit: Any) -> None:
+        ads.import_seconds = 60
+        run, emitted = emit(start(inventory))
+        assert emitted.inputs == [("s3://inventory", "inventory.csv", {})]
+        assert (emitted.summary["importTaskId"], emitted.summary["status"]) == (run.result, "IMPORT_IN_PROGRESS")
 
-    def test_tells_of_no_import_that_was_refused(
-        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    def test_the_event_has_no_import_if_aws_refused_the_start(
+        self, aws_default: AdsEmulator, inventory: str, emit: Any
     ) -> None:
         AdsHook().start_import_task("cmdb", inventory, TOKEN)
-        run = run_task(start("s3://inventory/another.csv", client_request_token=TOKEN), monkeypatch)
-        assert run.state == "failed"
-        emitted = Emitted(run, tmp_path)
-        assert emitted.datasets("input") == []
-        assert "awsDiscovery_import" not in emitted.facets
+        run, emitted = emit(start("s3://inventory/another.csv", client_request_token=TOKEN))
+        assert (run.state, emitted.inputs, emitted.facet) == ("failed", [], None)
 
-    def test_tells_of_no_import_that_the_process_does_not_know(
-        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    def test_the_event_has_no_import_if_the_resumed_process_received_none(
+        self, ads: AdsEmulator, inventory: str, emit: Any
     ) -> None:
-        aws_default.import_seconds = 60
-        operator = start(inventory, wait_for_completion=True, deferrable=True)
-        run = run_task(operator, monkeypatch, deferral_failure=TRIGGER_CRASHED)
-        assert run.state == "failed"
-        emitted = Emitted(run, tmp_path)
-        assert emitted.datasets("input") == []
-        assert "awsDiscovery_import" not in emitted.facets
+        ads.import_seconds = 60
+        task = start(inventory, wait_for_completion=True, deferrable=True)
+        run, emitted = emit(task, deferral_failure=TRIGGER_CRASHED)
+        assert (run.state, emitted.inputs, emitted.facet) == ("failed", [], None)
 
     @DEFERRABLE
-    def test_tells_no_secrets(
-        self,
-        aws_default: AdsEmulator,
-        half_bad_inventory: str,
-        monkeypatch: pytest.MonkeyPatch,
-        tmp_path: Path,
-        deferrable: bool,
+    def test_the_event_contains_neither_the_token_nor_the_archive_url(
+        self, ads: AdsEmulator, half_bad_inventory: str, emit: Any, deferrable: bool
     ) -> None:
-        aws_default.import_seconds = 0.2
-        operator = start(
-            half_bad_inventory, client_request_token=TOKEN, wait_for_completion=True, deferrable=deferrable
+        ads.import_seconds = 0.2
+        run, emitted = emit(
+            start(half_bad_inventory, client_request_token=TOKEN, wait_for_completion=True, deferrable=deferrable)
         )
-        run = run_task(operator, monkeypatch)
-        emitted = Emitted(run, tmp_path)
-        assert TOKEN in emitted.unredacted, "there is no secret to look for"
+        assert TOKEN in emitted.unredacted, "the task has no secret to redact"
         if not deferrable:
             assert "X-Amz-Signature=" in run.task.import_tasks[0].errors_and_failed_entries_zip
         assert TOKEN not in emitted.text
         assert "X-Amz-Signature" not in emitted.text
-        assert "Zip" not in json.dumps(emitted.summary())
+        assert "Zip" not in json.dumps(emitted.summary)
 
 
 WITHOUT_OPENLINEAGE = f"""
 import sys
 
-# Not all of the provider: Airflow goes by the list of installed packages, and asks each of them for its metadata.
+# Airflow asks every installed provider for its metadata, so do not hide the whole OpenLineage provider.
 sys.modules.update(dict.fromkeys(["openlineage", "airflow.providers.openlineage.extractors"]))
 
 import pytest
@@ -243,7 +231,7 @@ print(prepared.state, started.state, "airflow_provider_ads.lineage" in sys.modul
 """
 
 
-def test_tasks_do_without_the_provider_of_openlineage(aws_default: AdsEmulator) -> None:
+def test_tasks_run_without_the_openlineage_provider(aws_default: AdsEmulator) -> None:
     aws_default.upload(SOURCE, "ExternalId,HostName\r\n" + GOOD_ROWS)
     run = subprocess.run(
         [sys.executable, "-c", WITHOUT_OPENLINEAGE],

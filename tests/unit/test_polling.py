@@ -7,7 +7,7 @@ import logging
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
@@ -18,18 +18,14 @@ import psutil
 import pytest
 
 from airflow_provider_ads import polling
-from airflow_provider_ads.discovery.import_task import (
-    DELETION_RUNNING_STATUSES,
-    IMPORT_RUNNING_STATUSES,
-    MISSING_TASK_LOOKS,
-)
+from airflow_provider_ads.discovery.statuses import is_deletion_running, is_running
+from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, ImportTaskNotFound
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.polling import (
     AwsSettings,
     Poll,
-    check_poll_interval,
     poll_import_tasks,
     poll_newest_import_task,
 )
@@ -45,16 +41,16 @@ async def polls_of(
     settings: AwsSettings = SETTINGS,
     interval: float = 0.02,
     then: Callable[[Poll], Any] = lambda poll: None,
-    running: Collection[str] = IMPORT_RUNNING_STATUSES,
-    may_vanish: bool = False,
+    running: Callable[[str | None], bool] = is_running,
+    unlisted_is_done: bool = False,
 ) -> list[Poll]:
-    return await collected(poll_import_tasks(settings, ids, interval, running, may_vanish), then)
+    return await collected(poll_import_tasks(settings, ids, interval, running, unlisted_is_done), then)
 
 
 async def polls_of_name(
     name: str, interval: float = 0.02, then: Callable[[Poll], Any] = lambda poll: None
 ) -> list[Poll]:
-    return await collected(poll_newest_import_task(SETTINGS, name, interval, IMPORT_RUNNING_STATUSES), then)
+    return await collected(poll_newest_import_task(SETTINGS, name, interval, is_running), then)
 
 
 async def collected(seen: AsyncGenerator[Poll, None], then: Callable[[Poll], Any]) -> list[Poll]:
@@ -67,7 +63,7 @@ async def collected(seen: AsyncGenerator[Poll, None], then: Callable[[Poll], Any
 
 
 async def calls_of(ads: AdsEmulator, count: int) -> None:
-    """Wait until the service was asked so often."""
+    """Wait until the service has received a number of calls."""
     # By then, what would ask has failed.
     async with asyncio.timeout(60):
         while ads.calls()["DescribeImportTasks"] < count:
@@ -79,7 +75,7 @@ def statuses(poll: Poll) -> list[str | None]:
 
 
 class TestPolling:
-    async def test_goes_on_until_the_last_task_has_left_the_running_statuses(self, aws_default: AdsEmulator) -> None:
+    async def test_it_polls_until_no_task_is_running(self, aws_default: AdsEmulator) -> None:
         first, second = (aws_default.add_import_task() for _ in range(2))
         ends = iter([(first, "IMPORT_COMPLETE"), (second, "IMPORT_OF_THE_FUTURE")])
 
@@ -94,7 +90,7 @@ class TestPolling:
             ["IMPORT_COMPLETE", "IMPORT_OF_THE_FUTURE"],
         ]
 
-    async def test_asks_for_a_hundred_with_a_call_and_only_for_those_that_run(self, aws_default: AdsEmulator) -> None:
+    async def test_a_call_asks_for_a_hundred_running_tasks(self, aws_default: AdsEmulator) -> None:
         ended = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(150)]
         running = aws_default.add_import_task()
         calls: list[int] = []
@@ -106,7 +102,7 @@ class TestPolling:
         await polls_of([*ended, running], then=then)
         assert calls == [2, 3]
 
-    async def test_a_look_that_finds_nothing_new_is_not_told(self, aws_default: AdsEmulator) -> None:
+    async def test_a_poll_without_news_is_not_yielded(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task()
         polling_it = asyncio.create_task(polls_of([import_task_id]))
         await calls_of(aws_default, 5)
@@ -117,7 +113,9 @@ class TestPolling:
         assert [poll.import_tasks[import_task_id].server_import_success for poll in polls] == [None, 1, 1]
         assert [statuses(poll) for poll in polls] == [["IMPORT_IN_PROGRESS"]] * 2 + [["IMPORT_COMPLETE"]]
 
-    async def test_but_once_in_a_while(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_after_the_longest_silence_a_poll_without_news_is_yielded(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(polling, "LONGEST_SILENCE", 0.1)
         import_task_id = aws_default.add_import_task()
         polls: list[Poll] = []
@@ -130,7 +128,7 @@ class TestPolling:
         await polls_of([import_task_id], then=then)
         assert len(polls) == 4
 
-    async def test_after_a_failure_the_next_look_is_told(self, aws_default: AdsEmulator) -> None:
+    async def test_the_first_successful_poll_after_a_failure_is_yielded(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task()
         errors: list[str | None] = []
 
@@ -144,18 +142,18 @@ class TestPolling:
         await polls_of([import_task_id], then=then)
         assert errors == [None, "ThrottlingException", None, None]
 
-    async def test_a_transient_error_is_told_and_outlived(self, aws_default: AdsEmulator) -> None:
+    async def test_polling_continues_after_a_transient_error(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
         aws_default.inject("ThrottlingException", calls=2)
         polls = await polls_of([import_task_id])
         assert [poll.error and poll.error.code for poll in polls] == ["ThrottlingException"] * 2 + [None]
 
-    async def test_botocore_does_not_retry_inside_a_poll(self, aws_default: AdsEmulator) -> None:
+    async def test_botocore_does_not_retry_within_a_poll(self, aws_default: AdsEmulator) -> None:
         aws_default.inject("ServerInternalErrorException", calls=3)
         polls = await polls_of([aws_default.add_import_task(status="IMPORT_COMPLETE")])
         assert len(polls) == aws_default.calls()["DescribeImportTasks"] == 4
 
-    async def test_unless_the_user_configured_retries(self, aws_default: AdsEmulator) -> None:
+    async def test_retries_that_the_user_configured_are_kept(self, aws_default: AdsEmulator) -> None:
         aws_default.inject("ServerInternalErrorException", calls=2)
         retries = {"retries": {"mode": "standard", "total_max_attempts": 3}}
         polls = await polls_of(
@@ -163,7 +161,7 @@ class TestPolling:
         )
         assert len(polls) == 1
 
-    async def test_the_first_look_comes_after_an_interval(
+    async def test_the_first_poll_comes_after_an_interval(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         before_each_sleep: list[int] = []
@@ -177,7 +175,7 @@ class TestPolling:
         await polls_of([aws_default.add_import_task(status="IMPORT_COMPLETE")])
         assert before_each_sleep == [0]
 
-    async def test_failures_are_counted_from_the_last_answer(
+    async def test_a_successful_poll_resets_the_back_off(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         counted: list[int] = []
@@ -194,7 +192,7 @@ class TestPolling:
         await polls_of([import_task_id], then=then)
         assert counted == [0, 1, 2, 0, 1, 0]
 
-    async def test_misses_are_counted_from_the_last_time_that_the_task_was_seen(
+    async def test_only_consecutive_misses_count(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seen = iter("x--x--x--x")
@@ -206,18 +204,18 @@ class TestPolling:
 
         monkeypatch.setattr(polling._Poller, "_call", forgetful)
         import_task_id = aws_default.add_import_task()
-        looks: list[Poll] = []
+        polls: list[Poll] = []
 
         def then(poll: Poll) -> None:
-            looks.append(poll)
+            polls.append(poll)
             if aws_default.calls()["DescribeImportTasks"] == 9:
                 aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
 
         await polls_of([import_task_id], then=then)
-        assert statuses(looks[-1]) == ["IMPORT_COMPLETE"]
+        assert statuses(polls[-1]) == ["IMPORT_COMPLETE"]
         assert aws_default.calls()["DescribeImportTasks"] == 10
 
-    async def test_the_region_of_the_environment_is_named(
+    async def test_an_error_names_the_region_from_the_environment(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         connection = json.loads(aws_default.airflow_connection)
@@ -228,17 +226,17 @@ class TestPolling:
             await polls_of([UNKNOWN_ID])
 
     @pytest.mark.parametrize("code", ["AuthorizationErrorException", "HomeRegionNotSetException"])
-    async def test_a_refusal_ends_the_polling(self, aws_default: AdsEmulator, code: str) -> None:
+    async def test_a_refused_call_ends_the_polling(self, aws_default: AdsEmulator, code: str) -> None:
         aws_default.inject(code)
         with pytest.raises(AdsCallError) as error:
             await polls_of([aws_default.add_import_task()])
         assert error.value.code == code
         assert aws_default.calls()["DescribeImportTasks"] == 1
 
-    async def test_a_missing_task_is_looked_for_again_and_then_reported(self, aws_default: AdsEmulator) -> None:
-        with pytest.raises(ImportTaskNotFound, match=f"{UNKNOWN_ID} is not known in us-west-2"):
+    async def test_a_missing_task_is_reported_after_several_polls(self, aws_default: AdsEmulator) -> None:
+        with pytest.raises(ImportTaskNotFound, match=f"Import task not found in us-west-2: {UNKNOWN_ID}"):
             await polls_of([aws_default.add_import_task(), UNKNOWN_ID])
-        assert aws_default.calls()["DescribeImportTasks"] == MISSING_TASK_LOOKS
+        assert aws_default.calls()["DescribeImportTasks"] == MISSING_TASK_POLLS
 
     async def test_a_task_that_is_listed_late_is_found(self, aws_default: AdsEmulator) -> None:
         running = aws_default.add_import_task()
@@ -251,7 +249,7 @@ class TestPolling:
         polls = await polls_of([running, UNKNOWN_ID], then=then)
         assert [len(poll.import_tasks) for poll in polls] == [1, 2]
 
-    async def test_a_task_that_may_vanish_has_ended_when_it_has(self, aws_default: AdsEmulator) -> None:
+    async def test_an_unlisted_task_can_count_as_done(self, aws_default: AdsEmulator) -> None:
         aws_default.delete_seconds = 60
         vanishes, stays = (aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(2))
         hook = AdsHook()
@@ -261,7 +259,7 @@ class TestPolling:
         def end(_: Poll) -> None:
             aws_default.delete_seconds = 0
 
-        polls = await polls_of([vanishes, stays], running=DELETION_RUNNING_STATUSES, may_vanish=True, then=end)
+        polls = await polls_of([vanishes, stays], running=is_deletion_running, unlisted_is_done=True, then=end)
         assert statuses(polls[0]) == ["DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS"]
         assert {task.import_task_id: task.status for task in polls[-1].import_tasks.values()} == {
             stays: "DELETE_COMPLETE"
@@ -279,12 +277,12 @@ class TestPolling:
 
 
 class TestManyWaits:
-    """Waits of one event loop that reach AWS in the same way share a client and its calls."""
+    """Waits of one event loop with the same settings share a client and its calls."""
 
-    async def test_share_a_connection_a_client_and_calls_of_a_hundred(
+    async def test_they_share_a_connection_a_client_and_calls_for_a_hundred(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        opened = counted(monkeypatch, "_open")
+        opened = counted(monkeypatch, "_open_client")
         ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(250)]
         polls = await asyncio.gather(*(polls_of([import_task_id], interval=1) for import_task_id in ids))
         assert [list(poll.import_tasks) for (poll,) in polls] == [[import_task_id] for import_task_id in ids]
@@ -292,21 +290,21 @@ class TestManyWaits:
         # Three on a machine that has nothing else to do.
         assert 3 <= aws_default.calls()["DescribeImportTasks"] <= 10
 
-    async def test_with_other_settings_have_clients_of_their_own(
+    async def test_other_settings_have_another_client(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        opened = counted(monkeypatch, "_open")
+        opened = counted(monkeypatch, "_open_client")
         import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
         settings = [SETTINGS, SETTINGS, AwsSettings("aws_default", "us-west-2", None, {"read_timeout": 7})]
         await asyncio.gather(*(polls_of([import_task_id], each) for each in settings))
         assert len(opened) == 2
 
-    async def test_keep_intervals_of_their_own(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        looks: Counter[str] = Counter()
+    async def test_each_keeps_its_own_interval(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        polls: Counter[str] = Counter()
         call = polling._Poller._call
 
         async def watched(poller: Any, ids: Any) -> Any:
-            looks.update(ids)
+            polls.update(ids)
             return await call(poller, ids)
 
         monkeypatch.setattr(polling._Poller, "_call", watched)
@@ -316,10 +314,10 @@ class TestManyWaits:
         for import_task_id in (often, seldom):
             aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
         await waits
-        assert looks[seldom] <= 4
-        assert looks[often] > 3 * looks[seldom]
+        assert polls[seldom] <= 4
+        assert polls[often] > 3 * polls[seldom]
 
-    async def test_are_not_failed_by_one_bad_id(self, aws_default: AdsEmulator) -> None:
+    async def test_one_bad_id_does_not_fail_the_others(self, aws_default: AdsEmulator) -> None:
         good = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(98)]
         malformed = "x" * 300
         results: list[Any] = await asyncio.gather(
@@ -332,7 +330,7 @@ class TestManyWaits:
         assert not any(import_task_id in str(results[98]) for import_task_id in good)
         assert results[99].import_task_id == UNKNOWN_ID
 
-    async def test_go_on_when_one_is_cancelled(self, aws_default: AdsEmulator) -> None:
+    async def test_cancelling_one_does_not_affect_the_others(self, aws_default: AdsEmulator) -> None:
         stays, goes = (aws_default.add_import_task() for _ in range(2))
         waits = [asyncio.create_task(polls_of([import_task_id], interval=0.2)) for import_task_id in (stays, goes)]
         await asyncio.sleep(0.3)
@@ -342,7 +340,7 @@ class TestManyWaits:
         aws_default.update_import_task(stays, status="IMPORT_COMPLETE")
         assert statuses((await waits[0])[-1]) == ["IMPORT_COMPLETE"]
 
-    async def test_all_end_when_the_poller_breaks(
+    async def test_all_end_when_the_poller_fails(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def broken(*_: Any) -> Any:
@@ -353,24 +351,24 @@ class TestManyWaits:
         results = await asyncio.gather(*(polls_of([import_task_id]) for import_task_id in ids), return_exceptions=True)
         assert [str(result) for result in results] == ["boom"] * 3
 
-    async def test_read_the_connection_again_once_for_all(
+    async def test_expired_credentials_are_read_once_for_all(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        opened = counted(monkeypatch, "_open")
+        opened = counted(monkeypatch, "_open_client")
         ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(50)]
         aws_default.inject("ExpiredTokenException", calls=1)
         polls = await asyncio.gather(*(polls_of([import_task_id], interval=0.5) for import_task_id in ids))
         assert all(poll.error is None for (poll,) in polls)
         assert len(opened) == 2
 
-    async def test_leave_nothing_behind(self, aws_default: AdsEmulator) -> None:
+    async def test_they_leave_nothing_behind(self, aws_default: AdsEmulator) -> None:
         tasks = asyncio.all_tasks()
         ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(20)]
         await asyncio.gather(*(polls_of([import_task_id]) for import_task_id in ids))
         assert asyncio.all_tasks() == tasks
         assert not any(loop.pollers for loop in polling._loops.values())
 
-    async def test_leave_no_memory_nor_socket_behind_when_they_are_cancelled(self, aws_default: AdsEmulator) -> None:
+    async def test_cancelled_waits_leave_no_memory_and_no_sockets_behind(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task()
         # However busy the machine is, what is loaded once and kept is loaded before the count begins.
         ended = aws_default.add_import_task(status="IMPORT_COMPLETE")
@@ -385,7 +383,7 @@ class TestManyWaits:
             while any(loop.pollers for loop in polling._loops.values()):
                 await asyncio.sleep(0.01)
             gc.collect()
-            # What Python keeps of modules that somebody looks for is not left behind by waits.
+            # What Python keeps of modules that somebody polls for is not left behind by waits.
             snapshot = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, "<frozen importlib*")])
             return sum(trace.size for trace in snapshot.traces)
 
@@ -410,7 +408,7 @@ class TestManyWaits:
             await asyncio.sleep(0.01)
         assert not left
 
-    async def test_have_a_poller_that_is_in_nobodys_context(self, aws_default: AdsEmulator) -> None:
+    async def test_the_poller_runs_in_an_empty_context(self, aws_default: AdsEmulator) -> None:
         variable: ContextVar[str] = ContextVar("variable")
         seen: list[str | None] = []
         call = polling._Poller._call
@@ -427,9 +425,9 @@ class TestManyWaits:
 
 
 class TestNames:
-    """A wait for a name is one for its newest import, which need not be there yet."""
+    """A wait by name polls for the newest import with the name, which might not exist yet."""
 
-    async def test_a_name_is_looked_for_until_an_import_has_it_and_has_ended(self, aws_default: AdsEmulator) -> None:
+    async def test_it_polls_until_an_import_with_the_name_has_ended(self, aws_default: AdsEmulator) -> None:
         ids: list[str] = []
 
         def then(poll: Poll) -> None:
@@ -442,13 +440,13 @@ class TestNames:
         assert [statuses(poll) for poll in polls] == [[], ["IMPORT_IN_PROGRESS"], ["IMPORT_COMPLETE"]]
         assert polls[-1].import_tasks["cmdb"].import_task_id == ids[0]
 
-    async def test_that_there_is_still_none_is_not_told(self, aws_default: AdsEmulator) -> None:
+    async def test_a_poll_that_still_finds_no_import_is_not_yielded(self, aws_default: AdsEmulator) -> None:
         polling_it = asyncio.create_task(polls_of_name("cmdb"))
         await calls_of(aws_default, 10)
         aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
         assert [statuses(poll) for poll in await polling_it] == [[], ["IMPORT_COMPLETE"]]
 
-    async def test_but_it_is_told_after_a_failure(self, aws_default: AdsEmulator) -> None:
+    async def test_after_a_failure_a_poll_that_finds_no_import_is_yielded(self, aws_default: AdsEmulator) -> None:
         errors: list[str | None] = []
 
         def then(poll: Poll) -> None:
@@ -461,7 +459,7 @@ class TestNames:
         await polls_of_name("cmdb", then=then)
         assert errors == [None, "ThrottlingException", "ThrottlingException", None, None]
 
-    async def test_failures_are_counted_from_the_last_answer(
+    async def test_a_successful_poll_resets_the_back_off(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         counted: list[int] = []
@@ -475,7 +473,7 @@ class TestNames:
         await polls_of_name("cmdb", then=then)
         assert counted == [0, 1, 2, 0]
 
-    async def test_a_newer_import_takes_the_place_of_the_one_before(self, aws_default: AdsEmulator) -> None:
+    async def test_a_newer_import_replaces_the_older_one(self, aws_default: AdsEmulator) -> None:
         yesterday = datetime.now(UTC) - timedelta(days=1)
         older = aws_default.add_import_task(name="cmdb", importRequestTime=yesterday)
         newer: list[str] = []
@@ -490,7 +488,7 @@ class TestNames:
         seen = [poll.import_tasks["cmdb"].import_task_id for poll in polls]
         assert seen == [older, newer[0], newer[0]]
 
-    async def test_the_newest_is_found_on_any_page(self, aws_default: AdsEmulator) -> None:
+    async def test_the_newest_import_is_found_on_any_page(self, aws_default: AdsEmulator) -> None:
         now = datetime.now(UTC)
         days = [*range(120, 1, -1), 0, *range(121, 130)]
         ids = {
@@ -502,32 +500,32 @@ class TestNames:
         (poll,) = await polls_of_name("cmdb")
         assert poll.import_tasks["cmdb"].import_task_id == ids[0]
 
-    async def test_an_import_that_is_not_listed_any_more_is_waited_for(self, aws_default: AdsEmulator) -> None:
+    async def test_polling_continues_when_the_import_is_no_longer_listed(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task(name="cmdb")
-        looks: list[Poll] = []
+        polls: list[Poll] = []
 
         def then(poll: Poll) -> None:
-            looks.append(poll)
+            polls.append(poll)
             # With the name the task leaves the answer, as one does that is deleted with its history.
-            if len(looks) == 1:
+            if len(polls) == 1:
                 aws_default.update_import_task(import_task_id, name="another")
-            if len(looks) == 2:
+            if len(polls) == 2:
                 aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
 
         await polls_of_name("cmdb", then=then)
-        assert [statuses(poll) for poll in looks] == [["IMPORT_IN_PROGRESS"], [], ["IMPORT_COMPLETE"]]
+        assert [statuses(poll) for poll in polls] == [["IMPORT_IN_PROGRESS"], [], ["IMPORT_COMPLETE"]]
 
-    async def test_a_refusal_ends_the_polling_and_tells_the_name(self, aws_default: AdsEmulator) -> None:
+    async def test_a_refused_call_ends_the_polling_and_names_the_import(self, aws_default: AdsEmulator) -> None:
         aws_default.inject("AuthorizationErrorException")
         with pytest.raises(AdsCallError, match="DescribeImportTasks for imports named 'cmdb' in us-west-2") as error:
             await polls_of_name("cmdb")
         assert error.value.code == "AuthorizationErrorException"
         assert aws_default.calls()["DescribeImportTasks"] == 1
 
-    async def test_many_share_a_client_and_calls_of_a_hundred(
+    async def test_they_share_a_client_and_calls_for_a_hundred(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        opened = counted(monkeypatch, "_open")
+        opened = counted(monkeypatch, "_open_client")
         names = [f"cmdb-{number}" for number in range(250)]
         for name in names:
             aws_default.add_import_task(name=name, status="IMPORT_COMPLETE")
@@ -537,14 +535,14 @@ class TestNames:
         # Three on a machine that has nothing else to do.
         assert 3 <= aws_default.calls()["DescribeImportTasks"] <= 10
 
-    async def test_are_not_mixed_with_ids(self, aws_default: AdsEmulator) -> None:
+    async def test_names_and_ids_are_not_mixed_in_one_call(self, aws_default: AdsEmulator) -> None:
         # A name may look like an id, and filters of two kinds in one call leave only what passes both.
         by_id = aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
         by_name = aws_default.add_import_task(name=by_id, status="IMPORT_FAILED")
         (first,), (second,) = await asyncio.gather(polls_of([by_id], interval=0.5), polls_of_name(by_id, interval=0.5))
         assert [first.import_tasks[by_id].import_task_id, second.import_tasks[by_id].import_task_id] == [by_id, by_name]
 
-    async def test_leave_nothing_behind(self, aws_default: AdsEmulator) -> None:
+    async def test_they_leave_nothing_behind(self, aws_default: AdsEmulator) -> None:
         tasks = asyncio.all_tasks()
         aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
         await asyncio.gather(*(polls_of_name("cmdb") for _ in range(20)))
@@ -566,23 +564,12 @@ def counted(monkeypatch: pytest.MonkeyPatch, method: str) -> list[Any]:
 
 
 class TestInterval:
-    def test_looks_come_early_by_chance_and_never_late(self) -> None:
+    def test_jitter_makes_polls_early_but_never_late(self) -> None:
         assert polling.JITTER[0] < polling.JITTER[1] <= 1
 
-    def test_failures_double_the_interval_up_to_the_longest(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_failures_double_the_interval_up_to_a_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(polling, "LONGEST_BACK_OFF", 60.0)
         assert [polling._interval(5, failures) for failures in (0, 1, 2, 3, 4, 10_000)] == [5, 10, 20, 40, 60, 60]
 
     def test_a_longer_interval_is_kept(self) -> None:
         assert polling._interval(300, failures=5) == 300
-
-
-class TestCheckPollInterval:
-    @pytest.mark.parametrize("interval", [30, 30.0, timedelta(seconds=30)])
-    def test_seconds_and_timedelta(self, interval: float | timedelta) -> None:
-        assert check_poll_interval(interval) == 30.0
-
-    @pytest.mark.parametrize("interval", [0, -1, timedelta(0), float("nan"), float("inf"), None, "60"])
-    def test_everything_else_is_refused(self, interval: Any) -> None:
-        with pytest.raises(ValueError, match="The poll interval must be more than 0 seconds"):
-            check_poll_interval(interval)

@@ -17,44 +17,34 @@ from airflow_provider_ads import __version__, operators
 from airflow_provider_ads.provider_info import get_provider_info
 
 INFO = get_provider_info()
-MODULES = [
-    (kind, module)
-    for kind in ("hooks", "operators", "sensors")
-    for entry in INFO[kind]
-    for module in entry["python-modules"]
-] + [("triggers", module) for entry in INFO["triggers"] for module in entry["python-modules"]]
+CLASS_SUFFIXES = {"hooks": "Hook", "operators": "Operator", "sensors": "Sensor", "triggers": "Trigger"}
+MODULES = [(kind, module) for kind in CLASS_SUFFIXES for entry in INFO[kind] for module in entry["python-modules"]]
 
 
-def test_is_of_the_form_that_the_installed_airflow_asks_for() -> None:
+def test_the_metadata_conforms_to_the_schema_of_the_installed_airflow() -> None:
     (schema,) = Path(airflow.__path__[0]).rglob("provider_info.schema.json")
     jsonschema.validate(INFO, json.loads(schema.read_text()))
 
 
-def test_every_operator_is_in_a_module_that_is_named() -> None:
-    named = {module for kind, module in MODULES if kind == "operators"}
-    assert named == {getattr(operators, name).__module__ for name in operators.__all__}
-
-
 @pytest.mark.parametrize(("kind", "module"), MODULES)
-def test_every_module_defines_what_it_is_named_for(kind: str, module: str) -> None:
+def test_every_listed_module_defines_a_class_of_its_kind(kind: str, module: str) -> None:
     loaded: Any = importlib.import_module(module)
-    suffix = {"hooks": "Hook", "operators": "Operator", "sensors": "Sensor", "triggers": "Trigger"}[kind]
     defined = [name for name, value in inspect.getmembers(loaded, inspect.isclass) if value.__module__ == module]
-    assert [name for name in defined if name.startswith("Ads") and name.endswith(suffix)]
+    assert [name for name in defined if name.startswith("Ads") and name.endswith(CLASS_SUFFIXES[kind])]
 
 
 def test_every_operator_is_listed() -> None:
-    listed = [module for entry in INFO["operators"] for module in entry["python-modules"]]
+    listed = [module for kind, module in MODULES if kind == "operators"]
     assert listed == sorted({getattr(operators, name).__module__ for name in operators.__all__})
 
 
-def test_the_names_and_the_version_are_those_of_the_distribution() -> None:
+def test_name_and_version_match_the_distribution() -> None:
     distribution = importlib.metadata.distribution("airflow-provider-ads")
     assert INFO["package-name"] == distribution.metadata["Name"]
     assert INFO["versions"] == [__version__] == [distribution.version]
 
 
-def test_the_entry_point_leads_here() -> None:
+def test_the_entry_point_returns_the_metadata() -> None:
     (entry_point,) = (
         entry_point
         for entry_point in importlib.metadata.entry_points(group="apache_airflow_provider")
@@ -64,8 +54,8 @@ def test_the_entry_point_leads_here() -> None:
     assert entry_point.load()() == INFO
 
 
-def test_reading_it_imports_no_airflow() -> None:
-    # Airflow reads the information of all providers in every one of its processes.
+def test_reading_the_metadata_imports_neither_airflow_nor_boto3() -> None:
+    # Every Airflow process reads the metadata of all providers.
     code = (
         "import sys; from airflow_provider_ads.provider_info import get_provider_info; get_provider_info(); "
         "print([name for name in sys.modules if name.partition('.')[0] in ('airflow', 'boto3', 'botocore')])"

@@ -40,9 +40,9 @@ def sensor(import_task_id: Any, **arguments: Any) -> AdsImportTaskSensor:
 
 
 class TestModes:
-    """The sensor ends alike whether it pokes, is rescheduled or is deferred."""
+    """The outcome is the same in poke, reschedule and deferrable mode."""
 
-    def test_every_end_is_the_same_in_every_mode(
+    def test_every_outcome_is_the_same_in_every_mode(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         ends = [
@@ -102,11 +102,11 @@ class TestModes:
         with monkeypatch.context() as patch:
             if end == "crash":
                 get_import_tasks = AdsHook.get_import_tasks
-                looks: list[Any] = []
+                polls: list[Any] = []
 
                 def crash(self: AdsHook, ids: Any) -> Any:
-                    looks.append(ids)
-                    if len(looks) > 1:
+                    polls.append(ids)
+                    if len(polls) > 1:
                         raise RuntimeError("boom")
                     return get_import_tasks(self, ids)
 
@@ -118,7 +118,7 @@ class TestModes:
 
 
 def without_identity(value: Any) -> Any:
-    """A result without what differs from import to import."""
+    """Return a result without the values that differ between imports."""
     if isinstance(value, dict):
         return {
             key: without_identity(item)
@@ -130,7 +130,7 @@ def without_identity(value: Any) -> Any:
 
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 class TestResult:
-    def test_is_the_summary_of_one_import(
+    def test_one_id_returns_a_summary(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         import_task_id = aws_default.add_import_task(name="cmdb", serverImportSuccess=3)
@@ -142,7 +142,7 @@ class TestResult:
         assert run.result["serverImportSuccess"] == 3
         assert run.xcoms == {"import_task": run.result}
 
-    def test_is_a_list_in_the_order_given_for_a_sequence(
+    def test_several_ids_return_a_list_in_the_given_order(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(2)]
@@ -152,14 +152,14 @@ class TestResult:
         assert [summary["importTaskId"] for summary in run.result] == [ids[1], running, ids[0]]
         assert run.xcoms == {"import_task": run.result}
 
-    def test_of_a_sequence_of_one_is_a_list_of_one(
+    def test_a_list_of_one_id_returns_a_list_of_one(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
         run = run_task(sensor((import_task_id,), **mode), monkeypatch)
         assert [summary["importTaskId"] for summary in run.result] == [import_task_id]
 
-    def test_one_error_lists_every_import_that_failed(
+    def test_one_error_lists_every_failed_import(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         good = aws_default.add_import_task(status="IMPORT_COMPLETE")
@@ -173,7 +173,7 @@ class TestResult:
         assert good not in message
         assert [summary["importTaskId"] for summary in run.xcoms["import_task"]] == [good, bad, running]
 
-    def test_the_limit_is_for_each_import(
+    def test_the_limit_of_failed_records_applies_to_each_import(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         ids = [aws_default.add_import_task(status="IMPORT_COMPLETE", serverImportFailure=2) for _ in range(2)]
@@ -181,14 +181,14 @@ class TestResult:
         assert run_task(sensor(ids, max_failed_records=1, **mode), monkeypatch).state == "failed"
         assert run_task(sensor(ids, max_failed_records=None, **mode), monkeypatch).state == "success"
 
-    def test_pushes_nothing_when_the_user_wants_no_xcom(
+    def test_without_do_xcom_push_nothing_is_pushed(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
         assert run_task(sensor(import_task_id, do_xcom_push=False, **mode), monkeypatch).xcoms == {}
 
     @pytest.mark.parametrize("soft_fail", [False, True])
-    def test_a_time_out_gives_the_last_status(
+    def test_a_timeout_contains_the_last_status(
         self,
         aws_default: AdsEmulator,
         monkeypatch: pytest.MonkeyPatch,
@@ -197,16 +197,16 @@ class TestResult:
         soft_fail: bool,
     ) -> None:
         import_task_id = aws_default.add_import_task(name="cmdb")
-        # Long enough for the triggerer to look at the import once.
+        # Long enough for one poll of the triggerer.
         timeout = 2 if "deferrable" in mode else 0.2
         run = run_task(sensor(import_task_id, timeout=timeout, soft_fail=soft_fail, **mode), monkeypatch)
         assert isinstance(run.error, AirflowSensorTimeout) is not soft_fail
-        words = f"Last seen: {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS"
+        words = f"Last status: {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS"
         assert words in capsys.readouterr().out
         if not soft_fail:
             assert words in str(run.error)
 
-    def test_a_time_out_gives_the_last_error(
+    def test_a_timeout_contains_the_last_error(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         import_task_id = aws_default.add_import_task()
@@ -215,14 +215,14 @@ class TestResult:
         timeout = 2 if "deferrable" in mode else 0.2
         run = run_task(sensor(import_task_id, timeout=timeout, botocore_config=once, **mode), monkeypatch)
         assert f"{import_task_id}: no status" in str(run.error)
-        assert "The last look failed: DescribeImportTasks" in str(run.error)
+        assert "The last poll failed: DescribeImportTasks" in str(run.error)
 
-    def test_an_unknown_import_is_an_error_that_follows_the_retries(
+    def test_an_unknown_import_follows_the_retries(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         run = run_task(sensor(UNKNOWN_ID, soft_fail=True, **mode), monkeypatch)
         assert run.state == "up_for_retry"
-        assert f"{UNKNOWN_ID} is not known in us-west-2" in str(run.error)
+        assert f"Import task not found in us-west-2: {UNKNOWN_ID}" in str(run.error)
 
     @pytest.mark.parametrize(
         ("import_task_id", "rule"),
@@ -242,7 +242,7 @@ class TestResult:
 
 
 def sensor_of(name: Any, **arguments: Any) -> AdsImportTaskSensor:
-    # botocore's own retries in poke mode would take longer than these tests want to wait.
+    # In poke mode, botocore's own retries would slow these tests down.
     once = {"retries": {"total_max_attempts": 1}}
     defaults = {"poke_interval": 0.02, "timeout": 60, "retries": 2, "botocore_config": once}
     return AdsImportTaskSensor(**{"task_id": "wait", "name": name, **defaults, **arguments})
@@ -254,9 +254,9 @@ def long_ago(days: int) -> datetime:
 
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 class TestName:
-    """The sensor waits for the newest import of a name, which need not be there yet."""
+    """The sensor waits for the newest import with a name, which might not exist yet."""
 
-    def test_waits_for_the_import_to_appear_and_to_end(
+    def test_it_waits_until_the_import_exists_and_has_ended(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         aws_default.add_import_task(name="CMDB", status="IMPORT_FAILED")
@@ -279,7 +279,7 @@ class TestName:
         assert run.links
         assert len(run.deferrals) == int("deferrable" in mode)
 
-    def test_an_import_that_ended_long_ago_counts_if_it_is_the_newest(
+    def test_the_newest_import_counts_even_if_it_ended_long_ago(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         newest = aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE", importRequestTime=long_ago(1))
@@ -288,7 +288,7 @@ class TestName:
         assert (run.state, run.result["importTaskId"]) == ("success", newest)
         assert aws_default.calls()["DescribeImportTasks"] == 1
 
-    def test_a_newer_import_is_waited_for_instead(
+    def test_a_newer_import_replaces_the_older_one(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         aws_default.add_import_task(name="cmdb", importRequestTime=long_ago(1))
@@ -310,7 +310,7 @@ class TestName:
             ("IMPORT_OF_THE_FUTURE", "up_for_retry"),
         ],
     )
-    def test_a_bad_end_is_the_same_as_for_an_id(
+    def test_a_failed_import_has_the_same_outcome_as_for_an_id(
         self,
         aws_default: AdsEmulator,
         monkeypatch: pytest.MonkeyPatch,
@@ -324,7 +324,7 @@ class TestName:
         assert run.state == ("skipped" if soft_fail and state == "failed" else state)
         assert run.xcoms["import_task"]["status"] == status
 
-    def test_the_limit_of_failed_records_holds(
+    def test_the_limit_of_failed_records_applies(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE", serverImportFailure=2)
@@ -332,7 +332,7 @@ class TestName:
         assert run_task(sensor_of("cmdb", max_failed_records=1, **mode), monkeypatch).state == "failed"
 
     @pytest.mark.parametrize("soft_fail", [False, True])
-    def test_a_time_out_says_that_no_import_was_seen_and_what_to_check(
+    def test_a_timeout_without_an_import_says_what_to_check(
         self,
         aws_default: AdsEmulator,
         monkeypatch: pytest.MonkeyPatch,
@@ -344,40 +344,40 @@ class TestName:
         run = run_task(sensor_of("cmdb", timeout=0.3, soft_fail=soft_fail, **mode), monkeypatch)
         assert run.state == ("skipped" if soft_fail else "failed")
         words = (
-            "The time to wait ran out. No import named 'cmdb' was seen in us-west-2. Check that name is exactly that "
-            "of the import, that region_name is the Migration Hub home region that it is started in, and that "
-            "aws_conn_id leads to the same account."
+            "Timed out waiting for an import named 'cmdb' in us-west-2. No such import was listed. Check that name is "
+            "exactly the import's name, that region_name is the Migration Hub home region in which it is started, and "
+            "that aws_conn_id is for the same account."
         )
         assert words in capsys.readouterr().out
         if not soft_fail:
             assert str(run.error) == words
 
-    def test_a_time_out_gives_the_last_status(
+    def test_a_timeout_contains_the_last_status(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         import_task_id = aws_default.add_import_task(name="cmdb")
         timeout = 2 if "deferrable" in mode else 0.2
         run = run_task(sensor_of("cmdb", timeout=timeout, **mode), monkeypatch)
-        assert f"Last seen: {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS. The import goes on at AWS" in str(run.error)
+        assert f"Last status: {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS. The import keeps running" in str(run.error)
 
-    def test_a_time_out_in_an_outage_does_not_say_that_there_is_no_import(
+    def test_a_timeout_during_an_outage_does_not_claim_that_there_is_no_import(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         aws_default.inject("ThrottlingException")
         timeout = 2 if "deferrable" in mode else 0.2
         run = run_task(sensor_of("cmdb", timeout=timeout, **mode), monkeypatch)
         assert isinstance(run.error, AirflowSensorTimeout)
-        assert "The last look failed: DescribeImportTasks for imports named 'cmdb' in us-west-2" in str(run.error)
-        assert "it is not known whether us-west-2 has an import named 'cmdb'" in str(run.error)
+        assert "The last poll failed: DescribeImportTasks for imports named 'cmdb' in us-west-2" in str(run.error)
+        assert "It could not be determined whether there is such an import" in str(run.error)
 
-    def test_an_outage_is_outlived(
+    def test_it_keeps_waiting_through_an_outage(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         aws_default.inject("ThrottlingException", calls=3)
         aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
         assert run_task(sensor_of("cmdb", **mode), monkeypatch).state == "success"
 
-    def test_a_refusal_follows_the_retries(
+    def test_a_refused_call_follows_the_retries(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         with at_the_second_look(aws_default, lambda: aws_default.inject("AuthorizationErrorException")):
@@ -391,13 +391,13 @@ class TestName:
     ) -> None:
         task = sensor_of("{{ rendered }}", **mode)
         task.name = name
-        with pytest.raises(ValueError, match="name must be a text of 1 to 255 characters"):
+        with pytest.raises(ValueError, match="name must be a string of 1 to 255 characters"):
             raise run_task(task, monkeypatch).error or AssertionError
         assert not aws_default.calls()
 
 
-class TestNameInTheTriggerer:
-    def test_gets_the_name_the_import_that_was_seen_and_all_settings(
+class TestDeferralByName:
+    def test_the_trigger_receives_the_name_the_listed_import_and_all_settings(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("AIRFLOW_CONN_MY_AWS", aws_default.airflow_connection)
@@ -413,24 +413,24 @@ class TestNameInTheTriggerer:
             assert "waited for the newest import named 'cmdb' crashed" in str(run.error)
             seen = [aws_default.add_import_task(name="cmdb")]
 
-    def test_an_import_that_the_worker_saw_is_not_reported_as_not_seen(
+    def test_an_import_that_the_worker_saw_is_in_the_timeout(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         import_task_id = aws_default.add_import_task(name="cmdb")
-        # The time runs out before the triggerer has looked.
+        # The wait times out before the triggerer's first poll.
         task = sensor_of("cmdb", deferrable=True, timeout=0.1, poke_interval=60)
         run = run_task(task, monkeypatch)
-        assert f"Last seen: {import_task_id}: no status" in str(run.error)
+        assert f"Last status: {import_task_id}: no status" in str(run.error)
 
     @pytest.mark.parametrize(("soft_fail", "state"), [(False, "failed"), (True, "skipped")])
-    def test_airflows_own_limit_on_the_deferral_is_a_time_out(
+    def test_airflows_own_limit_on_the_deferral_is_a_timeout(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, soft_fail: bool, state: str
     ) -> None:
         task = sensor_of("cmdb", deferrable=True, soft_fail=soft_fail)
         run = run_task(task, monkeypatch, deferral_failure=TRIGGER_TIMED_OUT)
         assert run.state == state
         assert "no triggerer has answered in time" in str(run.error)
-        assert "it is not known whether us-west-2 has an import named 'cmdb'" in str(run.error)
+        assert "It could not be determined whether there is such an import" in str(run.error)
 
     def test_an_import_that_has_ended_is_not_deferred(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
@@ -440,9 +440,7 @@ class TestNameInTheTriggerer:
         assert (run.state, run.deferrals) == ("success", [])
 
 
-def test_ids_that_can_be_read_only_once_are_read_once(
-    aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_iterator_of_ids_is_read_once(aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     import_task_id = aws_default.add_import_task()
     with at_the_second_look(
         aws_default, lambda: aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
@@ -464,7 +462,7 @@ class TestDeferral:
         ],
         ids=["all set", "all None"],
     )
-    def test_all_settings_reach_hook_and_trigger(
+    def test_all_settings_reach_the_hook_and_the_trigger(
         self, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
     ) -> None:
         task = sensor(UNKNOWN_ID, deferrable=True, poke_interval=30, timeout=3600, **settings)
@@ -480,12 +478,14 @@ class TestDeferral:
             {"import_task_ids": [UNKNOWN_ID], "poll_interval": 30.0, "deadline": 1_003_600.0, **settings}
         ]
 
-    def test_what_has_ended_is_not_deferred(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_import_that_has_ended_is_not_deferred(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
         run = run_task(sensor(import_task_id, deferrable=True), monkeypatch)
         assert (run.state, run.deferrals) == ("success", [])
 
-    def test_a_look_that_fails_for_the_moment_is_left_to_the_triggerer(
+    def test_a_transient_error_of_the_first_poll_is_left_to_the_triggerer(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.inject("ThrottlingException", calls=1)
@@ -494,16 +494,14 @@ class TestDeferral:
         run = run_task(sensor(import_task_id, deferrable=True, botocore_config=once), monkeypatch)
         assert (run.state, len(run.deferrals)) == ("success", 1)
 
-    def test_an_event_of_somebody_else_is_refused(
-        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_an_unexpected_event_is_refused(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
         task = sensor(aws_default.add_import_task(), deferrable=True, timeout=0.2, soft_fail=True)
         run = run_task(task, monkeypatch, on_event=lambda event: {"status": "success"})
         assert run.state == "up_for_retry"
         assert isinstance(run.error, AdsCallError)
 
     @pytest.mark.parametrize(("soft_fail", "state"), [(False, "failed"), (True, "skipped")])
-    def test_airflows_own_limit_on_the_deferral_is_a_time_out(
+    def test_airflows_own_limit_on_the_deferral_is_a_timeout(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, soft_fail: bool, state: str
     ) -> None:
         task = sensor(aws_default.add_import_task(), deferrable=True, soft_fail=soft_fail)
@@ -511,7 +509,7 @@ class TestDeferral:
         assert run.state == state
         assert str(task.import_task_id) in str(run.error)
 
-    def test_the_result_is_made_of_the_event_alone(self, aws_default: AdsEmulator) -> None:
+    def test_the_result_needs_nothing_but_the_event(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task()
         task = sensor(import_task_id, deferrable=True)
         event = {"status": "finished", "tasks": [{"importTaskId": import_task_id, "status": "IMPORT_COMPLETE"}]}
@@ -526,11 +524,11 @@ def running_task() -> Any:
 
 
 class TestConstructor:
-    def test_touches_neither_network_nor_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_uses_neither_the_network_nor_a_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(AdsHook, "__init__", lambda *_, **__: pytest.fail("a hook was built"))
         sensor("{{ ti.xcom_pull('start') }}", aws_conn_id="no_such_connection")
 
-    def test_templates_id_name_and_connection(self) -> None:
+    def test_id_name_and_connection_are_templated(self) -> None:
         assert set(AdsImportTaskSensor.template_fields) == {
             "import_task_id",
             "name",
@@ -542,63 +540,63 @@ class TestConstructor:
     @pytest.mark.parametrize(
         ("arguments", "got"), [({}, "neither"), ({"import_task_id": UNKNOWN_ID, "name": "cmdb"}, "both")]
     )
-    def test_takes_either_an_id_or_a_name(self, arguments: dict[str, Any], got: str) -> None:
+    def test_it_needs_either_an_id_or_a_name(self, arguments: dict[str, Any], got: str) -> None:
         with pytest.raises(ValueError, match=f"either import_task_id, .* or name, .*; got {got}"):
             AdsImportTaskSensor(task_id="wait", **arguments)
 
     @pytest.mark.parametrize("argument", ["never_fail", "silent_fail"])
-    def test_refuses_what_airflow_treats_differently_in_each_mode(self, argument: str) -> None:
+    def test_arguments_that_airflow_treats_differently_in_each_mode_are_refused(self, argument: str) -> None:
         with pytest.raises(ValueError, match="Use soft_fail"):
             sensor(UNKNOWN_ID, **{argument: True})
 
     @pytest.mark.parametrize("limit", [-1, 0.5, "1"])
-    def test_refuses_a_bad_limit(self, limit: Any) -> None:
+    def test_a_bad_limit_is_refused(self, limit: Any) -> None:
         with pytest.raises(ValueError, match="max_failed_records"):
             sensor(UNKNOWN_ID, max_failed_records=limit)
 
     @pytest.mark.parametrize("interval", [0, timedelta(0)])
-    def test_refuses_an_interval_of_zero(self, interval: Any) -> None:
+    def test_an_interval_of_zero_is_refused(self, interval: Any) -> None:
         with pytest.raises(ValueError, match="more than 0 seconds"):
             sensor(UNKNOWN_ID, poke_interval=interval)
 
-    def test_refuses_a_negative_interval_as_airflow_does(self) -> None:
+    def test_a_negative_interval_is_refused_by_airflow(self) -> None:
         with pytest.raises(Exception, match="non-negative"):
             sensor(UNKNOWN_ID, poke_interval=-1)
 
-    def test_times_may_be_timedeltas(self) -> None:
+    def test_times_can_be_timedeltas(self) -> None:
         task = sensor(UNKNOWN_ID, poke_interval=timedelta(minutes=1), timeout=timedelta(hours=1))
         assert (task.poke_interval, task.timeout) == (60.0, 3600.0)
 
-    def test_takes_every_argument_mapped(self) -> None:
+    def test_every_argument_can_be_mapped(self) -> None:
         mapped: Any = AdsImportTaskSensor.partial(
             task_id="wait", max_failed_records=1, deferrable=True, region_name="us-west-2", poke_interval=5
         ).expand(import_task_id=[UNKNOWN_ID])
         assert mapped.partial_kwargs["max_failed_records"] == 1
 
-    def test_may_be_mapped_over_names(self) -> None:
+    def test_names_can_be_mapped(self) -> None:
         mapped: Any = AdsImportTaskSensor.partial(task_id="wait", deferrable=True).expand(name=["one", "two"])
         assert mapped.partial_kwargs["deferrable"] is True
 
 
-def test_airflow_2_is_not_told_of_an_execute_within_an_execute(
+def test_airflow_2_does_not_warn_about_a_nested_execute(
     aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_task(sensor(aws_default.add_import_task(status="IMPORT_COMPLETE")), monkeypatch)
-    # Once, because this test is no worker.
+    # Once, because the test itself does not run on a worker.
     assert capsys.readouterr().out.count("execute cannot be called outside") == 1
 
 
 class TestFailure:
-    def test_is_final_and_has_the_outcome_as_cause(
+    def test_it_is_final_and_caused_by_the_outcome(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run = run_task(sensor(aws_default.add_import_task(status="INTERNAL_ERROR")), monkeypatch)
         assert isinstance(run.error, AirflowFailException)
         assert json.dumps(run.error.__cause__.import_tasks)  # type: ignore[union-attr]
 
-    def test_is_logged_under_soft_fail(
+    def test_it_is_logged_under_soft_fail(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         import_task_id = aws_default.add_import_task(status="IMPORT_FAILED_SERVER_LIMIT_EXCEEDED")
         assert run_task(sensor(import_task_id, soft_fail=True), monkeypatch).state == "skipped"
-        assert "quota of imported servers is used up" in capsys.readouterr().out
+        assert "quota of imported servers is exceeded" in capsys.readouterr().out

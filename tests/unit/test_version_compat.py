@@ -7,8 +7,8 @@ import pytest
 
 
 @pytest.mark.parametrize("names", [[], ["AirflowFailException", "AirflowSensorTimeout", "AirflowSkipException"]])
-def test_an_incomplete_common_compat_is_done_without(names: list[str]) -> None:
-    # The module came in 1.8 without these names, and got them one after another until 1.12.
+def test_every_name_can_be_imported_if_common_compat_lacks_some(names: list[str]) -> None:
+    # common-compat 1.8 introduced the module without these names, and releases up to 1.12 added them.
     code = (
         "import sys, types; sdk = types.ModuleType('sdk'); "
         f"vars(sdk).update(dict.fromkeys({names!r}, Exception)); "

@@ -1,4 +1,4 @@
-"""Prepared and imported in parts while OpenLineage listens."""
+"""An inventory is prepared and imported in parts, with OpenLineage enabled."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from airflow.sdk import DAG
 from airflow_provider_ads.operators import AdsPrepareImportFileOperator, AdsStartImportTaskOperator
 
 with DAG(
-    dag_id="lineage",
-    schedule=None,
-    start_date=datetime(2026, 1, 1),
-    default_args={"aws_conn_id": "aws_prepared"},
+    dag_id="lineage", schedule=None, start_date=datetime(2026, 1, 1), default_args={"aws_conn_id": "aws_lineage"}
 ) as dag:
     prepare = AdsPrepareImportFileOperator(
         task_id="prepare",
@@ -25,7 +22,7 @@ with DAG(
     AdsStartImportTaskOperator.partial(
         task_id="start",
         name="{{ run_id }}-{{ ti.map_index }}",
-        client_request_token="{{ run_id }}-{{ ti.map_index }}-{{ var.value.intention }}",
+        client_request_token="{{ run_id }}-{{ ti.map_index }}-{{ var.value.client_request_token }}",
         wait_for_completion=True,
         deferrable=True,
         poll_interval=timedelta(seconds=5),

@@ -1,4 +1,4 @@
-"""Two deferrals in a row, run with ``dag.test()``, which gives each trigger an event loop of its own on Airflow 2."""
+"""Two deferrals in a row with ``dag.test()``, which on Airflow 2 runs each trigger in an event loop of its own."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""One running Airflow for all of these tests, and emulators of AWS for its connections."""
+"""One running Airflow for all tests in this folder, and an emulator for each of its AWS connections."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,209 +13,104 @@ import pytest
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.emulator import AdsEmulator
-from tests.e2e.whole_airflow.inventories import FEW_ROWS, SOURCES
-from tests.e2e.whole_airflow.nights import Correction, Night, correct, import_in_parts
-from tests.e2e.whole_airflow.runs import Run, Runs
-from tests.e2e.whole_airflow.traces import database_texts, places_of
-from tests.support.airflow import LocalAirflow, TaskInstance
-from tests.support.moto import create_topic
+from tests.e2e.whole_airflow.runs import Runs
+from tests.support.airflow import LocalAirflow
+from tests.support.postgresql import LocalPostgresql
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
-#: Part of the client request tokens of a run.
-INTENTION = "an-intention-of-the-user"
-
-#: Beside the folder of the whole Airflow, where it puts the events of OpenLineage.
-LINEAGE = "openlineage"
+#: Dags read it from the Airflow variable ``client_request_token``.
+CLIENT_REQUEST_TOKEN = "a-token-chosen-by-the-user"
 
 SECRET_KEY = "wJalrXUtnFEMI-a-secret-access-key"
 
-#: What no log, XCom, event or rendered field may show; the first two are parts of a presigned URL.
-SECRETS = ["X-Amz-Signature", "X-Amz-Credential", INTENTION, SECRET_KEY]
-
-#: A file as spreadsheets write it: with a mark of its encoding, line breaks in cells, and none at its end.
-ODD_HEADER = '\ufeffExternalId,HostName,"OS.Name",CPU.NumberOfCores,RAM.TotalSizeInMB\r\n'
-ODD_GOOD_ROW = '1,a.example,"Linux, ""the"" one",2,1024\r\n'
-
-#: Its rows that fail, the second one in two fields.
-ODD_ROWS = [
-    '2,b.example,"says ""hello"", twice",2,"very\r\nmuch"\r\n',
-    ',,"Müller\n東京 🙂",2,-1\r\n',
-    "4,ç.example, Linux ,many,1024",
-]
-
-#: What goes on in the background and is looked at last; and then what looks at the whole run.
-LAST = ["test_retention.py", "test_example_dags.py", "test_outcomes.py", "test_iam_policy.py"]
-
-RUNS = pytest.StashKey[Runs]()
+#: Text that must not appear in logs, XComs, events or rendered fields. The first two are parts of a presigned URL.
+SECRETS = ["X-Amz-Signature", "X-Amz-Credential", CLIENT_REQUEST_TOKEN, SECRET_KEY]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    skip = pytest.mark.skip(reason="Airflow 2 has neither the API server nor the Dag processor of its own")
-    here = [item for item in items if HERE in item.path.parents]
-    for item in here if not AIRFLOW_V_3_0_PLUS else []:
-        item.add_marker(skip)
-    items.sort(key=lambda item: LAST.index(item.path.name) if item in here and item.path.name in LAST else -1)
+    skip = pytest.mark.skip(reason="Airflow 2 has neither the API server nor a separate Dag processor")
+    for item in items if not AIRFLOW_V_3_0_PLUS else []:
+        if HERE in item.path.parents:
+            item.add_marker(skip)
 
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[dict[str, AdsEmulator]]:
-    """The emulators by the connection that leads to them."""
+    """The emulators, by the Airflow connection that points to them; they share their S3 buckets."""
     emulators = {
-        "aws_default": AdsEmulator(import_seconds=8),
-        "aws_nightly": AdsEmulator(import_seconds=1, delete_seconds=3),
-        "aws_prepared": AdsEmulator(import_seconds=1),
+        "aws_default": AdsEmulator(import_seconds=1, delete_seconds=1),
+        "aws_failed_records": AdsEmulator(import_seconds=3600),
+        "aws_lineage": AdsEmulator(import_seconds=1),
         "aws_refused": AdsEmulator(),
+        "aws_retries": AdsEmulator(import_seconds=3600),
         "aws_role": AdsEmulator(import_seconds=3600, home_region="eu-west-1"),
-        "aws_slow": AdsEmulator(import_seconds=3600),
-        "aws_throttled": AdsEmulator(),
-        "aws_waiting": AdsEmulator(import_seconds=3600),
     }
     with ExitStack() as running:
         for emulator in emulators.values():
             running.enter_context(emulator)
-        ads = emulators["aws_default"]
-        ads.upload("s3://inventory/good.csv", "ExternalId,HostName\n1,a.example\n2,b.example\n")
-        ads.upload("s3://inventory/half-bad.csv", "ExternalId,HostName,OS.Name\n1,a.example,Linux\n,,Linux\n")
-        ads.upload("s3://inventory/bad.csv", "ExternalId,HostName,OS.Name\n,,Linux\n")
-        ads.upload("s3://inventory/odd-rows.csv", ODD_HEADER + ODD_GOOD_ROW + "".join(ODD_ROWS))
-        for name, content in SOURCES.items():
-            emulators["aws_prepared"].upload(f"s3://inventory/{name}", content)
-        emulators["aws_prepared"].upload("s3://inventory/lineage.csv", FEW_ROWS)
-        for number in range(20):
-            ads.upload(f"s3://inventory/part-{number}.csv", f"ExternalId\n{number}\n")
+        emulators["aws_default"].upload("s3://inventory/good.csv", "ExternalId,HostName\n1,a.example\n2,b.example\n")
         yield emulators
 
 
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory, aws: dict[str, AdsEmulator]) -> Iterator[LocalAirflow]:
-    """A whole Airflow with the Dags of the tests and the examples, deferrable by default."""
+    """A whole Airflow with the Dags of the tests and the examples, in which tasks defer by default."""
     folder = tmp_path_factory.mktemp("whole-airflow")
-    (folder / LINEAGE).mkdir()
+    (folder / "openlineage").mkdir()
     dags = folder / "dags"
     shutil.copytree(HERE.parent / "dags", dags)
     shutil.copytree(ROOT / "example_dags", dags, dirs_exist_ok=True)
+    role = {"role_arn": "arn:aws:iam::123456789012:role/importer", "region_name": "us-west-2"}
     environment = {
-        **{f"AIRFLOW_CONN_{name.upper()}": ads.airflow_connection for name, ads in aws.items()},
-        "AIRFLOW_CONN_AWS_DEFAULT": changed(aws["aws_default"].airflow_connection, password=SECRET_KEY),
-        "AIRFLOW_CONN_AWS_ROLE": changed(
-            aws["aws_role"].airflow_connection,
-            extra={"role_arn": "arn:aws:iam::123456789012:role/importer", "region_name": "us-west-2"},
-        ),
-        "AIRFLOW_VAR_INTENTION": INTENTION,
-        # Of the Dags that ask for it. A file for each event, because many processes write.
+        **{f"AIRFLOW_CONN_{name.upper()}": connection(ads) for name, ads in aws.items()},
+        "AIRFLOW_CONN_AWS_ROLE": connection(aws["aws_role"], **role),
+        "AIRFLOW_VAR_CLIENT_REQUEST_TOKEN": CLIENT_REQUEST_TOKEN,
+        # Dags have to enable it. Each event gets a file of its own, because several processes write events.
         "AIRFLOW__OPENLINEAGE__SELECTIVE_ENABLE": "True",
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
-            {"type": "file", "log_file_path": str(folder / LINEAGE / "event"), "append": False}
+            {"type": "file", "log_file_path": str(folder / "openlineage" / "event"), "append": False}
         ),
+        # Parsing unchanged files again would take more time than the tasks.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
         "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True",
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
-        # For the trigger that crashes: the triggerer does not import from the folder of Dags.
-        "PYTHONPATH": str(ROOT),
+        # The triggerer, which does not import from the folder of Dags, needs the root for the trigger that crashes.
+        "PYTHONPATH": f"{ROOT}:{HERE / 'settings'}",
     }
-    with LocalAirflow(folder / "airflow", dags, environment) as running:
+    # On SQLite, so many runs at a time would lock each other out of the database.
+    with (
+        LocalPostgresql() as postgresql,
+        LocalAirflow(folder / "airflow", dags, environment, postgresql.url) as running,
+    ):
         yield running
-    assert running.processes() == []
+        # The tests do not need a clean end, which takes seconds.
+        running.kill()
 
 
 @pytest.fixture(scope="session")
-def runs(airflow: LocalAirflow, pytestconfig: pytest.Config) -> Runs:
-    """Runs of Dags on the whole Airflow."""
-    runs = pytestconfig.stash[RUNS] = Runs(airflow)
-    return runs
+def started(request: pytest.FixtureRequest, airflow: LocalAirflow, aws: dict[str, AdsEmulator]) -> Iterator[Any]:
+    """
+    Start the Dag runs of all collected test modules, so that they run side by side.
+
+    :return: what each module's function ``start_runs`` returned, by the module's name.
+    """
+    modules = {item.module for item in request.session.items if isinstance(item, pytest.Function)}
+    with Runs(airflow) as runs:
+        yield {
+            module.__name__: module.start_runs(runs, aws)
+            for module in sorted(modules, key=lambda module: module.__name__)
+            if hasattr(module, "start_runs")
+        }
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if runs := config.stash.get(RUNS, None):
-        terminalreporter.write_line(
-            f"{runs.count} Dag runs on the whole Airflow. {runs.mismatches} of them were repeated, because Airflow "
-            "took a task that came back from a deferral or a rescheduling for one that was killed."
-        )
+def connection(ads: AdsEmulator, **extra: str) -> str:
+    """Return an emulator's connection with a secret key, and more settings in its ``extra`` field."""
+    settings = json.loads(ads.airflow_connection)
+    return json.dumps({**settings, "password": SECRET_KEY, "extra": {**settings["extra"], **extra}})
 
 
-@pytest.fixture(scope="session")
-def secrets_in_database() -> set[str]:
-    """The secrets that Airflow's database held at any time of the run that has some."""
-    return set()
-
-
-@pytest.fixture(scope="session")
-def finished(
-    airflow: LocalAirflow,
-    runs: Runs,
-    aws: dict[str, AdsEmulator],
-    secrets_in_database: set[str],
-    request: pytest.FixtureRequest,
-) -> dict[str, Run]:
-    """The runs, by Dag, of Dags that can run side by side."""
-    for sequence in ("nights", "correction"):
-        # What takes longest begins first, if a test is to come that looks at it.
-        if any(sequence in getattr(item, "fixturenames", ()) for item in request.session.items):
-            request.getfixturevalue(sequence)
-
-    def scan(run_id: str, task_instances: list[TaskInstance]) -> None:
-        # All the time, because what is written for a trigger is gone when the trigger is.
-        secrets_in_database.update(places_of([*SECRETS, *tokens_of(aws)], database_texts(airflow)))
-
-    dags = ["example_ads_check_connection", "failed_records_of_no_import", "lineage", "one_wait_for_each"]
-    watched = {
-        "connection_region_and_role": end_once_deferred(aws["aws_role"]),
-        "default_deferrable": end_once_deferred(aws["aws_waiting"]),
-        "failed_records": scan,
-        "outcomes": scan,
-    }
-    with ThreadPoolExecutor(len(dags) + len(watched) + len(SOURCES)) as pool:
-        jobs = {dag: pool.submit(runs.run, dag) for dag in dags}
-        jobs |= {dag: pool.submit(runs.run, dag, while_running=watch) for dag, watch in watched.items()}
-        for name in SOURCES:
-            conf = {"source_url": f"s3://inventory/{name}"}
-            jobs[f"pipeline of {name}"] = pool.submit(runs.run, "pipeline", lambda conf=conf: conf)  # type: ignore[misc]
-    return {dag: job.result() for dag, job in jobs.items()}
-
-
-@pytest.fixture(scope="session")
-def background(airflow: LocalAirflow) -> Iterator[ThreadPoolExecutor]:
-    """For sequences of runs, which go on while others are looked at."""
-    with ThreadPoolExecutor() as pool:
-        yield pool
-
-
-@pytest.fixture(scope="session")
-def nights(background: ThreadPoolExecutor, runs: Runs, aws: dict[str, AdsEmulator]) -> dict[str, Future[list[Night]]]:
-    """The nights of an inventory in three parts, by its series."""
-    ads = aws["aws_nightly"]
-    ads.add_import_task(name="of another series", status="IMPORT_COMPLETE")
-    series = {
-        "sync": [("nightly_sync", False), ("nightly_sync", False)],
-        "deferrable": [("nightly_deferrable", False), ("nightly_deferrable", True), ("nightly_lenient", True)],
-    }
-    return {name: background.submit(import_in_parts, runs, ads, name, nights) for name, nights in series.items()}
-
-
-@pytest.fixture(scope="session")
-def correction(background: ThreadPoolExecutor, runs: Runs, aws: dict[str, AdsEmulator]) -> Future[Correction]:
-    """The example Dags with bad rows, until these are corrected."""
-    create_topic("us-west-2", "migration")
-    return background.submit(correct, runs, aws["aws_default"])
-
-
-def end_once_deferred(ads: AdsEmulator) -> Callable[[str, list[TaskInstance]], None]:
-    """Let imports go on until a task waits for them in the triggerer, however long Airflow takes to get there."""
-
-    def end(run_id: str, task_instances: list[TaskInstance]) -> None:
-        if any(task.state == "deferred" for task in task_instances):
-            ads.import_seconds = 0.01
-
-    return end
-
-
-def tokens_of(aws: dict[str, AdsEmulator]) -> list[str]:
-    """The client request tokens that the tasks have sent, derived ones too."""
+def tokens(aws: dict[str, AdsEmulator]) -> list[str]:
+    """Return every client request token that the emulators received, including those that the provider derived."""
     return [task["clientRequestToken"] for ads in aws.values() for task in ads.import_tasks()]
-
-
-def changed(connection: str, extra: dict[str, Any] | None = None, **fields: Any) -> str:
-    """A connection with other fields."""
-    settings = json.loads(connection)
-    return json.dumps({**settings, **fields, "extra": {**settings["extra"], **(extra or {})}})

@@ -1,65 +1,69 @@
-"""Rows that failed come back as they were sent, also when the wait failed because of them."""
+"""Failed records fail the tasks that wait and can be fetched, and no secret appears in anything that Airflow stores."""
 
 from __future__ import annotations
 
-import json
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
-from tests.e2e.whole_airflow.conftest import ODD_HEADER, ODD_ROWS
-from tests.e2e.whole_airflow.runs import Run
-from tests.support.moto import objects_under
+from tests.e2e.whole_airflow.conftest import CLIENT_REQUEST_TOKEN, SECRETS, tokens
+from tests.e2e.whole_airflow.runs import Run, Runs, end_imports_once_deferred
+from tests.e2e.whole_airflow.stored_text import database_texts, log_texts, places_of, tables
+from tests.support.airflow import LocalAirflow, TaskInstance
+from tests.support.moto import read_object
+
+HEADER = "ExternalId,HostName,OS.Name\n"
+FAILED_ROW = ",,Linux\n"
+
+#: These tables contain a trigger's arguments and its event only until the task resumes.
+SHORT_LIVED = ["task_instance", "trigger"]
+
+
+def start_runs(runs: Runs, aws: dict[str, AdsEmulator]) -> tuple[Future[Run], set[str]]:
+    """
+    Start the run.
+
+    :return: the run, and where Airflow's database contained import task ids or secrets during it.
+    """
+    ads = aws["aws_failed_records"]
+    ads.upload("s3://inventory/half-bad.csv", f"{HEADER}1,a.example,Linux\n{FAILED_ROW}")
+    found: set[str] = set()
+    end_imports = end_imports_once_deferred(ads, "wait", "start_and_wait")
+
+    def search(run_id: str, task_instances: list[TaskInstance]) -> None:
+        ids = [task["importTaskId"] for task in ads.import_tasks()]
+        found.update(places_of([*ids, *SECRETS, *tokens(aws)], database_texts(runs.airflow, SHORT_LIVED)))
+        end_imports(run_id, task_instances)
+
+    return runs.start("failed_records", while_running=search), found
 
 
 @pytest.fixture
-def run(finished: dict[str, Run]) -> Run:
-    return finished["failed_records"]
+def run(started: Any) -> Run:
+    run: Run = started[__name__][0].result()
+    return run
 
 
-@pytest.fixture
-def import_task(run: Run, aws: dict[str, AdsEmulator]) -> dict[str, Any]:
-    """What the service says of the import."""
-    (found,) = [task for task in aws["aws_default"].import_tasks() if task["importTaskId"] == run.xcom("start")]
-    return found
+def test_failed_records_fail_the_wait_without_a_retry_and_can_be_fetched(run: Run) -> None:
+    assert run.states() == {"start": "success", "wait": "failed", "fetch": "success", "start_and_wait": "failed"}
+    assert {task.try_number for task in run.task_instances} == {1}
+    assert run.xcom("wait", "import_task")["serverImportFailure"] == 1
+    assert read_object(run.xcom("fetch")["failed_entries_url"]).decode() == HEADER + FAILED_ROW
 
 
-def test_they_are_fetched_after_a_wait_that_failed_and_nothing_is_deleted(run: Run) -> None:
-    assert run.states() == {"start": "success", "wait": "failed", "fetch": "success", "prune": "upstream_failed"}
-    assert run.state == "failed"
-
-
-def test_they_are_in_s3_byte_for_byte(run: Run, import_task: dict[str, Any]) -> None:
-    folder = f"s3://inventory/failed/{import_task['importTaskId']}/"
-    fetched = objects_under(folder)
-    assert fetched.keys() == {"errors.csv", "failed-entries.csv"}
-    assert fetched["failed-entries.csv"] == (ODD_HEADER + "".join(ODD_ROWS)).encode()
-    assert run.xcom("fetch")["failed_entries_url"] == f"{folder}failed-entries.csv"
-    assert run.xcom("fetch")["errors_url"] == f"{folder}errors.csv"
-
-
-def test_log_result_and_service_count_alike(run: Run, import_task: dict[str, Any]) -> None:
-    events = [json.loads(line)["event"] for line in run.log("fetch").splitlines()]
-    (logged,) = [event for event in events if "Failed rows" in event]
-    _, _, *errors = logged.splitlines()
-    assert import_task["serverImportFailure"] == run.xcom("fetch")["failed_records"] == len(ODD_ROWS) == 3
-    assert "Failed rows: 3," in logged
-    assert [error.split()[:2] for error in errors] == [
-        ["3", "RAM.TotalSizeInMB"],
-        ["5", "ExternalId"],
-        ["5", "RAM.TotalSizeInMB"],
-        ["7", "CPU.NumberOfCores"],
-    ]
-
-
-def test_without_an_import_there_is_nothing_to_fetch(finished: dict[str, Run]) -> None:
-    run = finished["failed_records_of_no_import"]
-    assert run.states() == {
-        "start": "failed",
-        "wait": "upstream_failed",
-        "fetch": "skipped",
-        "prune": "upstream_failed",
-    }
-    assert run.state == "failed"
-    assert "There is no import to ask about" in run.log("fetch")
+def test_airflow_stores_no_secret(airflow: LocalAirflow, run: Run, aws: dict[str, AdsEmulator], started: Any) -> None:
+    imports = aws["aws_failed_records"].import_tasks()
+    assert all(CLIENT_REQUEST_TOKEN in task["clientRequestToken"] for task in imports)
+    assert all("X-Amz-Signature" in task["errorsAndFailedEntriesZip"] for task in imports)
+    ids = [task["importTaskId"] for task in imports]
+    words = [*ids, *SECRETS, *tokens(aws)]
+    found = started[__name__][1] | places_of(words, database_texts(airflow, tables(airflow)))
+    in_logs = places_of(words, log_texts(airflow))
+    # The ids, which are no secret, show that the search works.
+    for id_ in ids:
+        assert {f"{id_} in xcom", f"{id_} in trigger"} <= found
+        assert any(place.startswith(f"{id_} in ") for place in in_logs)
+    assert f"{run.xcom('start')} in rendered_task_instance_fields" in found
+    assert [place for place in found | in_logs if not place.startswith("import-task-")] == []

@@ -22,10 +22,10 @@ from airflow_provider_ads.discovery import limits
         ("DescribeImportTasksMaxResults", "max", limits.IMPORT_TASK_PAGE_SIZE),
     ],
 )
-def test_limits_are_those_of_the_service_model(shape: str, key: str, limit: Any) -> None:
+def test_limits_match_the_service_model(shape: str, key: str, limit: Any) -> None:
     model: Any = botocore.session.get_session().get_service_model("discovery")
     assert model.shape_for(shape).metadata[key] == limit
 
 
-def test_the_service_regions_are_those_that_boto3_knows() -> None:
+def test_service_regions_match_boto3() -> None:
     assert sorted(limits.SERVICE_REGIONS) == sorted(boto3.session.Session().get_available_regions("discovery"))

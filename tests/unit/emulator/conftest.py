@@ -3,10 +3,11 @@ from __future__ import annotations
 import io
 import socket
 import time
+import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import botocore.session
@@ -16,15 +17,37 @@ from botocore.config import Config
 from airflow_provider_ads.emulator import AdsEmulator
 
 HOME_REGION = "us-west-2"
+START = {"name": "n", "importUrl": "s3://b/k"}
+UNKNOWN_TASK = f"import-task-{'0' * 32}"
 
-#: One session for all clients: it keeps the service models, which take longest to load.
+#: A signed call whose response nobody reads.
+RAW_CALL = (
+    b"POST / HTTP/1.1\r\nX-Amz-Target: AWSPoseidonService_V2015_11_01.DescribeImportTasks\r\nContent-Length: 0\r\n\r\n"
+)
+
+#: All clients share one session, because it caches the service models, which are slow to load.
 _session = botocore.session.Session()
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+ImportFile = Callable[..., dict[str, Any]]
 
 
 class MakeClient(Protocol):
     def __call__(
-        self, service: str, *, region: str = ..., emulator: AdsEmulator | None = ..., read_timeout: float = ...
+        self,
+        service: str,
+        *,
+        region: str = ...,
+        emulator: AdsEmulator | None = ...,
+        url: str | None = ...,
+        **config: Any,
     ) -> Any: ...
+
+
+class HttpResponse(NamedTuple):
+    status: int
+    headers: Any
+    body: bytes
 
 
 @pytest.fixture
@@ -35,23 +58,27 @@ def ads() -> Iterator[AdsEmulator]:
 
 @pytest.fixture
 def client(request: pytest.FixtureRequest) -> Iterator[MakeClient]:
-    """Make clients of the fixture ``ads`` or of another emulator, which do not retry."""
+    """Create clients of the fixture ``ads`` or of another emulator. They do not retry."""
     clients = []
 
     def make_client(
-        service: str, *, region: str = HOME_REGION, emulator: AdsEmulator | None = None, read_timeout: float = 60
+        service: str,
+        *,
+        region: str = HOME_REGION,
+        emulator: AdsEmulator | None = None,
+        url: str | None = None,
+        **config: Any,
     ) -> Any:
-        emulator = emulator or request.getfixturevalue("ads")
-        made = _session.create_client(
+        new = _session.create_client(
             service,
             region_name=region,
-            endpoint_url=emulator.endpoint_url,
+            endpoint_url=url or (emulator or request.getfixturevalue("ads")).endpoint_url,
             aws_access_key_id="user",
             aws_secret_access_key="secret",
-            config=Config(proxies={}, read_timeout=read_timeout, retries={"total_max_attempts": 1}),
+            config=Config(**{"proxies": {}, "retries": {"total_max_attempts": 1}, **config}),
         )
-        clients.append(made)
-        return made
+        clients.append(new)
+        return new
 
     yield make_client
     for each in clients:
@@ -65,31 +92,39 @@ def discovery(client: MakeClient) -> Any:
 
 @pytest.fixture
 def s3(client: MakeClient) -> Any:
-    made = client("s3")
-    made.create_bucket(Bucket="inventory", CreateBucketConfiguration={"LocationConstraint": HOME_REGION})
-    return made
+    s3 = client("s3")
+    s3.create_bucket(Bucket="inventory", CreateBucketConfiguration={"LocationConstraint": HOME_REGION})
+    return s3
 
 
 @pytest.fixture
-def import_file(s3: Any, discovery: Any) -> Callable[..., dict[str, Any]]:
-    """Upload a file, import it, and wait for the end."""
+def import_file(ads: AdsEmulator, discovery: Any) -> ImportFile:
+    """Upload a file, import it, and return the task when the import has ended."""
 
     def upload_and_import(content: bytes | str, key: str = "servers.csv") -> dict[str, Any]:
-        body = content.encode() if isinstance(content, str) else content
-        s3.put_object(Bucket="inventory", Key=key, Body=body)
-        started = discovery.start_import_task(name=key, importUrl=f"s3://inventory/{key}")
-        return wait_for_import(discovery, started["task"]["importTaskId"])
+        return run_import(discovery, ads.upload(f"s3://inventory/{key}", content))
 
     return upload_and_import
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
-    """Wait until something is true, however slow the machine is, and return it."""
+    """Wait until the condition returns something true, and return that."""
     deadline = time.monotonic() + 60
     while not (result := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.01)
     return result
+
+
+def start_import(discovery: Any, import_url: str = "s3://b/k", **parameters: str) -> str:
+    """Start an import and return the task's id."""
+    task = discovery.start_import_task(**{"name": "n", "importUrl": import_url, **parameters})["task"]
+    return str(task["importTaskId"])
+
+
+def run_import(discovery: Any, import_url: str = "s3://b/k", **parameters: str) -> dict[str, Any]:
+    """Start an import and return the task when the import has ended."""
+    return wait_for_import(discovery, start_import(discovery, import_url, **parameters))
 
 
 def describe(discovery: Any, import_task_id: str) -> dict[str, Any]:
@@ -103,14 +138,37 @@ def wait_for_import(discovery: Any, import_task_id: str) -> dict[str, Any]:
     return describe(discovery, import_task_id)
 
 
+def statuses(ads: AdsEmulator) -> list[str]:
+    return [task["status"] for task in ads.import_tasks()]
+
+
+def send(url: str, method: str = "GET", body: bytes | None = None, **headers: str) -> HttpResponse:
+    """Send an HTTP request and return its response, even if it is an error."""
+    request = urllib.request.Request(url, body, headers, method=method)
+    try:
+        with _opener.open(request, timeout=60) as response:
+            return HttpResponse(response.status, response.headers, response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return HttpResponse(error.code, error.headers, error.read())
+
+
+def fetch_archive(task: dict[str, Any]) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(send(task["errorsAndFailedEntriesZip"]).body)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def address(ads: AdsEmulator) -> tuple[str, int]:
+    return "127.0.0.1", urlsplit(ads.endpoint_url).port or 0
+
+
 def end_refusal(ads: AdsEmulator) -> None:
-    """Let the port listen again: of two refusals the later one counts."""
+    """Make the emulator listen again: a new refusal replaces the current one."""
     ads.inject("refuse", seconds=0.01)
-    address = ("127.0.0.1", urlsplit(ads.endpoint_url).port)
 
     def connects() -> bool:
         try:
-            socket.create_connection(address).close()
+            socket.create_connection(address(ads)).close()
         except ConnectionRefusedError:
             return False
         return True
@@ -118,21 +176,10 @@ def end_refusal(ads: AdsEmulator) -> None:
     wait_for(connects)
 
 
-def receives(connection: socket.socket) -> bytes:
-    """Wait for something to read; nothing: the other side closed the connection."""
+def is_closed(connection: socket.socket) -> bool:
+    """Wait for the other side to send something or to close the connection. True if it closed the connection."""
     connection.settimeout(60)
     try:
-        return connection.recv(1)
+        return not connection.recv(1)
     except ConnectionResetError:
-        return b""
-
-
-def fetch(url: str) -> bytes:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=60) as answer:
-        return bytes(answer.read())
-
-
-def fetch_archive(task: dict[str, Any]) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(fetch(task["errorsAndFailedEntriesZip"]))) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
+        return True

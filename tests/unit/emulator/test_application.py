@@ -1,85 +1,117 @@
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
+import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import botocore.session
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
 
 from airflow_provider_ads.emulator import AdsEmulator
-from tests.unit.emulator.conftest import MakeClient, fetch
+from airflow_provider_ads.emulator.import_tasks import ImportTasks
+from tests.unit.emulator.conftest import START, MakeClient, end_refusal, send, wait_for
 
 
-def test_calls_are_counted_by_operation(ads: AdsEmulator, client: MakeClient, s3: Any) -> None:
-    discovery = client("discovery")
-    for _ in range(2):
+def control(ads: AdsEmulator, method: str, path: str, content: object = None) -> tuple[int, Any]:
+    body = None if content is None else json.dumps(content).encode()
+    response = send(f"{ads.endpoint_url}/_ads/{path}", method, body)
+    return response.status, json.loads(response.body or "null")
+
+
+class TestCalls:
+    def test_calls_are_counted_by_operation(self, ads: AdsEmulator, client: MakeClient, s3: Any) -> None:
+        discovery = client("discovery")
+        for _ in range(2):
+            discovery.describe_import_tasks()
+        client("migrationhub-config").get_home_region()
+        assert ads.calls() == {"DescribeImportTasks": 2, "GetHomeRegion": 1}
+        assert ads.calls()["StartImportTask"] == 0
+        ads.clear_calls()
+        assert ads.calls() == {}
+
+    def test_an_operation_that_is_not_emulated_is_refused_and_counted(self, ads: AdsEmulator, discovery: Any) -> None:
+        with pytest.raises(ClientError, match=r"UnknownOperationException.*'DescribeTags'"):
+            discovery.describe_tags()
+        assert ads.calls() == {"DescribeTags": 1}
+
+    def test_an_unexpected_failure_is_an_internal_error(
+        self, discovery: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(ImportTasks, "_describe", None)
+        with pytest.raises(discovery.exceptions.ServerInternalErrorException) as caught:
+            discovery.start_import_task(**START)
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+        assert "StartImportTask failed unexpectedly" in caplog.text
+
+    def test_requests_for_other_paths_reach_moto(self, ads: AdsEmulator) -> None:
+        assert b"Moto" in send(f"{ads.endpoint_url}/moto-api/").body
+
+
+class TestControlInterface:
+    def test_calls_can_be_read_and_reset(self, ads: AdsEmulator, discovery: Any) -> None:
         discovery.describe_import_tasks()
-    client("migrationhub-config").get_home_region()
-    assert ads.calls() == {"DescribeImportTasks": 2, "GetHomeRegion": 1}
-    assert ads.calls()["StartImportTask"] == 0
-    ads.clear_calls()
-    assert ads.calls() == {}
+        assert control(ads, "GET", "calls") == (200, {"DescribeImportTasks": 1})
+        assert control(ads, "GET", "iam-actions") == (200, {"discovery:DescribeImportTasks": 1})
+        assert control(ads, "DELETE", "calls") == (204, None)
+        assert ads.calls() == ads.iam_actions() == {}
 
+    def test_every_listed_request_exists(self, ads: AdsEmulator) -> None:
+        status, requests = control(ads, "GET", "")
+        assert (status, requests["DELETE /_ads/calls"]) == (200, "reset the numbers of calls and IAM actions")
+        for request in requests:
+            method, path = request.split(" /_ads/")
+            assert control(ads, method, path)[0] in (200, 204, 400)
 
-def test_call_that_is_not_implemented_is_refused_and_counted(ads: AdsEmulator, discovery: Any) -> None:
-    with pytest.raises(ClientError, match=r"UnknownOperationException.*'DescribeTags'"):
-        discovery.describe_tags()
-    assert ads.calls() == {"DescribeTags": 1}
-
-
-class TestPresignedUrls:
-    @pytest.fixture(params=["s3v4", "s3"])
-    def presigned(self, request: pytest.FixtureRequest, ads: AdsEmulator, s3: Any) -> Any:
-        """Make presigned URLs, with either version of AWS's signatures."""
-        s3.put_object(Bucket="inventory", Key="servers.csv", Body=b"content")
-        signing: Any = botocore.session.Session().create_client(
-            "s3",
-            region_name="us-west-2",
-            endpoint_url=ads.endpoint_url,
-            aws_access_key_id="user",
-            aws_secret_access_key="secret",
-            config=Config(signature_version=request.param, proxies={}),
-        )
-        try:
-            yield lambda method, seconds: signing.generate_presigned_url(
-                method, Params={"Bucket": "inventory", "Key": "servers.csv"}, ExpiresIn=seconds
-            )
-        finally:
-            signing.close()
-
-    def test_good(self, presigned: Any) -> None:
-        assert fetch(presigned("get_object", 60)) == b"content"
-
-    @pytest.mark.parametrize("method", ["GET", "HEAD"])
-    def test_expired(self, presigned: Any, method: str) -> None:
-        url = presigned(f"{method.lower()}_object", -1)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with pytest.raises(urllib.error.HTTPError) as caught:
-            opener.open(urllib.request.Request(url, method=method), timeout=60)
-        with caught.value as error:
-            assert error.code == 403
-            assert error.headers["Content-Type"] == "application/xml"
-            assert (b"Request has expired" in error.read()) == (method == "GET")
+    def test_import_tasks_are_listed(self, ads: AdsEmulator) -> None:
+        ads.add_import_task(name="n", status="IMPORT_COMPLETE")
+        status, (task,) = control(ads, "GET", "import-tasks")
+        assert (status, task["name"], task["status"]) == (200, "n", "IMPORT_COMPLETE")
+        assert isinstance(task["importRequestTime"], float)
 
     @pytest.mark.parametrize(
-        ("query", "moto_s_answer"),
+        ("fault", "error"), [("ThrottlingException", ClientError), ("lose", ConnectionClosedError)]
+    )
+    def test_faults_are_injected_and_removed(
+        self, ads: AdsEmulator, discovery: Any, fault: str, error: type[Exception]
+    ) -> None:
+        assert control(ads, "POST", "faults", {"fault": fault}) == (204, None)
+        with pytest.raises(error):
+            discovery.describe_import_tasks()
+        assert control(ads, "DELETE", "faults") == (204, None)
+        discovery.describe_import_tasks()
+
+    def test_held_responses_are_counted_and_released(self, ads: AdsEmulator, discovery: Any) -> None:
+        assert control(ads, "GET", "held") == (200, 0)
+        control(ads, "POST", "faults", {"fault": "hold", "operation": "DescribeImportTasks"})
+        with ThreadPoolExecutor() as pool:
+            call = pool.submit(discovery.describe_import_tasks)
+            wait_for(lambda: control(ads, "GET", "held") == (200, 1))
+            control(ads, "DELETE", "faults")
+            assert call.result()["tasks"] == []
+
+    def test_the_request_that_closes_the_port_gets_its_response(self, ads: AdsEmulator, discovery: Any) -> None:
+        assert control(ads, "POST", "faults", {"fault": "refuse", "seconds": 3600}) == (204, None)
+        with pytest.raises(EndpointConnectionError):
+            discovery.describe_import_tasks()
+        end_refusal(ads)
+        assert control(ads, "GET", "calls") == (200, {})
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
         [
-            ("X-Amz-Expires=60", (403, b"")),
-            ("X-Amz-Expires=x&X-Amz-Date=y", (403, b"")),
-            ("Signature=x&Expires=y", (200, b"content")),
-            ("Expires=0", (403, b"")),
+            ({"fault": "latency"}, "needs a delay"),
+            ({"fault": "drop", "colour": "red"}, "colour"),
+            ({"fault": ["drop"]}, "must be a string, not ['drop']"),
+            (["drop"], "list"),
+            ({}, "fault"),
         ],
     )
-    def test_others_are_for_moto_to_judge(
-        self, ads: AdsEmulator, s3: Any, query: str, moto_s_answer: tuple[int, bytes]
-    ) -> None:
-        s3.put_object(Bucket="inventory", Key="servers.csv", Body=b"content")
-        try:
-            answer = 200, fetch(f"{ads.endpoint_url}/inventory/servers.csv?{query}")
-        except urllib.error.HTTPError as error:
-            with error:
-                answer = error.code, error.read()
-        assert answer == moto_s_answer
+    def test_an_invalid_fault_is_refused(self, ads: AdsEmulator, content: object, message: str) -> None:
+        status, response = control(ads, "POST", "faults", content)
+        assert status == 400
+        assert message in response["message"]
+
+    @pytest.mark.parametrize(("method", "path"), [("GET", "colours"), ("DELETE", "import-tasks")])
+    def test_an_unknown_request_is_not_found(self, ads: AdsEmulator, method: str, path: str) -> None:
+        message = f"The control interface has no {method} /_ads/{path}; GET /_ads/ lists it."
+        assert control(ads, method, path) == (404, {"message": message})

@@ -1,4 +1,4 @@
-"""The command line, as a process of its own."""
+"""The command line, run in its own process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Run = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def run() -> Iterator[Run]:
-    """Start processes, and end those that are left."""
+    """Start processes, and kill those that remain after the test."""
     with ExitStack() as processes:
 
         def run(*arguments: str) -> subprocess.Popen[str]:
@@ -46,8 +46,8 @@ def run() -> Iterator[Run]:
         yield run
 
 
-def started(process: subprocess.Popen[str]) -> tuple[str, dict[str, Any], dict[str, str]]:
-    """Wait for the endpoint, the Airflow connection and the variables for AWS's tools that it prints."""
+def read_output(process: subprocess.Popen[str]) -> tuple[str, dict[str, Any], dict[str, str]]:
+    """Return the printed endpoint, Airflow connection, and environment variables for AWS's tools."""
     assert process.stdout is not None
     endpoint = process.stdout.readline()
     connection = re.fullmatch("export AIRFLOW_CONN_AWS_DEFAULT='(.*)'\n", process.stdout.readline())
@@ -58,9 +58,11 @@ def started(process: subprocess.Popen[str]) -> tuple[str, dict[str, Any], dict[s
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_answers_until_it_is_interrupted(run: Run, number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_emulator_runs_until_it_is_interrupted(
+    run: Run, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
     process = run("--port", "0", "--import-seconds", "0", "--home-region", "eu-central-1")
-    endpoint_url, connection, variables = started(process)
+    endpoint_url, connection, variables = read_output(process)
     assert urlsplit(endpoint_url).hostname == "127.0.0.1"
     assert connection["extra"]["endpoint_url"] == endpoint_url
     assert connection["extra"]["region_name"] == "eu-central-1"
@@ -82,30 +84,29 @@ def test_answers_until_it_is_interrupted(run: Run, number: signal.Signals, monke
     assert "Traceback" not in errors
 
 
-def test_without_a_home_region(run: Run) -> None:
-    _, connection, variables = started(run("--port", "0", "--home-region", ""))
+def test_an_empty_home_region_is_not_set(run: Run) -> None:
+    _, connection, variables = read_output(run("--port", "0", "--home-region", ""))
     assert connection["extra"]["region_name"] == variables["AWS_DEFAULT_REGION"] == "us-west-2"
 
 
 @pytest.mark.parametrize(
-    ("argument", "value", "said"),
+    ("argument", "value", "message"),
     [
-        ("--public-url", "ads.example.com:5005", "public_url begins with http:// or https://"),
-        ("--import-seconds", "-1", "import_seconds is a finite number of 0 or more, not -1.0"),
-        ("--import-seconds", "nan", "import_seconds is a finite number of 0 or more, not nan"),
-        ("--delete-seconds", "-1", "delete_seconds is a finite number of 0 or more, not -1.0"),
-        ("--token-seconds", "-1", "token_seconds is None or a finite number of 0 or more, not -1.0"),
+        ("--public-url", "ads.example.com:5005", "public_url must begin with http:// or https://"),
+        ("--import-seconds", "nan", "import_seconds must be a finite number of 0 or more, not nan"),
+        ("--delete-seconds", "-1", "delete_seconds must be a finite number of 0 or more, not -1.0"),
+        ("--token-seconds", "-1", "token_seconds must be None or a finite number of 0 or more, not -1.0"),
     ],
 )
-def test_argument_that_makes_no_sense(run: Run, argument: str, value: str, said: str) -> None:
+def test_an_invalid_argument_is_refused_in_one_line(run: Run, argument: str, value: str, message: str) -> None:
     process = run("--port", "0", f"{argument}={value}")
     output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")
-    assert errors.startswith(said)
+    assert errors.startswith(message)
     assert errors.count("\n") == 1
 
 
-def test_port_in_use(run: Run) -> None:
+def test_a_port_in_use_is_refused_in_one_line(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         process = run("--port", str(port))
@@ -114,14 +115,21 @@ def test_port_in_use(run: Run) -> None:
     assert re.fullmatch(rf"Cannot listen on 127\.0\.0\.1:{port}: .*Address already in use\n", errors)
 
 
-def test_port_that_cannot_be(run: Run) -> None:
+def test_a_number_that_is_not_a_port_is_refused_in_one_line(run: Run) -> None:
     process = run("--port", "70000")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert re.fullmatch("Cannot listen on 127.0.0.1:70000: .*port must be 0-65535.*\n", errors)
 
 
-def test_without_its_libraries(tmp_path: Path) -> None:
+def test_the_help_lists_the_settings_with_their_defaults(run: Run) -> None:
+    output, _ = run("--help").communicate(timeout=60)
+    words = " ".join(output.split())
+    assert "--import-seconds IMPORT_SECONDS seconds that each import takes (default: 5.0)" in words
+    assert "client request token is remembered (default: forever)" in words
+
+
+def test_a_missing_library_is_reported_with_the_extra_to_install(tmp_path: Path) -> None:
     (tmp_path / "moto.py").write_text("raise ModuleNotFoundError(\"No module named 'moto'\", name='moto')")
     done = subprocess.run(
         [sys.executable, "-c", "import airflow_provider_ads.emulator"],

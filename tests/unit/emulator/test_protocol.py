@@ -1,16 +1,15 @@
-"""Requests and answers on the wire, without a client that would hide them."""
+"""Requests and responses as they are sent, without a client that hides details."""
 
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from typing import Any, NamedTuple
 
 import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
-from airflow_provider_ads.emulator.import_tasks import ImportTasks
+from airflow_provider_ads.emulator.protocol import HTTP_STATUS
+from tests.unit.emulator.conftest import UNKNOWN_TASK, send
 
 AUTHORIZATION = (
     "AWS4-HMAC-SHA256 Credential=AKIA/20260102/us-west-2/discovery/aws4_request, "
@@ -18,7 +17,6 @@ AUTHORIZATION = (
 )
 DISCOVERY = "AWSPoseidonService_V2015_11_01"
 START = {"name": "n", "importUrl": "s3://bucket/key"}
-TASK = f"import-task-{'0' * 32}"
 
 
 class Answer(NamedTuple):
@@ -27,7 +25,7 @@ class Answer(NamedTuple):
     content: dict[str, Any]
 
 
-def send(
+def call(
     ads: AdsEmulator,
     operation: str,
     parameters: object,
@@ -36,129 +34,96 @@ def send(
     authorization: str = AUTHORIZATION,
 ) -> Answer:
     body = parameters if isinstance(parameters, bytes) else json.dumps(parameters).encode()
-    headers = {
-        "X-Amz-Target": f"{prefix}.{operation}",
-        "Authorization": authorization,
-        "Content-Type": "application/x-amz-json-1.1",
-    }
-    request = urllib.request.Request(ads.endpoint_url, body, headers, method="POST")
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=60) as answer:
-            return Answer(answer.status, answer.headers, json.load(answer))
-    except urllib.error.HTTPError as error:
-        with error:
-            return Answer(error.code, error.headers, json.load(error))
+    headers = {"X-Amz-Target": f"{prefix}.{operation}", "Authorization": authorization}
+    status, response_headers, content = send(ads.endpoint_url, "POST", body, **headers)
+    return Answer(status, response_headers, json.loads(content))
 
 
-def test_answer(ads: AdsEmulator) -> None:
-    answer = send(ads, "DescribeImportTasks", {})
-    assert (answer.status, answer.content) == (200, {"tasks": []})
+@pytest.mark.parametrize(
+    ("operation", "parameters", "expected"),
+    [("DescribeImportTasks", {}, (200, "tasks")), ("StartImportTask", {"name": "n"}, (400, "__type"))],
+)
+def test_responses_have_a_request_id(
+    ads: AdsEmulator, operation: str, parameters: object, expected: tuple[int, str]
+) -> None:
+    answer = call(ads, operation, parameters)
+    assert (answer.status, next(iter(answer.content))) == expected
     assert answer.headers["Content-Type"] == "application/x-amz-json-1.1"
     assert answer.headers["x-amzn-RequestId"]
 
 
 def test_times_are_epoch_seconds_with_a_fraction(ads: AdsEmulator) -> None:
-    send(ads, "StartImportTask", START)
+    call(ads, "StartImportTask", START)
     (task,) = ads.import_tasks()
-    (described,) = send(ads, "DescribeImportTasks", {}).content["tasks"]
+    (described,) = call(ads, "DescribeImportTasks", {}).content["tasks"]
     assert described["importRequestTime"] == task["importRequestTime"].timestamp()
 
 
-def test_error(ads: AdsEmulator) -> None:
-    answer = send(ads, "StartImportTask", {"name": "n"})
-    assert answer.status == 400
-    assert answer.content["__type"] == "InvalidParameterException"
-    assert "importUrl" in answer.content["message"]
-    assert answer.headers["Content-Type"] == "application/x-amz-json-1.1"
-    assert answer.headers["x-amzn-RequestId"]
+@pytest.mark.parametrize(
+    ("operation", "parameters", "message"),
+    [
+        ("StartImportTask", {}, "name"),
+        ("StartImportTask", START | {"name": 1}, "name"),
+        ("StartImportTask", START | {"name": None}, 'Missing required parameter in input: "name"'),
+        ("StartImportTask", START | {"colour": "red"}, "colour"),
+        ("DescribeImportTasks", {"maxResults": "1"}, "maxResults"),
+        ("DescribeImportTasks", {"filters": {"name": "NAME"}}, "filters"),
+        ("BatchDeleteImportData", {}, "importTaskIds"),
+        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK], "deleteHistory": "yes"}, "deleteHistory"),
+    ],
+)
+def test_a_missing_unknown_or_mistyped_parameter_is_refused(
+    ads: AdsEmulator, operation: str, parameters: object, message: str
+) -> None:
+    assert_refused(ads, operation, parameters, "InvalidParameterException", message)
 
 
 @pytest.mark.parametrize(
-    ("operation", "parameters", "code", "said"),
+    ("operation", "parameters", "message"),
     [
-        ("StartImportTask", {}, "InvalidParameterException", "name"),
-        ("StartImportTask", START | {"name": 1}, "InvalidParameterException", "name"),
-        (
-            "StartImportTask",
-            START | {"name": None},
-            "InvalidParameterException",
-            'Missing required parameter in input: "name"',
-        ),
-        ("StartImportTask", START | {"colour": "red"}, "InvalidParameterException", "colour"),
-        ("StartImportTask", START | {"name": ""}, "InvalidParameterValueException", "minimum of 1"),
-        ("StartImportTask", START | {"name": " \n"}, "InvalidParameterValueException", "pattern"),
-        ("StartImportTask", START | {"name": "n" * 256}, "InvalidParameterValueException", "maximum of 255"),
-        ("StartImportTask", START | {"importUrl": "bucket/key"}, "InvalidParameterValueException", "pattern"),
-        ("StartImportTask", START | {"importUrl": " s3://bucket/key"}, "InvalidParameterValueException", "pattern"),
-        (
-            "StartImportTask",
-            START | {"importUrl": "s3://bucket/" + "k" * 4000},
-            "InvalidParameterValueException",
-            "maximum of 4000",
-        ),
-        (
-            "StartImportTask",
-            START | {"clientRequestToken": "t" * 101},
-            "InvalidParameterValueException",
-            "maximum of 100",
-        ),
-        ("DescribeImportTasks", {"maxResults": "1"}, "InvalidParameterException", "maxResults"),
-        ("DescribeImportTasks", {"maxResults": 0}, "InvalidParameterValueException", "minimum of 1"),
-        ("DescribeImportTasks", {"maxResults": 101}, "InvalidParameterValueException", "maximum of 100"),
-        ("DescribeImportTasks", {"nextToken": "no token"}, "InvalidParameterValueException", "nextToken"),
-        ("DescribeImportTasks", {"nextToken": "aGVsbG8="}, "InvalidParameterValueException", "nextToken"),
-        (
-            "DescribeImportTasks",
-            {"filters": [{"name": "ID", "values": ["x"]}]},
-            "InvalidParameterValueException",
-            "IMPORT_TASK_ID",
-        ),
-        (
-            "DescribeImportTasks",
-            {"filters": [{"name": "NAME", "values": []}]},
-            "InvalidParameterValueException",
-            "values",
-        ),
-        (
-            "DescribeImportTasks",
-            {"filters": [{"name": "NAME", "values": ["x"] * 101}]},
-            "InvalidParameterValueException",
-            "maximum of 100",
-        ),
-        (
-            "DescribeImportTasks",
-            {"filters": [{"name": "NAME", "values": ["fine", "x" * 256]}]},
-            "InvalidParameterValueException",
-            "values[1]",
-        ),
-        ("DescribeImportTasks", {"filters": {"name": "NAME"}}, "InvalidParameterException", "filters"),
-        ("BatchDeleteImportData", {}, "InvalidParameterException", "importTaskIds"),
-        ("BatchDeleteImportData", {"importTaskIds": []}, "InvalidParameterValueException", "minimum of 1"),
-        ("BatchDeleteImportData", {"importTaskIds": [TASK] * 11}, "InvalidParameterValueException", "maximum of 10"),
-        (
-            "BatchDeleteImportData",
-            {"importTaskIds": [TASK, "import-task-1"]},
-            "InvalidParameterValueException",
-            "importTaskIds[1]",
-        ),
-        (
-            "BatchDeleteImportData",
-            {"importTaskIds": [TASK], "deleteHistory": "yes"},
-            "InvalidParameterException",
-            "deleteHistory",
-        ),
-        ("DescribeImportTasks", b"no JSON", "SerializationException", "JSON"),
-        ("DescribeImportTasks", ["a list"], "SerializationException", "object"),
-        ("DescribeImportTasks", b"\xff", "SerializationException", "JSON"),
-        ("StopDataCollectionByAgentIds", {}, "UnknownOperationException", "StopDataCollectionByAgentIds"),
-        ("GetHomeRegion", {}, "UnknownOperationException", "GetHomeRegion"),
+        ("StartImportTask", START | {"name": ""}, "minimum of 1"),
+        ("StartImportTask", START | {"name": " \n"}, "pattern"),
+        ("StartImportTask", START | {"name": "n" * 256}, "maximum of 255"),
+        ("StartImportTask", START | {"importUrl": "bucket/key"}, "pattern"),
+        ("StartImportTask", START | {"importUrl": " s3://bucket/key"}, "pattern"),
+        ("StartImportTask", START | {"importUrl": "s3://bucket/" + "k" * 4000}, "maximum of 4000"),
+        ("StartImportTask", START | {"clientRequestToken": "t" * 101}, "maximum of 100"),
+        ("DescribeImportTasks", {"maxResults": 0}, "minimum of 1"),
+        ("DescribeImportTasks", {"maxResults": 101}, "maximum of 100"),
+        ("DescribeImportTasks", {"nextToken": "no token"}, "nextToken"),
+        ("DescribeImportTasks", {"nextToken": "aGVsbG8="}, "nextToken"),
+        ("DescribeImportTasks", {"nextToken": "aGVsbG8gMQ=="}, "nextToken"),
+        ("DescribeImportTasks", {"filters": [{"name": "ID", "values": ["x"]}]}, "IMPORT_TASK_ID"),
+        ("DescribeImportTasks", {"filters": [{"name": "NAME", "values": []}]}, "values"),
+        ("DescribeImportTasks", {"filters": [{"name": "NAME", "values": ["x"] * 101}]}, "maximum of 100"),
+        ("DescribeImportTasks", {"filters": [{"name": "NAME", "values": ["fine", "x" * 256]}]}, "values[1]"),
+        ("BatchDeleteImportData", {"importTaskIds": []}, "minimum of 1"),
+        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK] * 11}, "maximum of 10"),
+        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK, "import-task-1"]}, "importTaskIds[1]"),
     ],
 )
-def test_request_that_is_refused(ads: AdsEmulator, operation: str, parameters: object, code: str, said: str) -> None:
-    answer = send(ads, operation, parameters)
+def test_a_parameter_with_an_invalid_value_is_refused(
+    ads: AdsEmulator, operation: str, parameters: object, message: str
+) -> None:
+    assert_refused(ads, operation, parameters, "InvalidParameterValueException", message)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"), [(b"no JSON", "JSON"), (["a list"], "not a JSON object"), (b"\xff", "JSON")]
+)
+def test_a_body_that_is_not_a_json_object_is_refused(ads: AdsEmulator, body: object, message: str) -> None:
+    assert_refused(ads, "DescribeImportTasks", body, "SerializationException", message)
+
+
+@pytest.mark.parametrize("operation", ["StopDataCollectionByAgentIds", "GetHomeRegion"])
+def test_an_operation_that_the_service_does_not_have_is_refused(ads: AdsEmulator, operation: str) -> None:
+    assert_refused(ads, operation, {}, "UnknownOperationException", operation)
+
+
+def assert_refused(ads: AdsEmulator, operation: str, parameters: object, code: str, message: str) -> None:
+    answer = call(ads, operation, parameters)
     assert (answer.status, answer.content["__type"]) == (400, code)
-    assert said in answer.content["message"]
+    assert message in answer.content["message"]
     assert ads.import_tasks() == []
 
 
@@ -169,8 +134,8 @@ def test_request_that_is_refused(ads: AdsEmulator, operation: str, parameters: o
         {"name": "\N{SNOWMAN}" * 255, "importUrl": "s3://b/k\n", "clientRequestToken": " "},
     ],
 )
-def test_longest_request_that_is_taken(ads: AdsEmulator, parameters: dict[str, str]) -> None:
-    assert send(ads, "StartImportTask", parameters).status == 200
+def test_the_longest_parameters_are_accepted(ads: AdsEmulator, parameters: dict[str, str]) -> None:
+    assert call(ads, "StartImportTask", parameters).status == 200
 
 
 @pytest.mark.parametrize(
@@ -179,32 +144,31 @@ def test_longest_request_that_is_taken(ads: AdsEmulator, parameters: dict[str, s
         ("StartImportTask", START | {"clientRequestToken": None}),
         ("DescribeImportTasks", {"filters": None, "maxResults": None, "nextToken": None}),
         ("DescribeImportTasks", {"filters": [{"name": None, "values": None}]}),
-        ("BatchDeleteImportData", {"importTaskIds": [TASK] * 10, "deleteHistory": None}),
+        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK] * 10, "deleteHistory": None}),
     ],
 )
-def test_null_member_counts_as_absent(ads: AdsEmulator, operation: str, parameters: dict[str, object]) -> None:
-    assert send(ads, operation, parameters).status == 200
+def test_null_counts_as_absent(ads: AdsEmulator, operation: str, parameters: dict[str, object]) -> None:
+    assert call(ads, operation, parameters).status == 200
 
 
-def test_request_without_a_body(ads: AdsEmulator) -> None:
-    assert send(ads, "DescribeImportTasks", b"").content == {"tasks": []}
+def test_an_empty_body_has_no_parameters(ads: AdsEmulator) -> None:
+    assert call(ads, "DescribeImportTasks", b"").content == {"tasks": []}
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer token"])
-def test_request_without_a_signature(ads: AdsEmulator, authorization: str) -> None:
-    answer = send(ads, "DescribeImportTasks", {}, authorization=authorization)
+def test_a_request_without_a_signature_is_refused(ads: AdsEmulator, authorization: str) -> None:
+    answer = call(ads, "DescribeImportTasks", {}, authorization=authorization)
     assert (answer.status, answer.content["__type"]) == (400, "MissingAuthenticationTokenException")
 
 
-def test_operation_of_migration_hub_config(ads: AdsEmulator) -> None:
-    answer = send(ads, "GetHomeRegion", {}, prefix="AWSMigrationHubMultiAccountService")
+def test_migration_hub_config_has_its_own_prefix(ads: AdsEmulator) -> None:
+    answer = call(ads, "GetHomeRegion", {}, prefix="AWSMigrationHubMultiAccountService")
     assert (answer.status, answer.content) == (200, {"HomeRegion": "us-west-2"})
 
 
-def test_breakdown_is_the_service_s_internal_error(
-    ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(ImportTasks, "_describe", None)
-    answer = send(ads, "StartImportTask", START)
-    assert (answer.status, answer.content["__type"]) == (500, "ServerInternalErrorException")
-    assert "StartImportTask broke down" in caplog.text
+def test_error_codes_have_their_documented_status() -> None:
+    assert {"ServerInternalErrorException": 500, "InternalFailure": 500, "ServiceUnavailable": 503}.items() <= (
+        HTTP_STATUS.items()
+    )
+    for code in ("ThrottlingException", "AuthorizationErrorException", "HomeRegionNotSetException"):
+        assert HTTP_STATUS[code] == HTTP_STATUS["InvalidInputException"] == HTTP_STATUS["ExpiredTokenException"] == 400

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -37,7 +38,7 @@ def wait(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 class TestDelete:
-    def test_all_ten_with_a_call_and_waits_until_they_are_deleted(
+    def test_it_deletes_ten_per_call_and_waits(
         self, aws_default: AdsEmulator, ended: list[str], wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.delete_seconds = 0.3
@@ -47,11 +48,13 @@ class TestDelete:
         assert aws_default.calls()["BatchDeleteImportData"] == 3
         assert len(run.deferrals) == wait["deferrable"]
 
-    def test_one_as_text(self, aws_default: AdsEmulator, ended: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_one_id_can_be_a_string(
+        self, aws_default: AdsEmulator, ended: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         aws_default.delete_seconds = 0.01
         assert run_task(operator(ended[0]), monkeypatch).result == [ended[0]]
 
-    def test_with_the_history_they_are_gone(
+    def test_with_delete_history_the_tasks_are_no_longer_listed(
         self, aws_default: AdsEmulator, ended: list[str], wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.delete_seconds = 0.3
@@ -70,7 +73,7 @@ class TestDelete:
 
 
 class TestRetry:
-    def test_asks_again_only_for_what_is_not_being_deleted(
+    def test_it_does_not_request_a_running_deletion_again(
         self, aws_default: AdsEmulator, ended: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.delete_seconds = 60
@@ -82,7 +85,7 @@ class TestRetry:
         assert aws_default.calls()["BatchDeleteImportData"] == 2
 
     @pytest.mark.parametrize("delete_history", [False, True])
-    def test_of_what_is_deleted_asks_for_nothing(
+    def test_it_does_not_request_a_finished_deletion_again(
         self, aws_default: AdsEmulator, ended: list[str], delete_history: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.delete_seconds = 0.01
@@ -90,7 +93,7 @@ class TestRetry:
         assert results == [ended[:3]] * 2
         assert aws_default.calls()["BatchDeleteImportData"] == 1
 
-    def test_deletes_the_history_of_what_is_deleted(
+    def test_it_deletes_the_history_of_deleted_data(
         self, aws_default: AdsEmulator, ended: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.delete_seconds = 0.01
@@ -98,7 +101,7 @@ class TestRetry:
         assert run_task(operator(ended, delete_history=True), monkeypatch).result == ended
         assert aws_default.import_tasks() == []
 
-    def test_deletes_again_what_could_not_be_deleted(
+    def test_it_requests_a_failed_deletion_again(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.delete_seconds = 0.01
@@ -118,7 +121,7 @@ class TestRefusal:
         assert "Nothing was deleted" in str(run.error)
         assert aws_default.calls()["BatchDeleteImportData"] == 0
 
-    def test_of_single_imports_is_one_error_that_names_them_all(
+    def test_one_error_names_every_refused_import(
         self, aws_default: AdsEmulator, ended: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.inject("INTERNAL_SERVER_ERROR", import_task_id=ended[12], message="AWS says why.")
@@ -126,11 +129,11 @@ class TestRefusal:
         assert isinstance(run.error, ImportDeletionError)
         assert run.error.errors == {ended[12]: "INTERNAL_SERVER_ERROR", UNKNOWN_ID: "NOT_FOUND"}
         assert f"{ended[12]} (INTERNAL_SERVER_ERROR: AWS says why)" in str(run.error)
-        assert "run the task again" in str(run.error)
+        assert "Run the task again" in str(run.error)
         assert "Check that region_name" in str(run.error)
         assert aws_default.calls()["BatchDeleteImportData"] == 3
 
-    def test_no_call_follows_once_the_limit_of_the_day_is_reached(
+    def test_no_call_is_made_after_the_daily_limit(
         self, aws_default: AdsEmulator, ended: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.inject("OVER_LIMIT", import_task_id=ended[9])
@@ -140,7 +143,7 @@ class TestRefusal:
         assert "after 00:00 UTC" in str(run.error)
         assert aws_default.calls()["BatchDeleteImportData"] == 1
 
-    def test_a_message_names_twenty_at_most(
+    def test_a_message_names_at_most_twenty_imports(
         self, aws_default: AdsEmulator, ended: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.inject("NOT_FOUND")
@@ -149,7 +152,7 @@ class TestRefusal:
         assert len(run.error.errors) == 25  # type: ignore[union-attr]
 
     @pytest.mark.parametrize("ids", [[], "nonsense", None])
-    def test_of_bad_ids_comes_before_any_call(
+    def test_bad_ids_are_refused_before_any_call(
         self, aws_default: AdsEmulator, ids: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert isinstance(run_task(operator(ids), monkeypatch).error, ValueError)
@@ -158,7 +161,7 @@ class TestRefusal:
 
 class TestVerdict:
     @pytest.mark.parametrize("status", ["DELETE_FAILED", "DELETE_FAILED_LIMIT_EXCEEDED", "INTERNAL_ERROR"])
-    def test_a_deletion_that_failed_fails_the_task(
+    def test_a_failed_deletion_fails_the_task(
         self,
         aws_default: AdsEmulator,
         ended: list[str],
@@ -171,10 +174,10 @@ class TestVerdict:
         assert run.state == "up_for_retry"
         assert isinstance(run.error, ImportDeletionError)
         assert run.error.errors == {ended[0]: status}
-        assert "Delete it again" in str(run.error)
+        assert re.search(r"Delete (it|the data) again", str(run.error))
         assert ended[1] not in str(run.error)
 
-    def test_a_status_of_the_future_is_an_error(
+    def test_an_unknown_status_is_an_error(
         self, aws_default: AdsEmulator, ended: list[str], wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.delete_seconds = 60
@@ -186,18 +189,18 @@ class TestVerdict:
     def run_until(
         ads: AdsEmulator, ids: list[str], ends: dict[str, str], wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> Run:
-        """Delete imports, and have each deletion end in its own way once it is seen to be going."""
-        look = AdsDeleteImportDataOperator.look
-        looks: list[Any] = []
+        """Delete imports, and set the outcome of each deletion once it is in progress."""
+        describe = AdsDeleteImportDataOperator.describe
+        polls: list[Any] = []
 
         def watched(self: Any, import_task_ids: Any) -> Any:
-            looks.append(look(self, import_task_ids))
-            if len(looks) == 2:
+            polls.append(describe(self, import_task_ids))
+            if len(polls) == 2:
                 for import_task_id, status in ends.items():
                     ads.update_import_task(import_task_id, status=status)
-            return looks[-1]
+            return polls[-1]
 
-        monkeypatch.setattr(AdsDeleteImportDataOperator, "look", watched)
+        monkeypatch.setattr(AdsDeleteImportDataOperator, "describe", watched)
         return run_task(operator(ids, **wait), monkeypatch)
 
 
@@ -215,15 +218,15 @@ class TestDeferral:
         assert "AdsImportTaskSensor" not in str(run.error)
 
     @pytest.mark.parametrize("failure", [TRIGGER_CRASHED, TRIGGER_TIMED_OUT], ids=["crashed", "timed out"])
-    def test_a_deferral_that_failed_is_explained(
+    def test_a_failed_deferral_is_explained(
         self, aws_default: AdsEmulator, ended: list[str], failure: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.delete_seconds = 60
         run = run_task(operator(ended[0], deferrable=True), monkeypatch, deferral_failure=failure)
         assert isinstance(run.error, AdsCallError)
-        assert "The deletion goes on at AWS" in str(run.error)
+        assert "The deletion continues at AWS" in str(run.error)
 
-    def test_has_a_trigger_of_its_own(
+    def test_it_defers_to_the_deletion_trigger(
         self, aws_default: AdsEmulator, ended: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.delete_seconds = 0.3
@@ -233,11 +236,11 @@ class TestDeferral:
         assert trigger.serialize()[0] == "airflow_provider_ads.triggers.AdsDeleteImportDataTrigger"
 
 
-def test_a_killed_task_says_that_the_deletion_goes_on(
+def test_a_killed_task_logs_that_the_deletion_continues(
     aws_default: AdsEmulator, ended: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     aws_default.delete_seconds = 60
     task = operator(ended, wait_for_completion=False)
     task.execute(context_of(task))
     task.on_kill()
-    assert f"{ended[0]} and 24 more: the deletion of its data goes on" in capsys.readouterr().out
+    assert f"{ended[0]} and 24 more is still being deleted at AWS" in capsys.readouterr().out

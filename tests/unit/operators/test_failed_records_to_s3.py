@@ -25,7 +25,7 @@ def operator(import_task_id: Any, destination_url: str = "s3://inventory/failed/
 
 
 def imported(ads: AdsEmulator, text: str) -> str:
-    """Import a file, and return the import's id once it has ended."""
+    """Import a file, and return the id when the import has ended."""
     hook = AdsHook()
     import_task_id = hook.start_import_task("cmdb", ads.upload("s3://inventory/servers.csv", text)).import_task_id
     while hook.get_import_task(import_task_id).status == "IMPORT_IN_PROGRESS":
@@ -40,7 +40,7 @@ def content(url: str) -> bytes:
 
 
 class TestFetch:
-    def test_brings_the_failed_rows_as_they_were_sent(
+    def test_failed_rows_are_copied_unchanged(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         import_task_id = imported(aws_default, HEADER + GOOD + NOT_A_NUMBER + WITHOUT_IDENTITY)
@@ -55,10 +55,13 @@ class TestFetch:
         assert content(run.result["failed_entries_url"]) == (HEADER + NOT_A_NUMBER + WITHOUT_IDENTITY).encode()
         assert len(content(run.result["errors_url"]).splitlines()) == 1 + 2
         printed = capsys.readouterr().out
-        assert "Failed rows: 2" in printed
+        assert (
+            f"2 failed rows in {folder}/failed-entries.csv, reasons in {folder}/errors.csv. Import import-task-"
+            in printed
+        )
         assert "RAM.TotalSizeInMB" in printed
 
-    def test_brings_those_of_an_import_that_failed_as_a_whole(
+    def test_the_rows_of_a_failed_import_are_copied(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         import_task_id = imported(aws_default, HEADER + WITHOUT_IDENTITY)
@@ -66,7 +69,7 @@ class TestFetch:
         run = run_task(operator(import_task_id), monkeypatch)
         assert content(run.result["failed_entries_url"]) == (HEADER + WITHOUT_IDENTITY).encode()
 
-    def test_of_several_brings_a_list_in_their_order(
+    def test_several_imports_have_a_list_of_results_in_order(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ids = [imported(aws_default, HEADER + row) for row in (GOOD, GOOD + NOT_A_NUMBER)]
@@ -75,16 +78,7 @@ class TestFetch:
         assert results[0] == {"failed_records": 0, "errors_url": None, "failed_entries_url": None}
         assert ids[1] in results[1]["errors_url"]
 
-    @pytest.mark.parametrize("destination_url", ["s3://inventory", "s3://inventory/", "s3://inventory/a/b"])
-    def test_writes_below_the_destination(
-        self, aws_default: AdsEmulator, destination_url: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        import_task_id = imported(aws_default, HEADER + GOOD + NOT_A_NUMBER)
-        run = run_task(operator(import_task_id, destination_url), monkeypatch)
-        assert run.result["errors_url"] == f"{destination_url.rstrip('/')}/{import_task_id}/errors.csv"
-        assert content(run.result["errors_url"])
-
-    def test_tried_again_brings_the_same(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_retry_writes_the_same_files(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
         import_task_id = imported(aws_default, HEADER + GOOD + NOT_A_NUMBER)
         first = run_task(operator(import_task_id), monkeypatch).result
         before = content(first["failed_entries_url"])
@@ -92,45 +86,52 @@ class TestFetch:
         assert content(first["failed_entries_url"]) == before
         assert len(S3Hook().list_keys("inventory", "failed/")) == 2
 
-    def test_of_a_failed_import_without_an_archive_brings_nothing(
+    def test_a_failed_import_without_an_archive_has_no_failed_rows(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         run = run_task(operator(aws_default.add_import_task(status="IMPORT_FAILED")), monkeypatch)
         assert (run.state, run.result["failed_records"]) == ("success", 0)
-        assert "no archive with reasons" in capsys.readouterr().out
+        assert "no archive with the reasons" in capsys.readouterr().out
 
 
 class TestSkip:
     @pytest.mark.parametrize("import_task_id", [None, "None", "", [], [None], ["None", None]])
-    def test_without_an_import_to_ask_about(
+    def test_the_task_is_skipped_without_an_import(
         self, aws_default: AdsEmulator, import_task_id: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run = run_task(operator(import_task_id), monkeypatch)
         assert (run.state, type(run.error)) == ("skipped", AirflowSkipException)
         assert not aws_default.calls()
 
-    def test_not_if_there_is_another(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_missing_ids_are_ignored_if_there_is_another(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         run = run_task(operator([None, aws_default.add_import_task(status="IMPORT_COMPLETE")]), monkeypatch)
         assert [result["failed_records"] for result in run.result] == [0]
 
 
-class TestRefusal:
+class TestRefusals:
     @pytest.mark.parametrize(
-        "destination_url", ["inventory/failed", "https://inventory.example/failed", "s3:///failed"]
+        ("arguments", "message"),
+        [
+            ({"destination_url": "inventory/failed"}, "destination_url must have the form s3://bucket/prefix"),
+            ({"import_task_id": "import-task-1"}, "import_task_id must be 'import-task-' followed by"),
+        ],
     )
-    def test_of_a_bad_destination_comes_before_any_call(
-        self, aws_default: AdsEmulator, destination_url: str, monkeypatch: pytest.MonkeyPatch
+    def test_an_invalid_parameter_is_refused_before_any_call(
+        self, aws_default: AdsEmulator, arguments: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        run = run_task(operator(aws_default.add_import_task(), destination_url), monkeypatch)
-        assert isinstance(run.error, ValueError)
+        run = run_task(operator(**{"import_task_id": aws_default.add_import_task(), **arguments}), monkeypatch)
+        with pytest.raises(ValueError, match=message):
+            raise run.error or AssertionError("not refused")
         assert not aws_default.calls()
 
-    def test_while_an_import_is_in_progress(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_import_in_progress(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
         done, running = aws_default.add_import_task(status="IMPORT_COMPLETE"), aws_default.add_import_task()
         error = refusal(operator([done, running]), monkeypatch)
         assert (error.code, error.import_task_id) == ("ImportInProgress", running)
 
-    def test_when_the_service_offers_no_archive(
+    def test_an_import_whose_archive_is_not_offered(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE_WITH_ERRORS")
@@ -138,7 +139,7 @@ class TestRefusal:
         assert (error.code, error.import_task_id) == ("ArchiveNotFound", import_task_id)
         assert "Import the file again" in str(error)
 
-    def test_when_the_archive_is_gone(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_archive_that_no_longer_exists(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
         import_task_id = imported(aws_default, HEADER + GOOD + NOT_A_NUMBER)
         archive = str(AdsHook().get_import_task(import_task_id).errors_and_failed_entries_zip).partition("?")[0]
         bucket_name, key = archive.removeprefix(f"{aws_default.endpoint_url}/").split("/", 1)
@@ -146,7 +147,7 @@ class TestRefusal:
         error = refusal(operator(import_task_id), monkeypatch)
         assert (error.code, error.import_task_id) == ("ArchiveNotFound", import_task_id)
 
-    def test_when_the_bucket_is_missing(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_bucket_that_does_not_exist(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
         import_task_id = imported(aws_default, HEADER + GOOD + NOT_A_NUMBER)
         error = refusal(operator(import_task_id, "s3://missing/failed"), monkeypatch)
         assert error.code == "NoSuchBucket"

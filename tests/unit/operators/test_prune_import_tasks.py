@@ -34,7 +34,7 @@ def operator(superseded_by: Any, **arguments: Any) -> AdsPruneImportTasksOperato
 def add(
     ads: AdsEmulator, requested: float, status: str = "IMPORT_COMPLETE", name: str = "cmdb-1", **fields: Any
 ) -> str:
-    """Add an import that was requested at a time, in seconds."""
+    """Add an import that was requested at a time in seconds."""
     return ads.add_import_task(name=name, status=status, importRequestTime=requested, **fields)
 
 
@@ -50,7 +50,7 @@ def ads(aws_default: AdsEmulator) -> AdsEmulator:
 
 class TestPrune:
     @pytest.mark.parametrize("wait", WAITS)
-    def test_deletes_what_the_new_imports_replace_from_the_oldest_on(
+    def test_it_deletes_superseded_imports_the_oldest_first(
         self, ads: AdsEmulator, wait: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ads.delete_seconds = 0.3
@@ -62,9 +62,7 @@ class TestPrune:
         assert [status_of(ads, each) for each in new] == ["IMPORT_COMPLETE"] * 2
         assert len(run.deferrals) == WAITS[wait]["deferrable"]
 
-    def test_leaves_what_is_running_of_another_series_or_not_older(
-        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_running_newer_and_foreign_imports_stay(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
         stay = [
             add(ads, 2e9, "IMPORT_IN_PROGRESS"),
             add(ads, 2e9, "IMPORT_PAUSED"),
@@ -78,12 +76,14 @@ class TestPrune:
         assert [status_of(ads, each) for each in stay] == before
         assert ads.calls()["BatchDeleteImportData"] == 0
 
-    def test_with_the_history_they_are_gone(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_with_delete_history_the_tasks_are_no_longer_listed(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         old, new = add(ads, 2e9), add(ads, 2e9 + 1)
         assert run_task(operator(new, delete_history=True), monkeypatch).result == [old]
         assert [task["importTaskId"] for task in ads.import_tasks()] == [new]
 
-    def test_a_dry_run_only_says(
+    def test_a_dry_run_deletes_nothing(
         self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         old, new = add(ads, 2e9), add(ads, 2e9 + 1)
@@ -93,23 +93,23 @@ class TestPrune:
         (line,) = (line for line in capsys.readouterr().out.splitlines() if old in line)
         assert "would be deleted" in line
 
-    def test_deleted_ones_are_counted_in_one_line(
+    def test_deleted_imports_are_counted_in_one_line(
         self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         for _ in range(3):
             add(ads, 2e9, "DELETE_COMPLETE")
         run = run_task(operator(add(ads, 2e9 + 1)), monkeypatch)
         assert run.result == []
-        (line,) = (line for line in capsys.readouterr().out.splitlines() if "Deleted before" in line)
+        (line,) = (line for line in capsys.readouterr().out.splitlines() if "already deleted" in line)
         assert "3 imports" in line
 
 
 class TestRetry:
-    def test_gives_the_same_result_and_deletes_nothing_twice(
+    def test_a_retry_returns_the_same_result_and_deletes_nothing_twice(
         self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         old, new = [add(ads, 2e9 + seconds) for seconds in range(3)], add(ads, 1e9 + 2e9)
-        # Requested before the deletion, by the service's clock.
+        # The service's clock must be later than the request.
         ads.update_import_task(new, importRequestTime=1.7e9)
         for seconds, import_task_id in enumerate(old):
             ads.update_import_task(import_task_id, importRequestTime=1.6e9 + seconds)
@@ -118,7 +118,7 @@ class TestRetry:
         assert first.result == second.result == old
         assert ads.calls()["BatchDeleteImportData"] == 1
 
-    def test_waits_for_what_is_being_deleted(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_retry_waits_for_running_deletions(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
         ads.delete_seconds = 60
         old, new = add(ads, 1.6e9), add(ads, 1.7e9)
         run_task(operator(new, wait_for_completion=False), monkeypatch)
@@ -134,11 +134,11 @@ class TestRefusal:
         ("fields", "reason"),
         [
             ({"status": "IMPORT_COMPLETE_WITH_ERRORS", "serverImportFailure": 1}, "allow_failed_records=True"),
-            ({"status": "IMPORT_FAILED"}, "only good copy"),
+            ({"status": "IMPORT_FAILED"}, "only complete copy"),
             ({"name": "dmz-1"}, "name_prefix"),
         ],
     )
-    def test_deletes_nothing_and_says_why(
+    def test_it_deletes_nothing_and_gives_the_reasons(
         self, ads: AdsEmulator, fields: Any, reason: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         add(ads, 2e9)
@@ -151,15 +151,11 @@ class TestRefusal:
         assert new[0] not in str(run.error)
         assert ads.calls()["BatchDeleteImportData"] == 0
 
-    def test_not_with_failed_records_if_they_are_allowed(
-        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_failed_records_can_be_allowed(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
         old, new = add(ads, 2e9), add(ads, 2e9 + 1, serverImportFailure=1)
         assert run_task(operator(new, allow_failed_records=True), monkeypatch).result == [old]
 
-    def test_while_a_new_import_is_in_progress_may_be_tried_again(
-        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_running_new_import_follows_the_retries(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
         add(ads, 2e9)
         running = add(ads, 2e9 + 1, "IMPORT_IN_PROGRESS")
         run = run_task(operator([add(ads, 2e9 + 1), running]), monkeypatch)
@@ -169,7 +165,7 @@ class TestRefusal:
         assert ads.calls()["BatchDeleteImportData"] == 0
 
     @pytest.mark.parametrize("arguments", [{"name_prefix": ""}, {"name_prefix": " "}, {"superseded_by": []}])
-    def test_of_what_makes_no_sense_comes_before_any_call(
+    def test_bad_input_is_refused_before_any_call(
         self, ads: AdsEmulator, arguments: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run = run_task(operator(**{"superseded_by": add(ads, 2e9), **arguments}), monkeypatch)
@@ -177,8 +173,8 @@ class TestRefusal:
         assert not ads.calls()
 
 
-class TestLimitOfTheDay:
-    def test_ends_well_and_says_what_is_left(
+class TestDailyLimit:
+    def test_it_succeeds_and_logs_what_is_left(
         self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         old, new = [add(ads, 2e9 + seconds) for seconds in range(25)], add(ads, 2e9 + 100)
@@ -189,7 +185,9 @@ class TestLimitOfTheDay:
         (line,) = (line for line in capsys.readouterr().out.splitlines() if "Left for the next run" in line)
         assert all(each in line for each in [old[11], *old[20:]])
 
-    def test_that_a_deletion_meets_later_is_left_too(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_deletion_that_exceeds_the_limit_later_is_left_too(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         ads.delete_seconds = 60
         old, new = [add(ads, 2e9 + seconds) for seconds in range(2)], add(ads, 2e9 + 100)
         delete = AdsHook.delete_import_data
@@ -203,7 +201,7 @@ class TestLimitOfTheDay:
         run = run_task(operator(new), monkeypatch)
         assert (run.state, run.result) == ("success", [old[0]])
 
-    def test_another_refusal_is_an_error(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_any_other_refusal_is_an_error(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
         old, new = [add(ads, 2e9 + seconds) for seconds in range(2)], add(ads, 2e9 + 100)
         ads.inject("OVER_LIMIT", import_task_id=old[0])
         ads.inject("INTERNAL_SERVER_ERROR", import_task_id=old[1])
@@ -230,8 +228,8 @@ HISTORIES = st.lists(
 GOOD = {"IMPORT_COMPLETE", "IMPORT_COMPLETE_WITH_ERRORS"}
 
 
-class TestAnyHistory:
-    """Whatever was imported before: beside a model of what may be lost."""
+class TestRandomHistories:
+    """Random histories of imports, compared with a model."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -243,12 +241,12 @@ class TestAnyHistory:
     @pytest.fixture(scope="class")
     @classmethod
     def hook(cls, account: AdsEmulator) -> AdsHook:
-        """A hook for all, because to make a client takes longer than to use it."""
+        """One hook for all examples, because creating a client takes longer than using it."""
         return AdsHook(config={"retries": {"total_max_attempts": 1}})
 
     @settings(max_examples=2 * settings().max_examples, deadline=None)
     @given(history=HISTORIES, chosen=st.sets(st.integers(0, 13), min_size=1, max_size=4), allowed=st.booleans())
-    def test_only_what_is_replaced_is_deleted(
+    def test_only_superseded_imports_are_deleted(
         self,
         account: AdsEmulator,
         hook: AdsHook,
@@ -256,7 +254,7 @@ class TestAnyHistory:
         chosen: set[int],
         allowed: bool,
     ) -> None:
-        # Each example has a series of its own, in an account that fills up.
+        # Each example has its own series in an account that fills up.
         series = uuid4().hex
         ids = [
             add(account, 2e9 + requested, status, f"{prefix}{series}-part", serverImportFailure=failures)

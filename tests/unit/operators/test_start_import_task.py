@@ -13,9 +13,9 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
-from airflow_provider_ads.operators.waiting import RESUMPTION_MARGIN
 from airflow_provider_ads.triggers import DEFERRAL_GRACE
 from airflow_provider_ads.version_compat import AirflowFailException
+from airflow_provider_ads.waiting import RESUMPTION_MARGIN
 from tests.support.task_runs import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, context_of, run_task
 
 ID = "import-task-" + "f" * 32
@@ -39,7 +39,7 @@ def operator(import_url: str, **arguments: Any) -> AdsStartImportTaskOperator:
 
 
 def end_import(ads: AdsEmulator, status: str, **fields: Any) -> None:
-    """Give the only import another end than its file would."""
+    """Set the outcome of the only import."""
 
     def wait_and_end() -> None:
         while not ads.import_tasks():
@@ -51,7 +51,7 @@ def end_import(ads: AdsEmulator, status: str, **fields: Any) -> None:
 
 
 class TestWithoutWaiting:
-    def test_returns_the_id_of_the_import(
+    def test_the_result_is_the_id(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run = run_task(operator(inventory), monkeypatch)
@@ -59,7 +59,7 @@ class TestWithoutWaiting:
         assert (run.state, run.result, run.xcoms) == ("success", task["importTaskId"], {})
         assert (task["name"], task["importUrl"]) == ("cmdb", inventory)
 
-    def test_never_waits_only_because_deferral_is_the_default(
+    def test_deferrable_alone_does_not_wait(
         self,
         aws_default: AdsEmulator,
         inventory: str,
@@ -70,7 +70,7 @@ class TestWithoutWaiting:
         assert (run.state, run.deferrals) == ("success", [])
         assert "Not waiting for the import, because wait_for_completion is False" in capsys.readouterr().out
 
-    def test_logs_id_name_region_and_status(
+    def test_the_log_contains_id_name_region_and_status(
         self,
         aws_default: AdsEmulator,
         inventory: str,
@@ -83,7 +83,7 @@ class TestWithoutWaiting:
             in capsys.readouterr().out
         )
 
-    def test_sends_the_users_token_as_it_is(
+    def test_the_users_token_is_sent_unchanged(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         runs = [run_task(operator(inventory, client_request_token="my token"), monkeypatch) for _ in range(2)]
@@ -109,7 +109,7 @@ class TestWithoutWaiting:
         assert rule in str(run.error)
         assert not aws_default.calls()
 
-    def test_a_refusal_follows_the_retries(
+    def test_a_refused_call_follows_the_retries(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run = run_task(operator(inventory, region_name="eu-west-1"), monkeypatch)
@@ -119,7 +119,7 @@ class TestWithoutWaiting:
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 class TestWaiting:
-    def test_returns_the_id_and_pushes_the_summary(
+    def test_the_result_is_the_id_and_the_summary_is_pushed(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
     ) -> None:
         run = run_task(operator(inventory, **wait), monkeypatch)
@@ -128,7 +128,7 @@ class TestWaiting:
         assert run.xcoms["import_task"]["status"] == "IMPORT_COMPLETE"
         assert run.xcoms["import_task"]["serverImportSuccess"] == 3
 
-    def test_failed_records_fail_the_task_for_good(
+    def test_failed_records_fail_the_task_without_a_retry(
         self, aws_default: AdsEmulator, half_bad_inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
     ) -> None:
         run = run_task(operator(half_bad_inventory, **wait), monkeypatch)
@@ -149,7 +149,7 @@ class TestWaiting:
             ("IMPORT_OF_THE_FUTURE", "up_for_retry"),
         ],
     )
-    def test_only_what_may_end_better_is_tried_again(
+    def test_only_retryable_failures_follow_the_retries(
         self,
         aws_default: AdsEmulator,
         inventory: str,
@@ -164,7 +164,7 @@ class TestWaiting:
         assert status in str(run.error)
         assert run.xcoms["import_task"]["status"] == status
 
-    def test_transient_errors_are_outlived_with_one_start(
+    def test_the_wait_continues_after_transient_errors_with_one_start(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
     ) -> None:
         for fault in ("ThrottlingException", "ServerInternalErrorException", "drop"):
@@ -175,7 +175,7 @@ class TestWaiting:
         assert aws_default.calls()["StartImportTask"] == 1
 
     @pytest.mark.parametrize("code", ["AuthorizationErrorException", "HomeRegionNotSetException"])
-    def test_a_refusal_ends_the_wait_at_the_next_look(
+    def test_a_refused_call_ends_the_wait_at_the_next_poll(
         self,
         aws_default: AdsEmulator,
         inventory: str,
@@ -190,7 +190,7 @@ class TestWaiting:
         assert run.error.code == code
         assert aws_default.calls() == {"StartImportTask": 1, "DescribeImportTasks": 1}
 
-    def test_an_import_that_has_ended_is_not_waited_for(
+    def test_an_import_that_has_ended_needs_no_wait(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
     ) -> None:
         first = run_task(operator(inventory, client_request_token="t", **wait), monkeypatch)
@@ -199,21 +199,10 @@ class TestWaiting:
         assert (second.result, second.deferrals) == (first.result, [])
         assert aws_default.calls() == {"StartImportTask": 1}
 
-    def test_an_outage_begins_with_its_first_failure(
+    def test_a_long_outage_ends_the_wait(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
     ) -> None:
-        monkeypatch.setattr("airflow_provider_ads.operators.waiting.LONGEST_OUTAGE", 0.2)
-        monkeypatch.setattr("airflow_provider_ads.triggers.LONGEST_OUTAGE", 0.2)
-        aws_default.inject("ThrottlingException", operation="DescribeImportTasks", calls=1)
-        once = {"retries": {"total_max_attempts": 1}}
-        run = run_task(operator(inventory, botocore_config=once, **{**wait, "poll_interval": 0.5}), monkeypatch)
-        assert run.state == "success"
-
-    def test_the_longest_outage_ends_the_wait(
-        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
-    ) -> None:
-        monkeypatch.setattr("airflow_provider_ads.operators.waiting.LONGEST_OUTAGE", 0.2)
-        monkeypatch.setattr("airflow_provider_ads.triggers.LONGEST_OUTAGE", 0.2)
+        monkeypatch.setattr("airflow_provider_ads.progress.LONGEST_OUTAGE", 0.2)
         aws_default.inject("ThrottlingException", operation="DescribeImportTasks")
         once = {"retries": {"total_max_attempts": 1}}
         run = run_task(operator(inventory, botocore_config=once, **wait), monkeypatch)
@@ -235,7 +224,7 @@ class TestDeferral:
         ],
         ids=["all set", "all None"],
     )
-    def test_all_settings_reach_hook_and_trigger(
+    def test_all_settings_reach_the_hook_and_the_trigger(
         self, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
     ) -> None:
         task = operator("s3://bucket/key", **WAITS["deferrable"], **settings)
@@ -257,8 +246,8 @@ class TestDeferral:
         task = operator(inventory, execution_timeout=timedelta(seconds=102), **WAITS["deferrable"])
         run = run_task(task, monkeypatch, start_date=started)
         assert run.state == "up_for_retry"
-        assert "goes on at AWS" in str(run.error)
-        # Airflow 2 has to start a worker before the time is over.
+        assert "keeps running at AWS" in str(run.error)
+        # Airflow 2 needs time to start a worker before the timeout.
         margin = 0 if AIRFLOW_V_3_0_PLUS else 51
         assert run.deferrals[0]["deadline"] == started.timestamp() + 102 - margin
         (timeout,) = run.deferral_timeouts
@@ -266,7 +255,7 @@ class TestDeferral:
         assert DEFERRAL_GRACE < timeout.total_seconds() + margin <= DEFERRAL_GRACE + 2
 
     @pytest.mark.skipif(AIRFLOW_V_3_0_PLUS, reason="Airflow 3 lets a task resume after its execution_timeout")
-    def test_the_margin_of_airflow_2_is_a_minute_at_most(
+    def test_the_margin_on_airflow_2_is_at_most_a_minute(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         started = datetime.now(UTC)
@@ -276,21 +265,21 @@ class TestDeferral:
         assert run.deferrals[0]["deadline"] == started.timestamp() + 6 * 3600 - RESUMPTION_MARGIN
 
     @pytest.mark.parametrize("failure", [TRIGGER_CRASHED, TRIGGER_TIMED_OUT], ids=["crashed", "timed out"])
-    def test_a_deferral_that_failed_is_explained(
+    def test_a_failed_deferral_is_explained(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, failure: dict[str, Any]
     ) -> None:
         run = run_task(operator(inventory, **WAITS["deferrable"]), monkeypatch, deferral_failure=failure)
         assert run.state == "up_for_retry"
         assert "wait for it with AdsImportTaskSensor" in str(run.error)
 
-    def test_an_event_of_somebody_else_is_refused(
+    def test_an_unexpected_event_is_refused(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run = run_task(operator(inventory, **WAITS["deferrable"]), monkeypatch, on_event=lambda _: None)
         assert isinstance(run.error, AdsCallError)
         assert run.error.code == "UnexpectedEvent"
 
-    def test_the_result_is_made_of_the_event_alone(self, aws_default: AdsEmulator) -> None:
+    def test_the_result_needs_nothing_but_the_event(self, aws_default: AdsEmulator) -> None:
         task = operator("s3://bucket/key", **WAITS["deferrable"])
         event = {"status": "finished", "tasks": [{"importTaskId": ID, "status": "IMPORT_COMPLETE"}]}
         assert task.execute_complete(context_of(task), event) == ID
@@ -298,11 +287,11 @@ class TestDeferral:
 
 
 class TestConstructor:
-    def test_touches_neither_network_nor_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_uses_neither_the_network_nor_a_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(AdsHook, "__init__", lambda *_, **__: pytest.fail("a hook was built"))
         operator("{{ params.url }}", aws_conn_id="no_such_connection")
 
-    def test_templates_what_differs_from_run_to_run(self) -> None:
+    def test_name_url_token_and_connection_are_templated(self) -> None:
         assert set(AdsStartImportTaskOperator.template_fields) == {
             "name",
             "import_url",
@@ -313,16 +302,16 @@ class TestConstructor:
         }
 
     @pytest.mark.parametrize("interval", [-1, 0, timedelta(0), None])
-    def test_refuses_a_bad_interval(self, interval: Any) -> None:
+    def test_a_bad_interval_is_refused(self, interval: Any) -> None:
         with pytest.raises(ValueError, match="more than 0 seconds"):
             operator("s3://bucket/key", poll_interval=interval)
 
     @pytest.mark.parametrize("limit", [-1, 0.5])
-    def test_refuses_a_bad_limit(self, limit: Any) -> None:
+    def test_a_bad_limit_is_refused(self, limit: Any) -> None:
         with pytest.raises(ValueError, match="max_failed_records"):
             operator("s3://bucket/key", max_failed_records=limit)
 
-    def test_takes_every_argument_mapped(self) -> None:
+    def test_every_argument_can_be_mapped(self) -> None:
         mapped: Any = AdsStartImportTaskOperator.partial(
             task_id="start", name="cmdb-{{ ti.map_index }}", wait_for_completion=True, poll_interval=5, verify=False
         ).expand(import_url=["s3://bucket/1", "s3://bucket/2"])
@@ -330,7 +319,7 @@ class TestConstructor:
 
 
 class TestFaultsDuringAWait:
-    def test_a_long_series_of_faults_is_outlived_with_one_start(
+    def test_the_wait_continues_through_a_long_series_of_faults_with_one_start(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.import_seconds = 20
@@ -355,7 +344,7 @@ class TestFaultsDuringAWait:
         assert calls["DescribeImportTasks"] > 50
 
 
-def test_outcome_error_says_whether_to_try_again() -> None:
+def test_the_error_says_if_another_import_might_succeed() -> None:
     task = operator("s3://bucket/key")
     event = {"status": "finished", "tasks": [{"importTaskId": ID, "status": "INTERNAL_ERROR"}]}
     with pytest.raises(ImportOutcomeError) as error:

@@ -1,0 +1,135 @@
+"""The threads that process imports and deletions, and decide how they end."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from threading import Thread
+
+from airflow_provider_ads.discovery import limits
+from airflow_provider_ads.emulator.import_files import RowError, make_error_archive, read_import_file
+from airflow_provider_ads.emulator.import_tasks import ImportTask, ImportTasks
+from airflow_provider_ads.emulator.quotas import exceeded_quota
+from airflow_provider_ads.emulator.s3 import Storage, UnreadableFileError
+
+__all__ = ["DeletionProcessor", "ImportProcessor"]
+
+_log = logging.getLogger(__name__)
+
+
+class ImportProcessor(Thread):
+    """
+    A thread that processes imports one at a time, in the order in which they were started.
+
+    https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
+    The emulator's own choice: an import reads its file when it begins, and everything else happens when it ends.
+
+    :param tasks: the import tasks. Closing them ends the thread.
+    :param storage: the emulator's access to S3.
+    :param record_quota: the number of records that a region can hold.
+    :param server_quota: the number of servers that a region can hold.
+    """
+
+    def __init__(self, tasks: ImportTasks, storage: Storage, record_quota: int, server_quota: int) -> None:
+        super().__init__(name="ads-emulator-imports", daemon=True)
+        self._tasks = tasks
+        self._storage = storage
+        self._record_quota = record_quota
+        self._server_quota = server_quota
+
+    def run(self) -> None:
+        """Process imports until the tasks are closed."""
+        while (task := self._tasks.next_import()) is not None:
+            _log.info("%s: importing %r from %r", task.id, task.fields["name"], task.fields["importUrl"])
+            try:
+                reason = self._import(task)
+            except Exception:
+                reason = "the emulator failed unexpectedly"
+                _log.exception("%s: %s", task.id, reason)
+                self._tasks.complete(task, {"status": "INTERNAL_ERROR"})
+            _log.info("%s: %s: %s", task.id, task.fields["status"], reason)
+
+    def _import(self, task: ImportTask) -> str:
+        """
+        Process one import.
+
+        AWS documents the meaning of each status for the console:
+        https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
+        The emulator's own choices:
+
+        - A file that is missing or too large is ``IMPORT_FAILED`` without an archive, although that page promises an
+          archive for every ``IMPORT_FAILED``.
+        - Counts are set once the type of the file is known.
+        - Imported applications count by name, failed ones by row.
+        - Rows with more cells than the header fail.
+        - An import that would exceed a quota imports nothing.
+
+        :return: the reason for its status.
+        """
+        content, problem = b"", ""
+        try:
+            content = self._storage.read(str(task.fields["importUrl"]), limits.IMPORT_FILE_MAX_BYTES)
+        except UnreadableFileError as error:
+            problem = str(error)
+        if not self._tasks.wait_import_seconds(task):
+            return "the import was abandoned"
+        if problem:
+            self._tasks.complete(task, {"status": "IMPORT_FAILED"})
+            return problem
+        import_file = read_import_file(content)
+        if import_file is None:
+            self._tasks.complete(task, {"status": "IMPORT_FAILED_UNSUPPORTED_FILE_TYPE"})
+            return "neither a CSV file with a template column nor a ZIP file with a vInfo sheet"
+        held = self._tasks.imported_rows(task.region)
+        held += (row for row in import_file.rows if not row.errors)
+        status = exceeded_quota(held, record_quota=self._record_quota, server_quota=self._server_quota)
+        if status is not None:
+            over_quota = (RowError("", status),)
+            rows = tuple(dataclasses.replace(row, errors=row.errors or over_quota) for row in import_file.rows)
+            import_file = dataclasses.replace(import_file, rows=rows)
+        imported = [row for row in import_file.rows if not row.errors]
+        failed = [row for row in import_file.rows if row.errors]
+        if status is None:
+            status = "IMPORT_COMPLETE_WITH_ERRORS" if failed else "IMPORT_COMPLETE"
+            status = status if imported else "IMPORT_FAILED"
+        if status != "IMPORT_COMPLETE":
+            self._storage.write_archive(task.id, make_error_archive(import_file))
+        outcome = {
+            "status": status,
+            "fileClassification": import_file.classification,
+            "serverImportSuccess": len(imported),
+            "serverImportFailure": len(failed),
+            "applicationImportSuccess": len(frozenset().union(*(row.applications for row in imported))),
+            "applicationImportFailure": sum(bool(row.applications) for row in failed),
+        }
+        self._tasks.complete(task, outcome, has_archive=status != "IMPORT_COMPLETE", rows=imported)
+        return f"{len(imported)} imported, {len(failed)} failed"
+
+
+class DeletionProcessor(Thread):
+    """
+    A thread that completes each deletion when its time has passed.
+
+    The emulator's own choice: deletions wait neither for each other nor for imports, and deleting an import also
+    deletes its error archive, so that links to the archive stop working.
+
+    :param tasks: the import tasks. Closing them ends the thread.
+    :param storage: the emulator's access to S3.
+    """
+
+    def __init__(self, tasks: ImportTasks, storage: Storage) -> None:
+        super().__init__(name="ads-emulator-deletions", daemon=True)
+        self._tasks = tasks
+        self._storage = storage
+
+    def run(self) -> None:
+        """Complete deletions until the tasks are closed."""
+        while (task := self._tasks.next_deletion()) is not None:
+            try:
+                if task.has_archive:
+                    self._storage.delete_archive(task.id)
+                self._tasks.complete_deletion(task)
+            except Exception:
+                _log.exception("%s: the deletion failed unexpectedly", task.id)
+                self._tasks.update_import_task(task.id, {"status": "DELETE_FAILED"})
+            _log.info("%s: %s", task.id, task.fields["status"])

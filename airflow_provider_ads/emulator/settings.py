@@ -1,0 +1,81 @@
+"""The settings that can be changed while the emulator runs."""
+
+from __future__ import annotations
+
+from threading import TIMEOUT_MAX, Condition
+from typing import Generic, TypeVar, overload
+
+__all__ = ["Settings", "is_finite_number"]
+
+T = TypeVar("T", float, float | None)
+
+
+def is_finite_number(value: object) -> bool:
+    """True if the value is a number, finite, and not too large to wait for as many seconds."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= TIMEOUT_MAX
+
+
+class _Seconds(Generic[T]):
+    """
+    A number of seconds, 0 or more.
+
+    :param description: the meaning of the number, as the command line's help prints it.
+    :param or_none: True if None is accepted too.
+    """
+
+    def __init__(self, description: str, *, or_none: bool = False) -> None:
+        self.description = description
+        self._or_none = or_none
+
+    def __set_name__(self, owner: type[Settings], name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, settings: None, owner: type[Settings]) -> _Seconds[T]: ...
+    @overload
+    def __get__(self, settings: Settings, owner: type[Settings]) -> T: ...
+    def __get__(self, settings: Settings | None, owner: type[Settings]) -> T | _Seconds[T]:
+        return self if settings is None else settings.__dict__[self._name]
+
+    def __set__(self, settings: Settings, seconds: T) -> None:
+        is_valid = self._or_none if seconds is None else is_finite_number(seconds) and seconds >= 0
+        if not is_valid:
+            accepted = "None or a finite number" if self._or_none else "a finite number"
+            raise ValueError(f"{self._name} must be {accepted} of 0 or more, not {seconds!r}.")
+        with settings.changed:
+            settings.__dict__[self._name] = seconds
+            settings.changed.notify_all()
+
+
+class Settings:
+    """
+    The settings that can be changed while the emulator runs.
+
+    :ivar changed: notified after each change of a number of seconds. It also guards the import tasks, whose threads
+        wait for these seconds to pass.
+    :raises ValueError: if a number of seconds is not a finite number of 0 or more.
+    """
+
+    #: Seconds that each import takes. A change also applies to the import that is running.
+    import_seconds = _Seconds[float]("seconds that each import takes")
+
+    #: Seconds that each deletion takes. A change also applies to deletions that are running.
+    delete_seconds = _Seconds[float]("seconds that each deletion takes")
+
+    #: Seconds for which a client request token is remembered, from the start of its import; None: forever. Another
+    #: start with the same token does not prolong them. Once they have passed, it starts another import, and the first
+    #: task keeps its token. A change also applies to earlier tokens. A task that is deleted with its history takes its
+    #: token along.
+    token_seconds = _Seconds[float | None]("seconds for which a client request token is remembered", or_none=True)
+
+    #: The Migration Hub home region; None: not set. Import tasks stay in the region that they were created in.
+    home_region: str | None
+
+    def __init__(
+        self, *, home_region: str | None, import_seconds: float, delete_seconds: float, token_seconds: float | None
+    ) -> None:
+        self.changed = Condition()
+        self.home_region = home_region
+        self.import_seconds = import_seconds
+        self.delete_seconds = delete_seconds
+        self.token_seconds = token_seconds

@@ -1,0 +1,230 @@
+"""What the sensor and the operators share: waiting, deferring and resuming, and ending a wait."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
+
+from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.discovery.parameters import check_poll_interval, summarize_ids
+from airflow_provider_ads.discovery.verdicts import Verdict, VerdictKind, judge_import
+from airflow_provider_ads.exceptions import AdsCallError, AdsError, ImportOutcomeError
+from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.polling import Poll
+from airflow_provider_ads.progress import Outage, ProgressLog
+from airflow_provider_ads.triggers import DEFERRAL_FAILED, DEFERRAL_GRACE, AdsImportTaskTrigger
+
+__all__ = [
+    "IMPORT_TASK_XCOM_KEY",
+    "RESUMPTION_MARGIN",
+    "AdsDeferrableMixin",
+    "AdsWaitingOperator",
+    "attach_to_asset_events",
+    "end_import_wait",
+    "end_wait",
+]
+
+#: Key of the XCom with the summaries, which is pushed even if an import failed, and their key in the extra of asset
+#: events.
+IMPORT_TASK_XCOM_KEY = "import_task"
+
+#: Seconds before its ``execution_timeout`` at which a deferred task times out on Airflow 2, which ends a task that
+#: resumes after it without a message. The scheduler needs them to start a worker.
+RESUMPTION_MARGIN = 60.0
+
+
+class AdsDeferrableMixin:
+    """Defer a task to one of this provider's triggers, and explain a deferral that failed."""
+
+    #: The trigger, which defines what the task waits for.
+    trigger_class: type[AdsImportTaskTrigger] = AdsImportTaskTrigger
+
+    def defer_to(self, trigger_class: type[AdsImportTaskTrigger], deadline: float | None, **arguments: Any) -> None:
+        """
+        Defer the task; ``execute_complete`` receives the trigger's event.
+
+        :param trigger_class: the trigger.
+        :param deadline: when the wait times out, in seconds since the epoch; None for never.
+        :param arguments: the trigger's arguments without its deadline and the AWS settings.
+        :raises Exception: always Airflow's ``TaskDeferred``.
+        """
+        task: Any = self
+        task.defer(
+            trigger=trigger_class(
+                **arguments,
+                deadline=deadline,
+                aws_conn_id=task.aws_conn_id,
+                region_name=task.region_name,
+                verify=task.verify,
+                botocore_config=task.botocore_config,
+            ),
+            method_name="execute_complete",
+            timeout=None if deadline is None else timedelta(seconds=deadline - time.time() + DEFERRAL_GRACE),
+        )
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Resume the task as Airflow does, but explain a deferral that failed."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
+        except Exception as error:
+            if next_method != DEFERRAL_FAILED:
+                raise
+            failure = self.trigger_class.deferral_failure(next_kwargs, self.subject)
+            raise self.deferral_error(failure) from error
+
+    def deferral_error(self, failure: AdsCallError) -> Exception:
+        """Return the exception that a failed deferral raises."""
+        return failure
+
+    @property
+    def subject(self) -> str:
+        """The imports that the task waits for, as words of a message."""
+        raise NotImplementedError
+
+
+class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
+    """
+    AWS Application Discovery Service: base class for operators that can wait for completion.
+
+    A subclass defines ``execute_complete`` for its own result.
+
+    :param wait_for_completion: True to wait.
+    :param deferrable: True to wait in the triggerer.
+    :param poll_interval: seconds, or a ``timedelta``, between two polls; more than 0.
+    :raises ValueError: ``poll_interval`` is out of range.
+    """
+
+    aws_hook_class = AdsHook
+
+    #: The import tasks that the operator waits for, as last described.
+    import_tasks: Sequence[ImportTask] = ()
+
+    def __init__(
+        self, *, wait_for_completion: bool, deferrable: bool, poll_interval: float | timedelta, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = check_poll_interval(poll_interval)
+
+    def describe(self, import_task_ids: Sequence[str]) -> list[ImportTask]:
+        """Return the current state of the tasks in the order of their ids."""
+        return self.hook.get_import_tasks(import_task_ids)
+
+    def wait(self, context: Any, import_tasks: Sequence[ImportTask]) -> Sequence[ImportTask]:
+        """
+        Wait until none of the tasks is in a status for which the trigger waits.
+
+        :param context: the task's context.
+        :param import_tasks: the current state of the tasks.
+        :return: their state after the wait; if the task is deferred, the trigger's event contains it instead.
+        :raises AdsCallError: AWS refused, or could not be reached for ``progress.LONGEST_OUTAGE``.
+        """
+        self.import_tasks = import_tasks
+        if self.deferrable and self._is_running():
+            self._defer(context)
+        progress = ProgressLog(self.log, last_poll=self._poll())
+        outage = Outage()
+        while self._is_running():
+            time.sleep(self.poll_interval)
+            error = None
+            try:
+                self.import_tasks = self.describe([task.import_task_id for task in self.import_tasks])
+            except AdsCallError as caught:
+                error = caught
+            outage.check(error)
+            progress.write(self._poll(error))
+        return self.import_tasks
+
+    def _is_running(self) -> bool:
+        return any(self.trigger_class.is_running(task.status) for task in self.import_tasks)
+
+    def _poll(self, error: AdsCallError | None = None) -> Poll:
+        return Poll({task.import_task_id: task for task in self.import_tasks}, error)
+
+    def _defer(self, context: Any) -> None:
+        import_task_ids = [task.import_task_id for task in self.import_tasks]
+        deadline = None
+        if self.execution_timeout:
+            timeout = self.execution_timeout.total_seconds()
+            deadline = context["ti"].start_date.timestamp() + timeout
+            if not AIRFLOW_V_3_0_PLUS:
+                deadline -= min(RESUMPTION_MARGIN, timeout / 2)
+        self.log.info("Waiting in the triggerer for %s", summarize_ids(import_task_ids))
+        self.defer_to(self.trigger_class, deadline, import_task_ids=import_task_ids, poll_interval=self.poll_interval)
+
+
+def end_wait(
+    verdicts: Sequence[Verdict], outcome_error: Callable[[str, Sequence[Verdict]], AdsError], log: Any
+) -> None:
+    """
+    Log every verdict, and raise unless all of them are DONE.
+
+    :param verdicts: the final verdicts, none of them RUNNING.
+    :param outcome_error: creates the exception for FAILED verdicts, from a message and all verdicts that are not DONE.
+    :param log: the task's logger. The verdict is logged because ``soft_fail`` hides the message of an exception.
+    :raises AdsError: what ``outcome_error`` returned, if a verdict is FAILED.
+    :raises AdsCallError: a status is unknown, and no verdict is FAILED.
+    """
+    for verdict in verdicts:
+        log.log(logging.INFO if verdict.kind is VerdictKind.DONE else logging.ERROR, "%s", verdict.explanation)
+    bad = [verdict for verdict in verdicts if verdict.kind is not VerdictKind.DONE]
+    message = "\n".join(verdict.explanation for verdict in bad)
+    if any(verdict.kind is VerdictKind.FAILED for verdict in bad):
+        raise outcome_error(message, bad)
+    if bad:
+        raise AdsCallError(message, code="UnknownStatus", import_task_id=bad[0].import_task.import_task_id)
+
+
+def end_import_wait(
+    context: Mapping[str, Any],
+    import_tasks: Sequence[ImportTask],
+    max_failed_records: int | None,
+    as_list: bool,
+    log: Any,
+) -> Any:
+    """
+    End a wait for imports: log and judge them, and publish the summaries as XCom and in asset events.
+
+    :param context: the task's context.
+    :param import_tasks: the imports, none of them running.
+    :param max_failed_records: records of each import that are allowed to fail; None for any number.
+    :param as_list: True to return a list even for one import.
+    :param log: the task's logger.
+    :return: the summary of the import, or a list of summaries.
+    :raises ImportOutcomeError: an import failed; the XCom is pushed all the same.
+    :raises AdsCallError: the status of an import is unknown, and none failed.
+    """
+    summaries = [import_task.summary() for import_task in import_tasks]
+    result = summaries if as_list else summaries[0]
+    verdicts = [judge_import(import_task, max_failed_records) for import_task in import_tasks]
+
+    def outcome_error(message: str, bad: Sequence[Verdict]) -> AdsError:
+        return ImportOutcomeError(message, summaries, try_again=all(verdict.try_again for verdict in bad))
+
+    try:
+        end_wait(verdicts, outcome_error, log)
+    finally:
+        if context["ti"].task.do_xcom_push:
+            context["ti"].xcom_push(key=IMPORT_TASK_XCOM_KEY, value=result)
+    attach_to_asset_events(context, result)
+    return result
+
+
+def attach_to_asset_events(context: Mapping[str, Any], result: Any) -> None:
+    """
+    Put summaries into the ``extra`` of the asset events of the task's outlets, for the Dags that they trigger.
+
+    :param context: the task's context.
+    :param result: the summary of an import, or a list of summaries.
+    """
+    for outlet in context["ti"].task.outlets:
+        # Outlets can be other things than assets, and the assets of an alias are not known yet.
+        if hasattr(outlet, "uri"):
+            context["outlet_events"][outlet].extra[IMPORT_TASK_XCOM_KEY] = result

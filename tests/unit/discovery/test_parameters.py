@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_ads.discovery.parameters import (
+    check_client_request_token,
+    check_import_task_ids,
+    check_import_url,
+    check_max_failed_records,
+    check_name,
+    check_poll_interval,
+    quote,
+    summarize_ids,
+)
+
+ID = "import-task-0123456789abcdef0123456789ABCDEF"
+
+
+class TestChecks:
+    @pytest.mark.parametrize("name", ["a", "x" * 255, " a "])
+    def test_a_valid_name_is_returned(self, name: str) -> None:
+        assert check_name(name) == name
+
+    @pytest.mark.parametrize("name", ["", "  \t", "x" * 256, None, 7])
+    def test_an_invalid_name_is_refused(self, name: Any) -> None:
+        with pytest.raises(ValueError, match="name must be a string of 1 to 255 characters that is not blank"):
+            check_name(name)
+
+    @pytest.mark.parametrize("url", ["s3://bucket/key", "https://bucket.s3.amazonaws.com/a b.csv", "s3://b/ k"])
+    def test_a_valid_url_is_returned(self, url: str) -> None:
+        assert check_import_url(url) == url
+
+    @pytest.mark.parametrize(
+        "url", ["bucket/key.csv", "s3://bucket", "s3://bucket/", "s3:///key", "s3://b/" + "k" * 3994, None]
+    )
+    def test_an_invalid_url_is_refused(self, url: Any) -> None:
+        with pytest.raises(ValueError, match=r"s3://bucket/key.*4,000 characters"):
+            check_import_url(url)
+
+    @pytest.mark.parametrize("token", ["t", "t" * 100])
+    def test_a_valid_token_is_returned(self, token: str) -> None:
+        assert check_client_request_token(token) == token
+
+    @pytest.mark.parametrize("token", ["", "t" * 101, None])
+    def test_an_invalid_token_is_refused_and_not_quoted(self, token: Any) -> None:
+        with pytest.raises(ValueError, match="client_request_token must be a string of 1 to 100") as error:
+            check_client_request_token(token)
+        assert "ttt" not in str(error.value)
+
+    @pytest.mark.parametrize("ids", [ID, [ID], (ID,), iter([ID]), {ID: 1}.keys()])
+    def test_ids_can_have_many_shapes(self, ids: Any) -> None:
+        assert check_import_task_ids(ids) == [ID]
+
+    def test_order_and_repetitions_of_ids_are_kept(self) -> None:
+        other = "import-task-" + "0" * 32
+        assert check_import_task_ids([ID, other, ID]) == [ID, other, ID]
+
+    @pytest.mark.parametrize("ids", ["import-task-1", "", None, 7, [None], [ID, "x"], f"{ID}\n"])
+    def test_an_invalid_id_is_refused(self, ids: Any) -> None:
+        with pytest.raises(ValueError, match="'import-task-' followed by 32 hexadecimal digits"):
+            check_import_task_ids(ids)
+
+    def test_an_empty_list_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="empty list"):
+            check_import_task_ids([])
+
+    @pytest.mark.parametrize("text", [f"['{ID}']", f"('{ID}',)", "LazyXComSequence(...)", "<LazyXCom>"])
+    def test_a_rendered_list_gets_advice(self, text: str) -> None:
+        with pytest.raises(ValueError, match=r"pass the task's \.output"):
+            check_import_task_ids(text)
+
+    @pytest.mark.parametrize("limit", [None, 0, 25])
+    def test_a_valid_limit_is_returned(self, limit: int | None) -> None:
+        assert check_max_failed_records(limit) == limit
+
+    @pytest.mark.parametrize("limit", [-1, 1.5, "3", True])
+    def test_an_invalid_limit_is_refused(self, limit: Any) -> None:
+        with pytest.raises(ValueError, match="max_failed_records must be a whole number of 0 or more, or None"):
+            check_max_failed_records(limit)
+
+    @pytest.mark.parametrize(("poll_interval", "seconds"), [(0.5, 0.5), (60, 60), (timedelta(minutes=1), 60)])
+    def test_a_valid_poll_interval_is_returned_in_seconds(self, poll_interval: Any, seconds: float) -> None:
+        assert check_poll_interval(poll_interval) == seconds
+
+    @pytest.mark.parametrize("poll_interval", [0, -1, float("nan"), float("inf"), "60", timedelta(0)])
+    def test_an_invalid_poll_interval_is_refused(self, poll_interval: Any) -> None:
+        with pytest.raises(ValueError, match="poll interval must be more than 0 seconds"):
+            check_poll_interval(poll_interval)
+
+
+def test_quoted_values_are_short() -> None:
+    assert quote("a\n") == r"'a\n'"
+    assert len(quote("x" * 1_000_000)) < 150
+
+
+def test_ids_are_summarized() -> None:
+    assert summarize_ids([ID]) == ID
+    assert summarize_ids([ID] * 3) == f"{ID} and 2 more"

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.discovery.statuses import (
+    DELETION_FAILED_STATUSES,
+    DELETION_RUNNING_STATUSES,
+    DELETION_STATUSES,
+    IMPORT_DONE_STATUSES,
+    IMPORT_FAILED_STATUSES,
+    RETRYABLE_STATUSES,
+)
+from airflow_provider_ads.discovery.verdicts import VerdictKind, judge_deletion, judge_import
+
+ID = "import-task-0123456789abcdef0123456789ABCDEF"
+
+
+def task(status: str | None, **fields: Any) -> ImportTask:
+    return ImportTask.from_response({"importTaskId": ID, "status": status, **fields})
+
+
+class TestJudgeDeletion:
+    @pytest.mark.parametrize("status", sorted(DELETION_RUNNING_STATUSES))
+    def test_before_and_during_the_deletion_it_is_running(self, status: str) -> None:
+        assert judge_deletion(task(status)).kind is VerdictKind.RUNNING
+
+    def test_deleted_data_is_done(self) -> None:
+        assert judge_deletion(task("DELETE_COMPLETE")).kind is VerdictKind.DONE
+
+    def test_a_task_that_is_no_longer_listed_is_done(self) -> None:
+        verdict = judge_deletion(task(None))
+        assert verdict.kind is VerdictKind.DONE
+        assert verdict.explanation == f"Import {ID}: no longer listed."
+
+    def test_a_listed_task_without_a_status_is_unknown(self) -> None:
+        assert judge_deletion(task(None, name="cmdb")).kind is VerdictKind.UNKNOWN
+
+    @pytest.mark.parametrize("status", sorted(DELETION_FAILED_STATUSES))
+    def test_a_failed_deletion_has_advice(self, status: str) -> None:
+        verdict = judge_deletion(task(status, name="cmdb"))
+        assert verdict.kind is VerdictKind.FAILED
+        assert f"{ID} ('cmdb'): {status}. " in verdict.explanation
+        assert re.search(r"Delete (it|the data) again", verdict.explanation)
+
+    def test_a_new_status_is_unknown(self) -> None:
+        verdict = judge_deletion(task("DELETE_PAUSED"))
+        assert verdict.kind is VerdictKind.UNKNOWN
+        assert "cannot tell whether the data was deleted" in verdict.explanation
+
+
+class TestJudgeImport:
+    def test_an_import_in_progress_is_running(self) -> None:
+        assert judge_import(task("IMPORT_IN_PROGRESS"), 0).kind is VerdictKind.RUNNING
+
+    @pytest.mark.parametrize("status", sorted(IMPORT_DONE_STATUSES))
+    @pytest.mark.parametrize(
+        ("failures", "limit", "kind"),
+        [(0, None, "DONE"), (1, 0, "FAILED"), (3, 3, "DONE"), (4, 3, "FAILED"), (4, None, "DONE")],
+    )
+    def test_the_limit_of_failed_records_applies_to_both_statuses(
+        self, status: str, failures: int, limit: int | None, kind: str
+    ) -> None:
+        assert judge_import(task(status, serverImportFailure=failures), limit).kind is VerdictKind[kind]
+
+    def test_failed_application_records_count_too(self) -> None:
+        verdict = judge_import(task("IMPORT_COMPLETE", applicationImportFailure=1), 0)
+        assert verdict.kind is VerdictKind.FAILED
+        assert "1 failed records exceed max_failed_records=0. Fetch the failed rows" in verdict.explanation
+
+    @pytest.mark.parametrize("status", sorted(IMPORT_FAILED_STATUSES | DELETION_STATUSES))
+    def test_a_failed_or_deleted_import_is_failed_no_matter_the_limit(self, status: str) -> None:
+        verdict = judge_import(task(status, name="cmdb"), None)
+        assert verdict.kind is VerdictKind.FAILED
+        assert verdict.try_again is (status in RETRYABLE_STATUSES)
+        assert all(part in verdict.explanation for part in (ID, "cmdb", status))
+        assert verdict.explanation.count(". ") >= 1, "the explanation lacks advice"
+
+    @pytest.mark.parametrize("status", ["IMPORT_PAUSED", "", None])
+    def test_a_new_status_is_unknown(self, status: str | None) -> None:
+        verdict = judge_import(task(status), None)
+        assert verdict.kind is VerdictKind.UNKNOWN
+        assert repr(status) in verdict.explanation
+        assert not verdict.try_again

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import logging
+import time
+
+import pytest
+
+from airflow_provider_ads import progress
+from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.exceptions import AdsCallError
+from airflow_provider_ads.polling import Poll
+from airflow_provider_ads.progress import Outage, ProgressLog
+
+ID = "import-task-" + "f" * 32
+THROTTLED = AdsCallError("throttled", "ThrottlingException", transient=True)
+REFUSED = AdsCallError("refused", "AuthorizationErrorException")
+
+
+def poll(status: str | None = None, error: AdsCallError | None = None) -> Poll:
+    return Poll({ID: ImportTask(import_task_id=ID, name="cmdb", status=status)} if status else {}, error)
+
+
+class TestOutage:
+    def test_a_final_error_ends_the_wait_immediately(self) -> None:
+        with pytest.raises(AdsCallError, match="refused"):
+            Outage().check(REFUSED)
+
+    def test_an_outage_that_lasts_too_long_ends_the_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        outage = Outage()
+        outage.check(THROTTLED)
+        monkeypatch.setattr(progress, "LONGEST_OUTAGE", 0.0)
+        with pytest.raises(AdsCallError, match="throttled"):
+            outage.check(THROTTLED)
+
+    def test_an_outage_starts_with_its_first_failed_poll(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(progress, "LONGEST_OUTAGE", 0.1)
+        outage = Outage()
+        outage.check(None)
+        time.sleep(0.2)
+        outage.check(THROTTLED)
+
+    def test_a_successful_poll_ends_an_outage(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(progress, "LONGEST_OUTAGE", 0.1)
+        outage = Outage()
+        outage.check(THROTTLED)
+        time.sleep(0.2)
+        outage.check(None)
+        outage.check(THROTTLED)
+
+
+class TestProgressLog:
+    @pytest.fixture
+    def log(self, caplog: pytest.LogCaptureFixture) -> logging.Logger:
+        caplog.set_level(logging.INFO, "test_progress")
+        return logging.getLogger("test_progress")
+
+    def test_it_has_one_line_for_each_change(self, log: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
+        progress_log = ProgressLog(log)
+        running, ended = poll("IMPORT_IN_PROGRESS"), poll("IMPORT_COMPLETE")
+        throttled = poll("IMPORT_IN_PROGRESS", THROTTLED)
+        for each in (running, running, throttled, throttled, ended):
+            progress_log.write(each)
+        assert caplog.messages == [
+            f"Import {ID} ('cmdb'): IMPORT_IN_PROGRESS",
+            "Polling again soon: throttled",
+            f"Import {ID} ('cmdb'): IMPORT_COMPLETE",
+        ]
+
+    def test_it_does_not_repeat_the_poll_that_was_already_logged(
+        self, log: logging.Logger, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ProgressLog(log, last_poll=poll("IMPORT_IN_PROGRESS")).write(poll("IMPORT_IN_PROGRESS"))
+        assert not caplog.messages
+
+    @pytest.mark.parametrize(
+        ("quiet", "line"),
+        [
+            (poll("IMPORT_IN_PROGRESS"), "Still waiting; imports: 1 IMPORT_IN_PROGRESS"),
+            (poll(), "Still waiting; imports: none listed yet"),
+        ],
+    )
+    def test_it_shows_a_sign_of_life_when_nothing_changes(
+        self,
+        log: logging.Logger,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+        quiet: Poll,
+        line: str,
+    ) -> None:
+        monkeypatch.setattr(progress, "QUIET_LOG_INTERVAL", 0.0)
+        ProgressLog(log, last_poll=quiet).write(quiet)
+        assert caplog.messages == [line]
