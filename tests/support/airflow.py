@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import psutil
@@ -123,9 +122,7 @@ class LocalAirflow:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -318,26 +315,18 @@ class LocalAirflow:
 
         Each ``running`` is a worker process that started to execute the task.
         """
-        rows = self.query(
-            "select event from log where dag_id = ? and run_id = ? and task_id = ? and map_index = ? order by id",
-            dag_id,
-            run_id,
-            task_id,
-            map_index,
+        statement = (
+            "select event from log where dag_id = ? and run_id = ? and task_id = ? and map_index = ? order by id"
         )
-        return [event for (event,) in rows]
+        return [event for (event,) in self.query(statement, dag_id, run_id, task_id, map_index)]
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """Return an XCom of a task."""
-        ((value,),) = self.query(
+        statement = (
             f"select {'cast(value as text)' if AIRFLOW_3 else 'value'} from xcom "
-            "where dag_id = ? and run_id = ? and task_id = ? and map_index = ? and key = ?",
-            dag_id,
-            run_id,
-            task_id,
-            map_index,
-            key,
+            "where dag_id = ? and run_id = ? and task_id = ? and map_index = ? and key = ?"
         )
+        ((value,),) = self.query(statement, dag_id, run_id, task_id, map_index, key)
         return json.loads(value if isinstance(value, str) else bytes(value))
 
     def processes_of(self, task_instance: TaskInstance) -> list[psutil.Process]:
