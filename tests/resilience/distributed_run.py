@@ -198,7 +198,8 @@ class DistributedRun(Killer):
 
     def _imports_of_tasks(self, condition: str, *parameters: str) -> list[Import]:
         """Return the imports of some task instances."""
-        rows = self.airflow.query(f"select dag_id, map_index from task_instance {condition}", *parameters)
+        columns = "task_instance.dag_id, task_instance.map_index"
+        rows = self.airflow.query(f"select {columns} from task_instance {condition}", *parameters)
         return [Import(*row) for row in rows]
 
     def _until(self, condition: Callable[[], object], description: str) -> None:
