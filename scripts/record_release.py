@@ -1,4 +1,4 @@
-"""Record what Airflow stores of this version's waits, which a later version must go on with: ``make record``."""
+"""Record what Airflow stores for this version's waits, so that tests of later versions can resume them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 
 
 def main() -> int:
-    """Record every wait on the Airflow that is installed; it takes two minutes."""
-    import tests.conftest  # noqa: F401 - it gives Airflow a home of its own, before Airflow is imported
+    """Record every wait on the installed version of Airflow; this takes two minutes."""
+    import tests.conftest  # noqa: F401 - gives Airflow a temporary home before Airflow is imported
     from airflow_provider_ads.emulator import AdsEmulator
     from tests.support.recorded_waits import WAITS, environment_of, record, write_recording
 

@@ -1,8 +1,8 @@
 """
-Make the pictures of Airflow's UI and the log captures of the documentation, on a whole Airflow against the emulator.
+Create the documentation's screenshots of Airflow's UI and its log excerpts, on a whole Airflow against the emulator.
 
-The pictures are taken by Chromium, and are looked at by whoever commits them. Needs the packages ``chromium`` and
-``chromium-driver`` of Debian, or what is called so elsewhere.
+Chromium takes the screenshots; check them before you commit. Debian's packages are called ``chromium`` and
+``chromium-driver``.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 LOGS = ROOT / "docs" / "logs"
 
-#: Seconds for a page to show what it should, or for a task to get where it should.
-PATIENCE = 120
+#: Seconds to wait for a page's text or a task's state.
+TIMEOUT = 120
 
 DAG_ID = "example_ads_import"
 IMPORT_URL = "s3://migration-inventory/servers.csv"
@@ -40,16 +40,16 @@ BAD = GOOD + 11 * ",,,,,,,1,2,Linux,Ubuntu 24.04,8192,,,,,,\n"
 
 
 def main() -> int:
-    """Make all of them; return the exit status."""
+    """Create all screenshots and log excerpts; return the exit status."""
     for program in ("chromium", "chromedriver"):
         if shutil.which(program) is None:
-            print(f"There is no {program}: apt-get install chromium chromium-driver", file=sys.stderr)
+            print(f"{program} is not installed: apt-get install chromium chromium-driver", file=sys.stderr)
             return 1
     with tempfile.TemporaryDirectory() as name, AdsEmulator() as ads:
         dags = Path(name, "dags")
         dags.mkdir()
         text = (ROOT / "example_dags" / f"{DAG_ID}.py").read_text()
-        # A retry shall not take five minutes.
+        # Otherwise the retry would take five minutes.
         (dags / f"{DAG_ID}.py").write_text(text.replace("timedelta(minutes=5)", "timedelta(seconds=5)"))
         environment = {
             "AIRFLOW_CONN_AWS_DEFAULT": ads.airflow_connection,
@@ -65,23 +65,23 @@ def main() -> int:
 
 
 def show_good_run(airflow: LocalAirflow, ads: AdsEmulator, chrome: Chrome) -> None:
-    """Take pictures of a wait, and of the task when it has ended."""
+    """Take screenshots of a deferred wait, and of the task after its end."""
     ads.upload(IMPORT_URL, GOOD)
     ads.import_seconds = 3600
     run_id = airflow.trigger(DAG_ID)
     wait_until(lambda: state_of(airflow, run_id, "wait_for_import") == "deferred", "the wait is deferred")
     page = f"{airflow.url}/dags/{DAG_ID}/runs/{urllib.parse.quote(run_id)}"
-    take(chrome, page, IMAGES / "deferred-wait.png", "wait_for_import", "Deferred")
+    take_screenshot(chrome, page, IMAGES / "deferred-wait.png", "wait_for_import", "Deferred")
     ads.import_seconds = 0.01
     finish(airflow, run_id)
     task_page = f"{page}/tasks/wait_for_import"
-    take(chrome, task_page, IMAGES / "log-with-counts.png", "servers imported 294", keys="w")
-    take(chrome, f"{task_page}/details", IMAGES / "console-link.png", "Migration Hub")
+    take_screenshot(chrome, task_page, IMAGES / "log-with-counts.png", "servers imported 294", keys="w")
+    take_screenshot(chrome, f"{task_page}/details", IMAGES / "console-link.png", "Migration Hub")
     capture(airflow, run_id, LOGS / "good-run.txt")
 
 
 def capture_partial_failure(airflow: LocalAirflow, ads: AdsEmulator) -> None:
-    """Capture the logs of a run of which more rows fail than the sensor allows."""
+    """Capture the logs of a run with more failed records than the sensor allows."""
     ads.upload(IMPORT_URL, BAD)
     ads.import_seconds = 1
     run_id = airflow.trigger(DAG_ID)
@@ -90,12 +90,12 @@ def capture_partial_failure(airflow: LocalAirflow, ads: AdsEmulator) -> None:
 
 
 def capture_crash_recovery(airflow: LocalAirflow, ads: AdsEmulator) -> None:
-    """Capture the logs of a run whose worker is killed after AWS has started the import, and before it says so."""
+    """Capture the logs of a run whose worker is killed while AWS has started the import but not answered yet."""
     ads.upload(IMPORT_URL, GOOD)
     ads.import_seconds = 1
     ads.inject("hold", operation="StartImportTask")
     run_id = airflow.trigger(DAG_ID)
-    wait_until(ads.held, "the service holds its answer back")
+    wait_until(ads.held, "the emulator holds its answer back")
     (start,) = [task for task in airflow.task_instances(DAG_ID, run_id) if task.task_id == "start_import"]
     airflow.kill_task(start)
     ads.clear_faults()
@@ -110,7 +110,7 @@ def finish(airflow: LocalAirflow, run_id: str) -> None:
 
 
 def capture(airflow: LocalAirflow, run_id: str, path: Path) -> None:
-    """Write what this provider, and Airflow about the ends of tasks, logged in a run, task by task."""
+    """Write the provider's log lines of a run to a file, by task, with the final state of each task."""
     lines = []
     folder = airflow.home / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}"
     files = sorted(folder.rglob("*.log*"), key=lambda file: file.stat().st_mtime)
@@ -133,28 +133,28 @@ def capture(airflow: LocalAirflow, run_id: str, path: Path) -> None:
 
 
 def run_state(airflow: LocalAirflow, run_id: str, task_id: str) -> str:
-    """Say how a task ended, and in which try."""
+    """Return the final state of a task and the number of its last try."""
     (task,) = [task for task in airflow.task_instances(DAG_ID, run_id) if task.task_id == task_id]
     return f"{task.state} in try {task.try_number}"
 
 
 def state_of(airflow: LocalAirflow, run_id: str, task_id: str) -> str | None:
-    """The state of a task."""
+    """Return the state of a task."""
     return {task.task_id: task.state for task in airflow.task_instances(DAG_ID, run_id)}.get(task_id)
 
 
-def wait_until(true: Callable[[], Any], what: str) -> None:
-    """Wait until something is the case."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
+def wait_until(condition: Callable[[], Any], description: str) -> None:
+    """Wait until a condition is true."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not yet after {PATIENCE} s: {what}")
+            raise TimeoutError(f"Timed out after {TIMEOUT} s waiting until {description}.")
         time.sleep(0.2)
 
 
 @contextmanager
 def browser() -> Iterator[Chrome]:
-    """Chromium without a window."""
+    """Run Chromium without a window."""
     options = ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1440,900", "--lang=en"):
         options.add_argument(argument)
@@ -166,11 +166,11 @@ def browser() -> Iterator[Chrome]:
         chrome.quit()
 
 
-def take(chrome: Chrome, page: str, path: Path, *texts: str, keys: str = "") -> None:
+def take_screenshot(chrome: Chrome, page: str, path: Path, *texts: str, keys: str = "") -> None:
     """
-    Take a picture of a page once it shows some texts.
+    Take a screenshot of a page once it shows these texts.
 
-    :param keys: what to press before, ``w`` to wrap the lines of a log.
+    :param keys: keys to press first; ``w`` wraps the lines of a log.
     """
     chrome.get(page)
 
@@ -178,9 +178,9 @@ def take(chrome: Chrome, page: str, path: Path, *texts: str, keys: str = "") -> 
         body = driver.find_element(By.TAG_NAME, "body").text
         return all(text in body for text in texts)
 
-    WebDriverWait(chrome, PATIENCE).until(shows)
+    WebDriverWait(chrome, TIMEOUT).until(shows)
     chrome.find_element(By.TAG_NAME, "body").send_keys(keys)
-    # What else the page loads, and its animations.
+    # The page loads more, and has animations.
     time.sleep(2)
     path.parent.mkdir(parents=True, exist_ok=True)
     chrome.save_screenshot(str(path))
