@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
@@ -50,15 +49,13 @@ FREE = {PACKAGE, "tests", "tests.conftest"}
 @cache
 def modules() -> dict[str, Path]:
     """Return the files of all Python modules by their names."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "*.py"], cwd=ROOT, capture_output=True, text=True
-    )
-    paths = [Path(line) for line in listed.stdout.splitlines() if (ROOT / line).exists()]
-    paths = paths or [path.relative_to(ROOT) for path in ROOT.rglob("*.py")]
+    folders = [ROOT / name for name in ("benchmarks", "example_dags", "sample_inventories", "scripts", "tests")]
+    # The package can be installed elsewhere.
+    folders.append(Path(airflow_provider_ads.__file__).parent)
     return {
-        ".".join(path.with_suffix("").parts).removesuffix(".__init__"): ROOT / path
-        for path in paths
-        if path.parts[0] in {PACKAGE, "benchmarks", "example_dags", "sample_inventories", "scripts", "tests"}
+        ".".join(path.relative_to(folder.parent).with_suffix("").parts).removesuffix(".__init__"): path
+        for folder in folders
+        for path in folder.rglob("*.py")
     }
 
 
