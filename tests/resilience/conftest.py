@@ -1,4 +1,4 @@
-"""Which tests a resilience run consists of, and its tables. All of it needs Airflow 3."""
+"""The tests and the tables of a resilience run, which needs Airflow 3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is killed, and when: the vocabulary of kills."""
+"""The vocabulary of kills: victims and moments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HALT_FOLDER = "RESILIENCE_HALT_FOLDER"
 
 
 class Victim(StrEnum):
-    """What is killed, always with SIGKILL."""
+    """The victim of a kill, which is always a SIGKILL."""
 
     #: The process that executes a task; its supervisor survives.
     TASK = "task"

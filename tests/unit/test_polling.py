@@ -64,7 +64,7 @@ async def collected(seen: AsyncGenerator[Poll, None], then: Callable[[Poll], Any
 
 async def calls_of(ads: AdsEmulator, count: int) -> None:
     """Wait until the service has received a number of calls."""
-    # By then, what would ask has failed.
+    # The time limit ends a test whose polling has failed.
     async with asyncio.timeout(60):
         while ads.calls()["DescribeImportTasks"] < count:
             await asyncio.sleep(0.01)
@@ -383,7 +383,7 @@ class TestManyWaits:
             while any(loop.pollers for loop in polling._loops.values()):
                 await asyncio.sleep(0.01)
             gc.collect()
-            # What Python keeps of modules that somebody polls for is not left behind by waits.
+            # Python caches failed module lookups, which waits do not leave behind.
             snapshot = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, "<frozen importlib*")])
             return sum(trace.size for trace in snapshot.traces)
 

@@ -61,7 +61,7 @@ def test_airflow_stores_no_secret(airflow: LocalAirflow, run: Run, aws: dict[str
     words = [*ids, *SECRETS, *tokens(aws)]
     found = started[__name__][1] | places_of(words, database_texts(airflow, tables(airflow)))
     in_logs = places_of(words, log_texts(airflow))
-    # The ids, which are no secret, show that the search works.
+    # The ids are not secret; finding them shows that the search works.
     for id_ in ids:
         assert {f"{id_} in xcom", f"{id_} in trigger"} <= found
         assert any(place.startswith(f"{id_} in ") for place in in_logs)
