@@ -16,8 +16,8 @@ from tests.support.airflow import LocalAirflow, TaskInstance
 from tests.support.postgresql import LocalPostgresql
 
 ROOT = Path(__file__).parents[2]
-DAG_ID = "example_ads_import"
-DAG_FILE = f"{DAG_ID}.py" if AIRFLOW_V_3_0_PLUS else f"{DAG_ID}_airflow_2.py"
+DAG_ID = "example_ads_import" if AIRFLOW_V_3_0_PLUS else "example_ads_import_airflow_2"
+DAG_FILE = f"{DAG_ID}.py"
 
 #: Python and Airflow name the file that causes a warning.
 OUR_CODE = "airflow_provider_ads/"
