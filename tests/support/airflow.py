@@ -214,7 +214,8 @@ class LocalAirflow:
         interpreter = os.path.realpath(sys.executable)
         found = []
         for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
+            # psutil passes on FileNotFoundError for a process that ends while its files are read.
+            with contextlib.suppress(psutil.Error, FileNotFoundError):
                 if process.cwd() == str(self.home) and process.exe() == interpreter:
                     found.append(process)
         return found
