@@ -1,155 +1,149 @@
-"""The structure of the repository: which folders and modules may import which, and where a fact has its only home."""
+"""Rules for the structure of the repository: imports, status names, documentation of public names, and unit tests."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from functools import cache
+import importlib
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import botocore.session
 import pytest
 
 import airflow_provider_ads
 
+PACKAGE = Path(airflow_provider_ads.__file__).parent
 ROOT = Path(__file__).parents[2]
-PACKAGE = "airflow_provider_ads"
 
-#: Folders and the package's modules from the bottom to the top. A module imports only from lower layers and from its
-#: own folder.
+#: Modules and folders from the lowest to the highest. A module imports only from lower layers and its own folder.
 LAYERS = [
-    {
-        f"{PACKAGE}.discovery.limits",
-        f"{PACKAGE}.discovery.statuses",
-        f"{PACKAGE}.archives",
-        f"{PACKAGE}.version_compat",
-    },
-    {f"{PACKAGE}.discovery", f"{PACKAGE}.provider_info", f"{PACKAGE}.links"},
-    {f"{PACKAGE}.inventory", f"{PACKAGE}.exceptions", f"{PACKAGE}.lineage"},
-    {f"{PACKAGE}.hooks", f"{PACKAGE}.emulator"},
-    {f"{PACKAGE}.polling", f"{PACKAGE}.idempotency"},
-    {f"{PACKAGE}.progress"},
-    {f"{PACKAGE}.triggers"},
-    {f"{PACKAGE}.waiting"},
-    {f"{PACKAGE}.operators", f"{PACKAGE}.sensors"},
+    {"airflow_provider_ads", "airflow_provider_ads.version_compat"},
+    {"airflow_provider_ads.archives", "airflow_provider_ads.links", "airflow_provider_ads.provider_info"},
+    {"airflow_provider_ads.discovery"},
+    {"airflow_provider_ads.inventory", "airflow_provider_ads.exceptions", "airflow_provider_ads.lineage"},
+    {"airflow_provider_ads.hooks"},
+    {"airflow_provider_ads.polling", "airflow_provider_ads.idempotency"},
+    {"airflow_provider_ads.progress"},
+    {"airflow_provider_ads.triggers"},
+    {"airflow_provider_ads.waiting"},
+    {"airflow_provider_ads.operators", "airflow_provider_ads.sensors", "airflow_provider_ads.emulator"},
     {"example_dags", "sample_inventories"},
-    {"tests.support"},
-    {"tests.e2e", "tests.project", "tests.resilience", "tests.unit", "benchmarks", "scripts"},
+    {"tests.conftest", "tests.support"},
+    {"tests.e2e", "tests.project", "tests.resilience", "tests.unit"},
+    {"benchmarks", "scripts"},
 ]
+LAYER_OF = {part: number for number, layer in enumerate(LAYERS) for part in layer}
 
-#: Layers by folder or module.
-LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
+#: The emulator implements the service's rules itself, so that one mistake cannot pass on both sides.
+EMULATOR_IMPORTS = {"airflow_provider_ads.discovery.limits", "airflow_provider_ads.inventory.template"}
 
-#: Modules that every other module may import.
-FREE = {PACKAGE, "tests", "tests.conftest"}
+#: Modules without a test file of their own, and the modules that they are tested through.
+TESTED_THROUGH = {"operators.deleting": "operators.delete_import_data and operators.prune_import_tasks"}
 
-
-@cache
-def modules() -> dict[str, Path]:
-    """Return the files of all Python modules by their names."""
-    folders = [ROOT / name for name in ("benchmarks", "example_dags", "sample_inventories", "scripts", "tests")]
-    # The package can be installed elsewhere.
-    folders.append(Path(airflow_provider_ads.__file__).parent)
-    return {
-        ".".join(path.relative_to(folder.parent).with_suffix("").parts).removesuffix(".__init__"): path
-        for folder in folders
-        for path in folder.rglob("*.py")
-    }
+#: Test files that belong to a package rather than to one of its modules.
+TESTS_OF_PACKAGES = {"emulator.clients"}
 
 
-def home(module: str) -> str:
-    """Return the folder or module of :data:`LAYERS` that contains a module."""
-    parts = module.split(".")
-    candidates = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
-    return next((name for name in candidates if name in LAYER_OF), module)
+def name_of(path: Path, root: Path) -> str:
+    """Return the module's name; for an ``__init__.py``, the package's."""
+    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports(module: str) -> Iterator[str]:
-    """Yield the modules of this repository that a module imports, except for type checkers."""
-    for node in ast.walk(ast.parse(modules()[module].read_text())):
-        names = []
+SOURCES = {
+    name_of(path, PACKAGE.parent if root is PACKAGE else ROOT): path
+    for root in (
+        PACKAGE,
+        *(ROOT / name for name in ("benchmarks", "example_dags", "sample_inventories", "scripts", "tests")),
+    )
+    for path in sorted(root.rglob("*.py"))
+    if path != ROOT / "tests" / "__init__.py"
+}
+TREES = {name: ast.parse(path.read_text()) for name, path in SOURCES.items()}
+MODULES = [name for name in SOURCES if name.startswith("airflow_provider_ads") and not name.endswith("__main__")]
+
+
+def imported(name: str) -> set[str]:
+    """Return all modules that a module imports; those of this repository with their full names."""
+    found = set()
+    for node in ast.walk(TREES[name]):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-            names = [name if name in modules() else str(node.module) for name in names]
-        yield from (name for name in names if name in modules() and name not in FREE)
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module, f"{name} uses a relative import"
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {module if module in SOURCES else node.module for module in submodules}
+    return found
 
 
-@pytest.mark.parametrize("module", sorted(modules()))
-def test_imports_point_down(module: str) -> None:
-    if module in FREE:
-        return
-    for imported in imports(module):
-        same_folder = module.rpartition(".")[0] == imported.rpartition(".")[0] or home(module) == home(imported)
-        assert same_folder or LAYER_OF[home(imported)] < LAYER_OF[home(module)], f"{module} imports {imported}"
+IMPORTED = {name: imported(name) & SOURCES.keys() for name in SOURCES}
+
+
+def part_of(name: str) -> str:
+    """Return the entry of ``LAYERS`` that a module belongs to."""
+    for part in LAYER_OF:
+        if name == part or (name.startswith(f"{part}.") and part != PACKAGE.name):
+            return part
+    raise AssertionError(f"Add {name} to LAYERS in tests/project/test_structure.py")
+
+
+def test_modules_import_only_from_lower_layers_and_their_own_folder() -> None:
+    upward = {
+        (name, other)
+        for name, others in IMPORTED.items()
+        for other in others
+        if part_of(other) != part_of(name) and LAYER_OF[part_of(other)] >= LAYER_OF[part_of(name)]
+    }
+    assert upward == set()
 
 
 def test_no_imports_form_a_circle() -> None:
-    graph = {module: set(imports(module)) - {module} for module in modules()}
-    # A package imports its modules for its users; the modules themselves must not import it.
-    tuple(TopologicalSorter(graph).static_order())
+    TopologicalSorter(IMPORTED).prepare()
 
 
-@pytest.mark.parametrize("module", [name for name in sorted(modules()) if name.startswith("tests.")])
-def test_no_test_imports_another_test(module: str) -> None:
-    assert not [name for name in imports(module) if name.rpartition(".")[2].startswith("test_")]
+def test_no_module_imports_a_test_module() -> None:
+    assert [name for name, others in IMPORTED.items() if any(".test_" in other for other in others)] == []
 
 
-@pytest.mark.parametrize("part", ["discovery", "inventory", "archives"])
-def test_the_lower_layers_are_plain_python(part: str) -> None:
-    for module, path in modules().items():
-        if module == f"{PACKAGE}.{part}" or module.startswith(f"{PACKAGE}.{part}."):
-            for node in ast.walk(ast.parse(path.read_text())):
-                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-                names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
-                assert not {name.partition(".")[0] for name in names} & {"airflow", "aiobotocore", "boto3", "botocore"}
+def test_the_emulator_uses_only_limits_and_column_names_of_the_package() -> None:
+    used = {other for name in MODULES if part_of(name).endswith(".emulator") for other in IMPORTED[name]}
+    assert {name for name in used if ".emulator" not in name} == EMULATOR_IMPORTS
 
 
-def test_status_names_occur_only_in_statuses_and_verdicts() -> None:
+@pytest.mark.parametrize("name", [name for name in MODULES if re.search(r"\.(archives|discovery|inventory)\b", name)])
+def test_what_knows_the_service_and_its_files_is_plain_python(name: str) -> None:
+    tops = {other.partition(".")[0] for other in imported(name)}
+    assert not tops & {"airflow", "boto3", "botocore", "aiobotocore"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_public_names_exist_and_are_documented(name: str) -> None:
+    module: Any = importlib.import_module(name)
+    assert module.__doc__
+    for public in getattr(module, "__all__", []):
+        value = getattr(module, public)
+        assert not callable(value) or get_origin(value) or value.__doc__, public
+
+
+def test_only_statuses_and_verdicts_name_the_statuses_of_aws() -> None:
     model: Any = botocore.session.get_session().get_service_model("discovery")
-    statuses = set(model.shape_for("ImportStatus").enum)
-    found = {}
-    for module, path in modules().items():
-        if not module.startswith(PACKAGE) or module.startswith(f"{PACKAGE}.emulator"):
-            continue
-        tree = ast.parse(path.read_text())
-        docstrings = {
-            id(node.body[0].value)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and node.body
-            and isinstance(node.body[0], ast.Expr)
-        }
-        strings = [
-            node.value
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
-        ]
-        if named := {status for status in statuses for text in strings if status in text}:
-            found[module.removeprefix(f"{PACKAGE}.")] = named
-    assert found.keys() == {"discovery.statuses", "discovery.verdicts"}
+    a_status = re.compile(rf"\b({'|'.join(model.shape_for('ImportStatus').enum)})\b")
+    named = {}
+    for name in MODULES:
+        # A string that is a statement is a docstring.
+        docstrings = {node.value for node in ast.walk(TREES[name]) if isinstance(node, ast.Expr)}
+        strings = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.Constant) and node not in docstrings]
+        named[name] = {found for node in strings for found in a_status.findall(str(node.value))}
+    allowed = {f"airflow_provider_ads.discovery.{name}" for name in ("statuses", "verdicts")}
+    others = {name: found for name, found in named.items() if found and name not in allowed and ".emulator" not in name}
+    assert others == {}
 
 
-#: Modules without a test file of their own, and the reason.
-UNTESTED = {
-    "operators.deleting": "the tests of the two operators that extend it",
-}
-
-
-def test_the_unit_tests_mirror_the_package() -> None:
-    unit = ROOT / "tests" / "unit"
-    tested = {
-        ".".join([*path.relative_to(unit).parent.parts, path.stem.removeprefix("test_")])
-        for path in unit.rglob("test_*.py")
-    }
-    package = Path(airflow_provider_ads.__file__).parent
-    existing = {
-        ".".join(path.relative_to(package).with_suffix("").parts)
-        for path in package.rglob("*.py")
-        if path.name != "__init__.py"
-    }
-    assert tested - {"emulator.main", "emulator.clients"} <= existing
-    assert existing - tested == UNTESTED.keys() | {"emulator.__main__"}
+def test_unit_tests_mirror_the_package() -> None:
+    folder = ROOT / "tests" / "unit"
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert {path.name for path in files if not path.name.startswith("test_")} <= {"__init__.py", "conftest.py"}
+    tested = {name_of(path, folder).replace("test_", "") for path in files if path.name.startswith("test_")}
+    modules = {name_of(path, PACKAGE).replace("__", "") for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
+    assert tested - TESTS_OF_PACKAGES == modules - TESTED_THROUGH.keys()
