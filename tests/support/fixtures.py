@@ -1,4 +1,4 @@
-"""The ground that unit tests stand on: an emulator that they reach over HTTP, and no long waits."""
+"""Fixtures of tests that run in one process: an emulator, inventories in its S3, and short intervals."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from hypothesis import settings
 from airflow_provider_ads import hooks, polling, triggers
 from airflow_provider_ads.emulator import AdsEmulator
 
-# What Airflow and botocore have loaded by now stays; to look through it for garbage takes longer than the tests.
+# What Airflow and botocore have loaded stays in use, and scanning it for garbage takes longer than the tests.
 gc.freeze()
 
-settings.register_profile("chaos", max_examples=300)
+settings.register_profile("resilience", max_examples=300)
 
 _botocore_data: dict[tuple[str, ...], dict[Any, Any]] = {}
 
 
 class _SharingLoader(Loader):
-    """Keeps what it reads for all that read from the same folders."""
+    """Shares what it has read with all loaders of the same folders."""
 
     @property
     def _cache(self) -> dict[Any, Any]:
@@ -50,9 +50,9 @@ def _stack(context: int = 0) -> list[inspect.FrameInfo]:
     return found
 
 
-# What takes longer than all else when a client is made: to read some megabytes of botocore's data, which each session
-# does anew, as a process of Airflow's must do once; and to look up the source lines of every frame that runs, dozens
-# under pytest, for the hook of the Amazon provider, which then looks at their functions alone.
+# Two things make creating a client slow in tests. Each session reads some megabytes of botocore's data, which a process
+# of Airflow does once. And the Amazon provider's hook inspects the stack with its source lines, although it uses only
+# the names of functions, and under pytest the stack is deep.
 vars(botocore.session)["create_loader"] = _create_loader
 vars(base_aws)["inspect"] = SimpleNamespace(**{**vars(inspect), "stack": _stack})
 
@@ -65,35 +65,35 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def ads() -> Iterator[AdsEmulator]:
-    """An emulator whose imports are over at once."""
+    """An emulator whose imports end immediately."""
     with AdsEmulator(import_seconds=0.01) as emulator:
         yield emulator
 
 
 @pytest.fixture
 def aws_default(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> AdsEmulator:
-    """The emulator, with the connection ``aws_default`` leading to it."""
+    """The emulator, with the connection ``aws_default`` pointing to it."""
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", ads.airflow_connection)
     return ads
 
 
 @pytest.fixture
 def inventory(ads: AdsEmulator) -> str:
-    """The URL of an inventory of three servers, all of which can be imported."""
+    """The URL of an inventory of three valid servers."""
     return ads.upload("s3://inventory/inventory.csv", "ExternalId,HostName\n1,a.example\n2,b.example\n3,c.example\n")
 
 
 @pytest.fixture
 def half_bad_inventory(ads: AdsEmulator) -> str:
-    """The URL of an inventory of two servers, one of which has no identity."""
+    """The URL of an inventory of two servers, one without an identity."""
     return ads.upload("s3://inventory/inventory.csv", "ExternalId,HostName,OS.Name\n1,a.example,Linux\n,,Linux\n")
 
 
 @pytest.fixture(autouse=True)
 def no_secrets_of_others() -> None:
-    """Forget the secrets of earlier tests, as a process of Airflow's knows none: each makes the mask of all longer."""
+    """Forget the secrets of earlier tests, because each makes masking slower; an Airflow process starts without any."""
     for name, module in list(sys.modules.items()):
-        # Where it is differs between versions of Airflow, and some have two.
+        # Its place differs between versions of Airflow, and some have two.
         if name.endswith("secrets_masker") and "_secrets_masker" in vars(module):
             masker = vars(module)["_secrets_masker"]()
             masker.patterns, masker.replacer = set(), None
@@ -101,7 +101,7 @@ def no_secrets_of_others() -> None:
 
 @pytest.fixture(autouse=True)
 def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten what is measured in seconds for AWS and for Airflow's scheduler."""
+    """Shorten intervals of seconds that are meant for AWS and Airflow's scheduler."""
     monkeypatch.setattr(hooks, "MISSING_TASK_INTERVAL", 0.01)
     monkeypatch.setattr(polling, "LONGEST_BACK_OFF", 0.1)
     monkeypatch.setattr(triggers, "EARLIEST_EVENT", 0.0)

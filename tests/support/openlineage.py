@@ -1,8 +1,8 @@
 """
-What the specification of OpenLineage asks of an event, as a JSON schema.
+A check of OpenLineage events against the specification.
 
-No package has the specification's own schema, so this states of it what Airflow's events have: which fields there
-must be, and of what kind. https://openlineage.io/spec/2-0-2/OpenLineage.json
+No package contains the specification's schema, so this module states the parts that Airflow's events use.
+https://openlineage.io/spec/2-0-2/OpenLineage.json
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FACETS = {"type": "object", "additionalProperties": FACET}
 
 
 def facets(**known: dict[str, Any]) -> dict[str, Any]:
-    """Facets, some of which have fields of a certain kind."""
+    """Return the schema of facets; the named ones have these fields."""
     return {
         "allOf": [FACETS],
         "properties": {name: {"type": "object", "properties": fields} for name, fields in known.items()},
@@ -30,7 +30,7 @@ def facets(**known: dict[str, Any]) -> dict[str, Any]:
 
 
 def named(**properties: Any) -> dict[str, Any]:
-    """What has a name in a namespace, and nothing but that and facets."""
+    """Return the schema of an object with a namespace, a name, facets, and no properties but these."""
     properties = {"namespace": TEXT, "name": TEXT, "facets": FACETS, **properties}
     return {
         "type": "object",
@@ -67,8 +67,8 @@ RUN_EVENT = {
 
 def check_event(event: Any) -> None:
     """
-    Hold an event of a run, as it was sent, to the specification.
+    Check an event of a run, as it was sent.
 
-    :raises jsonschema.ValidationError: it is not as the specification says.
+    :raises jsonschema.ValidationError: it violates the specification.
     """
     jsonschema.Draft202012Validator(RUN_EVENT, format_checker=jsonschema.FormatChecker()).validate(event)
