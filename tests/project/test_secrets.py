@@ -15,7 +15,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsFailedRecordsToS3Operator, AdsStartImportTaskOperator
 from airflow_provider_ads.sensors import AdsImportTaskSensor
-from tests.support.task_runs import Run, at_the_second_look, run_task
+from tests.support.task_runs import Run, at_the_second_poll, run_task
 
 TOKEN = "secret-token"
 
@@ -55,7 +55,7 @@ def test_nothing_shows_in_a_sensor(
     aws_default.import_seconds = 60
     import_task = AdsHook().start_import_task("cmdb", half_bad_inventory, TOKEN)
     sensor = AdsImportTaskSensor(task_id="wait", import_task_id=import_task.import_task_id, poke_interval=0.05, **mode)
-    with at_the_second_look(aws_default, lambda: setattr(aws_default, "import_seconds", 0.01)):
+    with at_the_second_poll(aws_default, lambda: setattr(aws_default, "import_seconds", 0.01)):
         run = run_task(sensor, monkeypatch)
     assert len(run.deferrals) == int("deferrable" in mode)
     assert_no_secret_shows(run, capfd)

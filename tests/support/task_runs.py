@@ -1,4 +1,4 @@
-"""Run one task the way Airflow's workers and triggerer do, without a scheduler."""
+"""Run single tasks like Airflow's workers and triggerer, without a scheduler."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = [
     "TRIGGER_TIMED_OUT",
     "Run",
     "TaskDeferred",
-    "at_the_second_look",
+    "at_the_second_poll",
     "context_of",
     "decode",
     "encode",
@@ -51,7 +51,7 @@ __all__ = [
     "trigger_of",
 ]
 
-#: Where Airflow's newer versions have their own way to store arguments.
+#: The module with which newer versions of Airflow serialize arguments.
 SERDE = "airflow.sdk.serde" if AIRFLOW_V_3_0_PLUS and find_spec("airflow.sdk.serde") else None
 
 TRIGGER_CRASHED = {"error": "Trigger failure", "traceback": ["Traceback (most recent call last):", "boom"]}
@@ -61,18 +61,18 @@ TRIGGER_TIMED_OUT = {"error": "Trigger timeout" if AIRFLOW_V_3_0_PLUS else "Trig
 @dataclass
 class Run:
     """
-    How a task ended.
+    The end of a task.
 
-    :param state: the state that Airflow gives the task instance, which has retries left.
-    :param result: what it returned.
-    :param error: what it raised.
-    :param xcoms: what it pushed itself, but for links.
-    :param outlet_events: Airflow's own accessors of the events of the task's outlets.
-    :param links: what it stored to make its links of.
-    :param deferrals: the triggers' arguments, one dict for each deferral.
+    :param state: the state that Airflow gives the task instance.
+    :param result: the returned value.
+    :param error: the raised exception.
+    :param xcoms: the XComs that the task pushed, except those of links.
+    :param links: the XComs that it pushed for its links.
+    :param outlet_events: Airflow's accessors of the events of the task's outlets.
+    :param deferrals: the arguments of each deferral's trigger.
     :param deferral_timeouts: Airflow's own limit on each deferral.
-    :param events: what the triggers yielded.
-    :param task: the operator or sensor in the process that it ended in.
+    :param events: the triggers' events.
+    :param task: the operator or sensor as it was in the last process.
     """
 
     state: str = ""
@@ -91,11 +91,11 @@ def context_of(
     task: Any, run: Run | None = None, run_started: datetime | None = None, **ti_fields: Any
 ) -> dict[str, Any]:
     """
-    The part of a task's context that the operators and sensors use.
+    Return the part of a task's context that the operators and sensors use.
 
-    :param run: where XComs and the like go.
-    :param run_started: when the Dag run has started; None for a run of its own.
-    :param ti_fields: what the task instance has else than others.
+    :param run: receives XComs and events of outlets.
+    :param run_started: the start of the Dag run; now, if None.
+    :param ti_fields: attributes of the task instance that differ from the usual ones.
     """
     run = run or Run()
 
@@ -132,14 +132,14 @@ def run_task(
     **ti_fields: Any,
 ) -> Run:
     """
-    Execute a task, reschedule it, defer it and resume it until it has ended.
+    Execute a task, and reschedule or resume it until it has ended.
 
     :param task: an operator or sensor.
-    :param deferral_failure: what Airflow passes on instead of an event when a trigger crashed or timed out.
+    :param deferral_failure: fails the deferral; ``TRIGGER_CRASHED`` or ``TRIGGER_TIMED_OUT``.
     :param on_event: replaces an event on its way to the worker.
-    :param start_date: when Airflow first started the task; None for now.
-    :param run_started: when the Dag run has started; None for a run of its own.
-    :param ti_fields: what the task instance has else than others, ``try_number`` for example.
+    :param start_date: the first start of the task; now, if None.
+    :param run_started: the start of the Dag run; now, if None.
+    :param ti_fields: attributes of the task instance that differ from the usual ones, ``try_number`` for example.
     """
     run = Run()
     run_started = run_started or datetime.now(UTC)
@@ -153,7 +153,7 @@ def run_task(
     method = "execute"
     kwargs: dict[str, Any] = {}
     while True:
-        # Each execution is a process of its own and knows nothing of the one before.
+        # Each execution is a process of its own, without the state of the one before.
         run.task = process = copy.copy(task)
         context = context_of(process, run, run_started, **ti_fields)
         context["ti"].start_date = start_date or context["ti"].start_date
@@ -178,14 +178,10 @@ def run_task(
         except AirflowRescheduleException as reschedule:
             first_reschedule[:] = first_reschedule or [started]
             time.sleep(max(0.0, (reschedule.reschedule_date - datetime.now(UTC)).total_seconds()))
-        except AirflowSkipException as error:
-            run.state, run.error = "skipped", error
-            return run
-        except (AirflowFailException, AirflowSensorTimeout) as error:
-            run.state, run.error = "failed", error
-            return run
         except Exception as error:
-            run.state, run.error = ("up_for_retry" if task.retries else "failed"), error
+            is_final = isinstance(error, AirflowFailException | AirflowSensorTimeout) or not task.retries
+            is_skip = isinstance(error, AirflowSkipException)
+            run.state, run.error = "skipped" if is_skip else "failed" if is_final else "up_for_retry", error
             return run
         else:
             run.state = "success"
@@ -193,7 +189,7 @@ def run_task(
 
 
 async def only_event(trigger: Any) -> Any:
-    """What the trigger yields; it must be one event, and come before the test suite would seem to hang."""
+    """Return the only event of a trigger; fail if it takes a minute."""
     async with asyncio.timeout(60):
         events = [event.payload async for event in trigger.run()]
     assert len(events) == 1
@@ -201,20 +197,20 @@ async def only_event(trigger: Any) -> Any:
 
 
 def through_database(trigger: Any) -> Any:
-    """The trigger that a triggerer makes of what a worker wrote into Airflow's database."""
+    """Return the trigger that a triggerer creates from the row that a worker wrote into Airflow's database."""
     return trigger_of(*row_of(trigger))
 
 
 def row_of(trigger: Any) -> tuple[str, Any]:
-    """What Airflow's database holds of a trigger: the path of its class, and its arguments, decrypted."""
+    """Return a trigger's class path and its decrypted arguments, as in Airflow's database."""
     classpath, kwargs = trigger.serialize()
-    # From the worker to the API server, before the API server stores it.
+    # The worker sends it to the API server, which stores it.
     row = Trigger(classpath, decode(json.loads(json.dumps(encode(kwargs)))))
     return classpath, json.loads(get_fernet().decrypt(row.encrypted_kwargs.encode()))
 
 
 def trigger_of(classpath: str, stored: Any) -> Any:
-    """The trigger that a triggerer makes of what :func:`row_of` returned."""
+    """Return the trigger that a triggerer creates from the result of :func:`row_of`."""
     row = Trigger(classpath, {})
     row.encrypted_kwargs = get_fernet().encrypt(json.dumps(stored).encode()).decode()
     module, _, name = classpath.rpartition(".")
@@ -222,14 +218,14 @@ def trigger_of(classpath: str, stored: Any) -> Any:
 
 
 def encode(value: Any) -> Any:
-    """The form that Airflow stores and sends the arguments of triggers and of resumed tasks in."""
+    """Serialize the arguments of triggers and of resumed tasks, as Airflow stores and sends them."""
     if SERDE:
         return import_module(SERDE).serialize(value)
     return BaseSerialization.serialize(value)
 
 
 def decode(encoded: Any) -> Any:
-    """Undo :func:`encode`, as Airflow does it also for what an older Airflow has stored."""
+    """Undo :func:`encode`, also for data that an older Airflow has stored."""
     if SERDE:
         with suppress(ImportError, KeyError, AttributeError, TypeError):
             return import_module(SERDE).deserialize(encoded)
@@ -237,14 +233,14 @@ def decode(encoded: Any) -> Any:
 
 
 @contextmanager
-def at_the_second_look(ads: AdsEmulator, change: Callable[[], Any]) -> Iterator[None]:
-    """Change something once the service is asked again: a deferrable sensor has deferred by then."""
-    asked = ads.calls()["DescribeImportTasks"]
+def at_the_second_poll(ads: AdsEmulator, change: Callable[[], Any]) -> Iterator[None]:
+    """Call a function after the second poll; a deferrable sensor has deferred by then."""
+    polls = ads.calls()["DescribeImportTasks"]
     stop = Event()
 
     def watch() -> None:
         while not stop.wait(0.005):
-            if ads.calls()["DescribeImportTasks"] >= asked + 2:
+            if ads.calls()["DescribeImportTasks"] >= polls + 2:
                 change()
                 return
 

@@ -18,7 +18,7 @@ from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.idempotency import StartRequest
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
 from airflow_provider_ads.version_compat import AirflowFailException
-from tests.support.task_runs import Run, TaskDeferred, at_the_second_look, context_of, run_task
+from tests.support.task_runs import Run, TaskDeferred, at_the_second_poll, context_of, run_task
 
 STARTED = datetime(2026, 11, 1, 2, 3, 4, 567890, tzinfo=UTC)
 URL = "s3://inventory/inventory.csv"
@@ -123,7 +123,7 @@ class TestRetry:
         ads.import_seconds = 3600
         ads.inject("lose", operation="StartImportTask", calls=1)
         assert isinstance(attempt(1).error, AdsCallError)
-        with at_the_second_look(ads, lambda: setattr(ads, "import_seconds", 0.01)):
+        with at_the_second_poll(ads, lambda: setattr(ads, "import_seconds", 0.01)):
             run = attempt(2)
         (task,) = ads.import_tasks()
         assert (run.state, run.result) == ("success", task["importTaskId"])

@@ -19,7 +19,7 @@ from tests.support.task_runs import (
     TRIGGER_CRASHED,
     TRIGGER_TIMED_OUT,
     Run,
-    at_the_second_look,
+    at_the_second_poll,
     context_of,
     run_task,
 )
@@ -111,7 +111,7 @@ class TestModes:
                     return get_import_tasks(self, ids)
 
                 patch.setattr(AdsHook, "get_import_tasks", crash)
-            with at_the_second_look(ads, change):
+            with at_the_second_poll(ads, change):
                 run = run_task(task, patch, deferral_failure=TRIGGER_CRASHED if end == "crash" else None)
         assert len(run.deferrals) == (1 if arguments.get("deferrable") else 0)
         return run
@@ -134,7 +134,7 @@ class TestResult:
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         import_task_id = aws_default.add_import_task(name="cmdb", serverImportSuccess=3)
-        with at_the_second_look(
+        with at_the_second_poll(
             aws_default, lambda: aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
         ):
             run = run_task(sensor(import_task_id, **mode), monkeypatch)
@@ -147,7 +147,7 @@ class TestResult:
     ) -> None:
         ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(2)]
         running = aws_default.add_import_task()
-        with at_the_second_look(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_COMPLETE")):
+        with at_the_second_poll(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_COMPLETE")):
             run = run_task(sensor([ids[1], running, ids[0]], **mode), monkeypatch)
         assert [summary["importTaskId"] for summary in run.result] == [ids[1], running, ids[0]]
         assert run.xcoms == {"import_task": run.result}
@@ -165,7 +165,7 @@ class TestResult:
         good = aws_default.add_import_task(status="IMPORT_COMPLETE")
         bad = aws_default.add_import_task(status="IMPORT_COMPLETE_WITH_ERRORS", serverImportFailure=2, name="part 2")
         running = aws_default.add_import_task()
-        with at_the_second_look(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_FAILED")):
+        with at_the_second_poll(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_FAILED")):
             run = run_task(sensor([good, bad, running], **mode), monkeypatch)
         assert run.state == "failed"
         message = str(run.error)
@@ -265,14 +265,14 @@ class TestName:
 
         def appear_and_end() -> None:
             ids.append(aws_default.add_import_task(name="cmdb"))
-            with at_the_second_look(
+            with at_the_second_poll(
                 aws_default, lambda: aws_default.update_import_task(ids[0], status="IMPORT_COMPLETE")
             ):
                 deadline = time.monotonic() + 30
                 while aws_default.import_tasks()[-1]["status"] != "IMPORT_COMPLETE" and time.monotonic() < deadline:
                     time.sleep(0.01)
 
-        with at_the_second_look(aws_default, appear_and_end):
+        with at_the_second_poll(aws_default, appear_and_end):
             run = run_task(sensor_of("cmdb", **mode), monkeypatch)
         assert (run.state, run.result["importTaskId"], run.result["status"]) == ("success", ids[0], "IMPORT_COMPLETE")
         assert run.xcoms == {"import_task": run.result}
@@ -297,7 +297,7 @@ class TestName:
         def start_another() -> None:
             newer.append(aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE"))
 
-        with at_the_second_look(aws_default, start_another):
+        with at_the_second_poll(aws_default, start_another):
             run = run_task(sensor_of("cmdb", **mode), monkeypatch)
         assert (run.state, run.result["importTaskId"]) == ("success", newer[0])
 
@@ -319,7 +319,7 @@ class TestName:
         state: str,
         soft_fail: bool,
     ) -> None:
-        with at_the_second_look(aws_default, lambda: aws_default.add_import_task(name="cmdb", status=status)):
+        with at_the_second_poll(aws_default, lambda: aws_default.add_import_task(name="cmdb", status=status)):
             run = run_task(sensor_of("cmdb", soft_fail=soft_fail, **mode), monkeypatch)
         assert run.state == ("skipped" if soft_fail and state == "failed" else state)
         assert run.xcoms["import_task"]["status"] == status
@@ -380,7 +380,7 @@ class TestName:
     def test_a_refused_call_follows_the_retries(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
-        with at_the_second_look(aws_default, lambda: aws_default.inject("AuthorizationErrorException")):
+        with at_the_second_poll(aws_default, lambda: aws_default.inject("AuthorizationErrorException")):
             run = run_task(sensor_of("cmdb", soft_fail=True, **mode), monkeypatch)
         assert run.state == "up_for_retry"
         assert "DescribeImportTasks for imports named 'cmdb' in us-west-2" in str(run.error)
@@ -442,7 +442,7 @@ class TestDeferralByName:
 
 def test_an_iterator_of_ids_is_read_once(aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     import_task_id = aws_default.add_import_task()
-    with at_the_second_look(
+    with at_the_second_poll(
         aws_default, lambda: aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
     ):
         assert run_task(sensor(iter([import_task_id])), monkeypatch).state == "success"
