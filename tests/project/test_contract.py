@@ -1,9 +1,9 @@
 """
-What the package leans on of Airflow and the Amazon provider that neither promises to keep.
+Names and behaviour of Airflow and the Amazon provider that the package uses, although neither promises to keep them.
 
-When one of these tests fails with a new version: read in that version's source what became of the name, follow it where
-the message says, keep what older versions need in ``version_compat.py``, and correct the table here. If no release
-of this project works with the new version, cap the version in ``pyproject.toml`` until one does.
+When one of these tests fails with a new version: find the name in that version's source, adapt the code that the
+message names, keep what older versions need in ``version_compat.py``, and correct the table here. If no release of this
+project works with the new version, cap the version in ``pyproject.toml`` until one does.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PACKAGE = Path(airflow_provider_ads.__file__).parent
 
 AMAZON = "airflow.providers.amazon"
 
-#: What is imported, and where from; the modules in which Airflow's own names moved are those of version_compat.py.
+#: All imported names by module, except for those of version_compat.py, whose places differ between versions.
 IMPORTED = {
     f"{AMAZON}.aws.hooks.base_aws": {"AwsGenericHook"},
     f"{AMAZON}.aws.hooks.s3": {"S3Hook"},
@@ -68,12 +68,12 @@ def parameters(function: Any) -> list[str]:
 
 
 def is_cached(owner: Any, name: str) -> bool:
-    """Whether what a property computed is kept in the object's dict, from which it can be removed."""
+    """Return True if a property keeps its value in the object's dict, from which the hook can remove it."""
     return isinstance(inspect.getattr_static(owner, name), cached_property)
 
 
 def fails_with(reason: str) -> bool:
-    """Whether a deferral that failed resumes by this name."""
+    """Return True if Airflow resumes tasks by this name after a deferral that failed."""
     base = importlib.import_module(
         "airflow.sdk.bases.operator" if AIRFLOW_V_3_0_PLUS else "airflow.models.baseoperator"
     )
@@ -82,7 +82,7 @@ def fails_with(reason: str) -> bool:
     )
 
 
-#: Each name with where it is used, and what must hold of it.
+#: For each name, the place that uses it, and a condition.
 BEHAVIOUR: dict[str, tuple[str, Callable[[], bool]]] = {
     "AwsGenericHook.get_client_type": (
         "hooks.AdsHook overrides it, and polling.py calls it",
@@ -93,7 +93,7 @@ BEHAVIOUR: dict[str, tuple[str, Callable[[], bool]]] = {
         lambda: parameters(hook().get_session)[1:] == ["region_name", "deferrable"],
     ),
     "AwsGenericHook.conn, conn_config": (
-        "hooks.AdsHook removes what they keep when credentials have expired",
+        "hooks.AdsHook removes their values when credentials have expired",
         lambda: is_cached(hook(), "conn") and is_cached(hook(), "conn_config"),
     ),
     "AwsGenericHook.conn_region_name, conn_partition": (
@@ -119,14 +119,14 @@ BEHAVIOUR: dict[str, tuple[str, Callable[[], bool]]] = {
         lambda: {"context", "operator", "region_name", "aws_partition"} <= set(parameters(link().persist)),
     ),
     "Trigger.kwargs": (
-        "a trigger's arguments are those of its constructor again, after the database",
+        "triggers.py: the database returns the arguments of a trigger unchanged",
         lambda: Trigger("a.Trigger", {"ids": ["a"], "seconds": 1.5}).kwargs == {"ids": ["a"], "seconds": 1.5},
     ),
 }
 
 
 def imports() -> dict[str, set[str]]:
-    """What the package's modules import of Airflow, but for version_compat.py, whose own tests try each home."""
+    """Return the names that the package imports from Airflow, except in version_compat.py, which has its own tests."""
     found: dict[str, set[str]] = {}
     for path in PACKAGE.rglob("*.py"):
         if path.name == "version_compat.py":
@@ -137,7 +137,7 @@ def imports() -> dict[str, set[str]]:
     return found
 
 
-def test_nothing_else_is_imported() -> None:
+def test_the_list_of_imported_names_is_complete() -> None:
     assert imports() == IMPORTED
 
 
@@ -145,11 +145,11 @@ def test_nothing_else_is_imported() -> None:
     ("module", "name"),
     [(module, name) for module, names in IMPORTED.items() for name in names if module != "airflow.sdk"],
 )
-def test_what_is_imported_is_there(module: str, name: str) -> None:
+def test_imported_names_exist(module: str, name: str) -> None:
     assert hasattr(importlib.import_module(module), name)
 
 
 @pytest.mark.parametrize("name", BEHAVIOUR)
-def test_what_is_leaned_on_behaves(name: str) -> None:
+def test_airflow_behaves_as_the_package_expects(name: str) -> None:
     used, holds = BEHAVIOUR[name]
-    assert holds(), f"{name} has changed. Used by: {used}. What to do is at the top of this file."
+    assert holds(), f"{name} has changed. It is used by {used}. See the top of this file."

@@ -36,14 +36,14 @@ def test_example_loads_without_a_warning(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in EXAMPLES if "import" in path.stem], ids=lambda path: path.stem)
-def test_an_import_is_retried_and_waited_for(path: Path) -> None:
+def test_an_import_has_retries_and_a_sensor(path: Path) -> None:
     dag = load(path).start_import.dag
     assert dag.default_args["retries"] > 0
     assert dag.task_dict["wait_for_import"].upstream_task_ids == {"start_import"}
 
 
 @pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the example is for Airflow 3")
-def test_the_check_of_a_connection_fails_without_a_retry_and_says_why(aws_default: AdsEmulator) -> None:
+def test_the_connection_check_fails_without_a_retry_and_names_the_region(aws_default: AdsEmulator) -> None:
     module = load(ROOT / "example_dags" / "example_ads_check_connection.py")
     task = module.dag.task_dict["check_connection"]
     assert task.retries == 0
@@ -54,7 +54,7 @@ def test_the_check_of_a_connection_fails_without_a_retry_and_says_why(aws_defaul
 
 
 @pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the example is for Airflow 3")
-def test_the_example_for_rvtools_is_scheduled_and_replaces_only_what_is_its_own() -> None:
+def test_the_rvtools_example_is_scheduled_and_deletes_only_its_own_imports() -> None:
     tasks = load(ROOT / "example_dags" / "example_ads_rvtools.py").dag.task_dict
     assert {name: sorted(task.upstream_task_ids) for name, task in tasks.items()} == {
         "prepare": [],
@@ -67,7 +67,7 @@ def test_the_example_for_rvtools_is_scheduled_and_replaces_only_what_is_its_own(
 
 
 @pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the example is for Airflow 3")
-def test_the_export_of_the_guide_can_be_prepared_and_imported(
+def test_the_rvtools_example_prepares_an_export_that_the_service_imports(
     aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws_default.upload("s3://migration-inventory/rvtools/export.xlsx", make_rvtools_export(40))
@@ -82,7 +82,7 @@ def test_the_export_of_the_guide_can_be_prepared_and_imported(
     assert (summary["fileClassification"], summary["serverImportSuccess"]) == ("RVTOOLS_EXPORT", 40)
 
 
-def test_the_example_for_airflow_2_differs_in_its_import_alone() -> None:
+def test_the_example_for_airflow_2_differs_only_in_its_import() -> None:
     def body(name: str) -> list[str]:
         lines = (ROOT / "example_dags" / f"{name}.py").read_text().splitlines()[1:]
         return [
@@ -103,7 +103,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize(("path", "region"), REGIONS, ids=lambda value: getattr(value, "stem", value))
-def test_the_documentation_shows_what_is_marked_in_the_examples(path: Path, region: str) -> None:
+def test_the_documentation_shows_the_marked_regions(path: Path, region: str) -> None:
     source = re.search(
         rf"^ *# \[START {region}\]\n(.*?)^ *# \[END {region}\]", path.read_text(), re.DOTALL | re.MULTILINE
     )

@@ -1,4 +1,4 @@
-"""What each task needs of IAM, counted while it runs against the emulator, as the documentation has it."""
+"""The documentation lists the IAM actions that each task uses while it runs against the emulator."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ WHOLE, *PARTS = [
 Task = Callable[[AdsEmulator, str], Any]
 
 
-def start_and_end(ads: AdsEmulator, import_url: str) -> str:
-    """An import that has ended."""
+def finished_import(ads: AdsEmulator, import_url: str) -> str:
+    """Return the id of a finished import."""
     task = AdsHook("aws_default").start_import_task("cmdb-monday", import_url)
     while AdsHook("aws_default").get_import_task(task.import_task_id).status == "IMPORT_IN_PROGRESS":
         pass
@@ -57,22 +57,22 @@ def start(ads: AdsEmulator, import_url: str) -> Any:
 
 def wait(ads: AdsEmulator, import_url: str) -> Any:
     return AdsImportTaskSensor(
-        task_id="task", import_task_id=start_and_end(ads, import_url), max_failed_records=None, poke_interval=0.01
+        task_id="task", import_task_id=finished_import(ads, import_url), max_failed_records=None, poke_interval=0.01
     )
 
 
 def fetch(ads: AdsEmulator, import_url: str) -> Any:
     return AdsFailedRecordsToS3Operator(
-        task_id="task", import_task_id=start_and_end(ads, import_url), destination_url="s3://inventory/failed"
+        task_id="task", import_task_id=finished_import(ads, import_url), destination_url="s3://inventory/failed"
     )
 
 
 def prune(ads: AdsEmulator, import_url: str) -> Any:
-    start_and_end(ads, import_url)
+    finished_import(ads, import_url)
     return AdsPruneImportTasksOperator(
         task_id="task",
         name_prefix="cmdb-",
-        superseded_by=start_and_end(ads, import_url),
+        superseded_by=finished_import(ads, import_url),
         allow_failed_records=True,
         poll_interval=0.01,
     )
@@ -80,7 +80,7 @@ def prune(ads: AdsEmulator, import_url: str) -> Any:
 
 def delete(ads: AdsEmulator, import_url: str) -> Any:
     return AdsDeleteImportDataOperator(
-        task_id="task", import_task_id=start_and_end(ads, import_url), poll_interval=0.01
+        task_id="task", import_task_id=finished_import(ads, import_url), poll_interval=0.01
     )
 
 
@@ -100,27 +100,27 @@ def documented(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_task_needs_what_the_documentation_says(
+def test_a_task_uses_the_documented_actions(
     name: str, aws_default: AdsEmulator, half_bad_inventory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws_default.delete_seconds = 0.01
     url = aws_default.upload("s3://inventory/good.csv", "ExternalId\n1\n") if name.startswith("AdsPrep") else ""
     task = TASKS[name](aws_default, url or half_bad_inventory)
-    # A second try: the first one of a start has nothing to look for.
+    # Only a retry looks for an import to adopt.
     run = run_task(task, monkeypatch, try_number=2)
     assert run.state == "success", run.error
     assert sorted(aws_default.iam_actions()) == documented(name)
 
 
-def test_the_check_of_a_connection_needs_what_the_documentation_says(aws_default: AdsEmulator) -> None:
+def test_the_connection_test_uses_the_documented_actions(aws_default: AdsEmulator) -> None:
     good, message = AdsHook("aws_default").test_connection()
     assert good, message
     assert sorted(aws_default.iam_actions()) == documented("AdsHook.test_connection")
 
 
-def test_the_policies_have_what_the_tasks_need_and_nothing_else() -> None:
+def test_the_policies_allow_exactly_these_actions() -> None:
     needed = {action for name in [*TASKS, "AdsHook.test_connection"] for action in documented(name)}
-    # Assuming a role is for a connection that has one.
+    # Only a connection with a role assumes it.
     assert needed | {"sts:AssumeRole"} == WHOLE
     importing, deleting = PARTS
     assert importing == needed - {"discovery:BatchDeleteImportData"}

@@ -1,4 +1,4 @@
-"""Tables of the README and of the documentation that repeat what the code says."""
+"""Tables of the README and of the documentation that repeat facts of the code."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ ROWS = dict(re.findall(r"^\| `([A-Z_]+)` \| (\w+)", (ROOT / "docs" / "howto" / "
 
 
 @pytest.mark.parametrize("status", IMPORT_STATUS.enum)
-def test_the_table_of_outcomes_says_what_the_code_does(status: str) -> None:
+def test_the_table_of_outcomes_matches_the_verdicts(status: str) -> None:
     verdict = judge_import(ImportTask(import_task_id="import-task-" + "0" * 32, status=status), max_failed_records=0)
-    # The table describes the records of an import that has some that failed apart from the status.
+    # The page describes failed records separately from the statuses.
     expected = (
         "success"
         if status == "IMPORT_COMPLETE_WITH_ERRORS"
@@ -40,7 +40,7 @@ def section(title: str, page: str = README) -> str:
     return page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
-def test_the_table_of_errors_has_the_codes_that_there_is_advice_for() -> None:
+def test_the_table_of_errors_has_every_code_with_advice() -> None:
     codes = section("Codes of AWS, and of what is before it", TROUBLESHOOTING)
     own = section("Errors of this provider", TROUBLESHOOTING)
     rows = re.findall(r"^\| (`.+?`) \|", codes, re.MULTILINE)
@@ -51,7 +51,7 @@ def test_the_table_of_errors_has_the_codes_that_there_is_advice_for() -> None:
     }
 
 
-def test_the_table_of_classes_names_what_there_is() -> None:
+def test_the_table_of_classes_names_existing_ones() -> None:
     names = re.findall(r"^\| \[`([\w.]+)`\]\(([\w./]+)\)", section("What there is"), re.MULTILINE)
     assert len(names) > 5
     for name, file in names:
@@ -60,7 +60,7 @@ def test_the_table_of_classes_names_what_there_is() -> None:
         assert f"class {attribute}" in (PACKAGE.parent / file).read_text()
 
 
-def test_the_limits_are_those_of_the_code() -> None:
+def test_the_limits_match_the_code() -> None:
     text = " ".join(section("Limits").split())
     assert f"files of at most {limits.IMPORT_FILE_MAX_BYTES // 1_000_000} MB" in text
     assert f"{limits.IMPORT_RECORDS_PER_ACCOUNT:,} import records" in text

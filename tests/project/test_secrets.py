@@ -1,4 +1,4 @@
-"""What gives access to something is shown nowhere when an import fails."""
+"""Tokens and presigned URLs appear nowhere when an import fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOKEN = "secret-token"
 
 @pytest.mark.parametrize("token", [TOKEN, None], ids=["own token", "derived token"])
 @pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])
-def test_nothing_shows_in_a_waiting_operator(
+def test_an_operator_that_waits_shows_no_secret(
     aws_default: AdsEmulator,
     half_bad_inventory: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -39,13 +39,13 @@ def test_nothing_shows_in_a_waiting_operator(
         deferrable=deferrable,
         poll_interval=0.02,
     )
-    assert_no_secret_shows(run_task(operator, monkeypatch), capfd)
+    assert_failed_without_showing_a_secret(run_task(operator, monkeypatch), capfd)
 
 
 @pytest.mark.parametrize(
     "mode", [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}], ids=["poke", "reschedule", "deferrable"]
 )
-def test_nothing_shows_in_a_sensor(
+def test_a_sensor_shows_no_secret(
     aws_default: AdsEmulator,
     half_bad_inventory: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -58,11 +58,11 @@ def test_nothing_shows_in_a_sensor(
     with at_the_second_poll(aws_default, lambda: setattr(aws_default, "import_seconds", 0.01)):
         run = run_task(sensor, monkeypatch)
     assert len(run.deferrals) == int("deferrable" in mode)
-    assert_no_secret_shows(run, capfd)
+    assert_failed_without_showing_a_secret(run, capfd)
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_nothing_shows_when_failed_records_are_fetched(
+def test_fetching_failed_records_shows_no_secret(
     aws_default: AdsEmulator,
     half_bad_inventory: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -85,19 +85,19 @@ def test_nothing_shows_when_failed_records_are_fetched(
     assert_not_shown(import_task, run, "".join(capfd.readouterr()))
 
 
-def assert_no_secret_shows(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+def assert_failed_without_showing_a_secret(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     printed = "".join(capfd.readouterr())
     assert run.state == "failed"
-    assert "IMPORT_COMPLETE_WITH_ERRORS" in printed, "the log was not captured"
+    assert "IMPORT_COMPLETE_WITH_ERRORS" in printed, "The log was not captured"
     import_task = AdsHook().get_import_task(run.xcoms["import_task"]["importTaskId"])
-    assert "X-Amz-Signature=" in str(import_task.errors_and_failed_entries_zip), "there is no secret to look for"
+    assert "X-Amz-Signature=" in str(import_task.errors_and_failed_entries_zip), "The import has no secret"
     assert_not_shown(import_task, run, printed)
 
 
 @contextmanager
 def logs_at_debug() -> Iterator[None]:
-    """Log all that this provider and the HTTP libraries have to say."""
-    # Not the emulator, which stands for AWS.
+    """Log this provider and the HTTP libraries at the level DEBUG."""
+    # The emulator, which replaces AWS, may log secrets.
     ours = [f"airflow_provider_ads.{name}" for name in ("discovery", "hooks", "operators")]
     names = ["urllib3", "http.client", "s3transfer", *ours]
     levels = {name: logging.getLogger(name).level for name in names}
@@ -111,7 +111,7 @@ def logs_at_debug() -> Iterator[None]:
 
 
 def assert_not_shown(import_task: ImportTask, run: Run, printed: str) -> None:
-    """Look for an import's secrets in whatever its user may see."""
+    """Check that nothing that the user can see contains a secret of the import."""
     assert import_task.client_request_token
     shown = [printed, repr(import_task), str(import_task), str(run.result), str(run.xcoms), str(run.events)]
     error = run.error

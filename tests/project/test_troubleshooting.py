@@ -1,4 +1,4 @@
-"""What a user reads when something is not set up: each case provoked with a real task, as the documentation has it."""
+"""The documentation shows the messages of tasks whose AWS account, connection or bucket is not set up."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def no_such_bucket(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
     )
 
 
-#: What is wrong, how it comes about, the code, and words of the message: the cause and the next step.
+#: The mistake, a function that makes it, the code, and words of the message: the cause and the next step.
 CASES: list[tuple[str, Provoke, str, list[str]]] = [
     (
         "no credentials",
@@ -206,16 +206,16 @@ def test_the_message_names_the_cause_and_the_next_step(
 
 
 def row(case: str, code: str, message: str) -> str:
-    """A row of the table, without what is another one each time."""
+    """Return a row of the table, without the ids that differ between runs."""
     message = re.sub(r"request id [\w-]+", "request id ...", message)
     message = re.sub(r"import-task-\w+", "import-task-...", message)
     return f"| {case} | `{code}` | {message} |"
 
 
-@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the documentation is of the newest set")
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the documentation describes Airflow 3")
 def test_the_documentation_has_these_messages() -> None:
     if len(ROWS) < len(CASES):
-        pytest.skip("the whole file must run, and pass, for this")
+        pytest.skip("all other tests of this file must have passed")
     table = ["| case | code | message |", "| --- | --- | --- |", *(ROWS[case[0]] for case in CASES)]
     text = "\n".join(table)
     assert text in PAGE.read_text(), f"docs/troubleshooting.md must contain this table:\n{text}"

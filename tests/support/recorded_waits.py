@@ -1,8 +1,8 @@
 """
-Waits as Airflow has them in its database while their tasks are deferred: what an upgrade finds there.
+Deferred tasks as Airflow stores them in its database, where an upgrade finds them.
 
-``make record`` records those of a release into ``tests/releases/``, with the release's own code, and
-``test_recorded_waits.py`` goes on with them under the code of today.
+``make record`` records those of a release in ``tests/releases/``, with the release's own code, and
+``test_recorded_waits.py`` continues them with today's code.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ RELEASES = Path(__file__).parents[1] / "releases"
 
 FIRST, SECOND = (f"import-task-{digit * 32}" for digit in "12")
 
-#: Seconds that no wait, and no test that goes on with a recorded one, lives to see the end of: a hundred years.
+#: A timeout of a hundred years, which has not passed either when a later release continues the recorded wait.
 LONG = 100 * 365 * 86_400.0
 
-#: Seconds until a wait times out; on Airflow 2 an operator's gives up after half of it.
+#: A timeout of seconds; on Airflow 2 an operator times out after half of it.
 SHORT = 8.0
 
 COMPLETE = {"status": "IMPORT_COMPLETE", "serverImportSuccess": 3, "serverImportFailure": 0}
@@ -50,7 +50,7 @@ _ENDED = tuple({**import_task, **COMPLETE} for import_task in _TWO)
 
 
 def environment_of(ads: AdsEmulator) -> dict[str, str]:
-    """What leads tasks and triggers to an emulator, with the connection ``aws_default`` and without one."""
+    """Return the variables that point tasks and triggers to an emulator, with and without a connection."""
     return {
         "AIRFLOW_CONN_AWS_DEFAULT": ads.airflow_connection,
         "AWS_ACCESS_KEY_ID": "emulator",
@@ -75,19 +75,19 @@ def _one_appears(ads: AdsEmulator) -> None:
 
 
 def _nothing(ads: AdsEmulator) -> None:
-    """Let time run out."""
+    """Let the wait time out."""
 
 
 @dataclass(frozen=True)
 class Wait:
     """
-    A task that defers, and what comes of it.
+    A task that defers, and the end of its wait.
 
     :param task_class: the operator or sensor.
-    :param arguments: its arguments, as JSON has them; ``execution_timeout`` in seconds.
-    :param import_tasks: what the service holds before it, by the fields' names in the API.
-    :param then: what happens at the service once the task is deferred.
-    :param fault: what the service shows from then on.
+    :param arguments: its arguments as JSON; ``execution_timeout`` is in seconds.
+    :param import_tasks: the service's import tasks before the start, as the API returns them.
+    :param then: changes the service once the task has deferred.
+    :param fault: the error code that the service returns from then on.
     """
 
     task_class: type[Any]
@@ -102,7 +102,7 @@ class Wait:
         return f"{self.task_class.__module__}.{self.task_class.__qualname__}"
 
     def defer(self, ads: AdsEmulator) -> TaskDeferred:
-        """Run the task until it is deferred."""
+        """Run the task until it defers."""
         for fields in self.import_tasks:
             ads.add_import_task(**fields)
         task = task_of(self.task_path, self.arguments)
@@ -113,103 +113,84 @@ class Wait:
         raise AssertionError("The task did not defer")
 
 
-_SENSOR = {"deferrable": True, "poke_interval": 0.05, "timeout": LONG}
-_OPERATOR = {"deferrable": True, "wait_for_completion": True, "poll_interval": 0.05}
-_START = {**_OPERATOR, "name": "cmdb", "import_url": "s3://inventory/inventory.csv"}
+_START = {"name": "cmdb", "import_url": "s3://inventory/inventory.csv"}
 
-#: Every class of triggers, made by every task that makes one, with every argument given and left out, to every event.
+
+def _sensor(
+    import_tasks: tuple[dict[str, Any], ...] = _ONE,
+    then: Callable[[AdsEmulator], None] = _ALL_COMPLETE,
+    fault: str | None = None,
+    **arguments: Any,
+) -> Wait:
+    settings = {"deferrable": True, "poke_interval": 0.05, "timeout": LONG}
+    return Wait(AdsImportTaskSensor, {**settings, **arguments}, import_tasks, then, fault)
+
+
+def _operator(
+    task_class: type[Any],
+    import_tasks: tuple[dict[str, Any], ...] = (),
+    then: Callable[[AdsEmulator], None] = _ALL_COMPLETE,
+    **arguments: Any,
+) -> Wait:
+    settings = {"deferrable": True, "wait_for_completion": True, "poll_interval": 0.05}
+    return Wait(task_class, {**settings, **arguments}, import_tasks, then)
+
+
+#: Together: every class of triggers, from every task that creates one, with and without every argument, to every event.
 WAITS = {
-    "sensor of one import": Wait(AdsImportTaskSensor, {**_SENSOR, "import_task_id": FIRST}, _ONE),
-    "sensor of many imports": Wait(
-        AdsImportTaskSensor, {**_SENSOR, "import_task_id": [SECOND, FIRST], "poke_interval": 1}, _TWO
+    "sensor of one import": _sensor(import_task_id=FIRST),
+    "sensor of many imports": _sensor(_TWO, import_task_id=[SECOND, FIRST], poke_interval=1),
+    "sensor of an import that fails": _sensor(then=_all_become(status="IMPORT_FAILED"), import_task_id=FIRST),
+    "sensor with all settings": _sensor(
+        import_task_id=FIRST,
+        aws_conn_id="aws_default",
+        region_name="us-west-2",
+        verify=False,
+        botocore_config={"read_timeout": 7, "retries": {"mode": "standard"}},
     ),
-    "sensor of an import that fails": Wait(
-        AdsImportTaskSensor, {**_SENSOR, "import_task_id": FIRST}, _ONE, _all_become(status="IMPORT_FAILED")
+    "sensor without a connection": _sensor(import_task_id=FIRST, aws_conn_id=None, region_name="us-west-2"),
+    "sensor of a name that no import has yet": _sensor((), _one_appears, name="cmdb"),
+    "sensor of the name of a running import": _sensor(name="cmdb"),
+    "sensor that times out": _sensor(then=_nothing, import_task_id=FIRST, timeout=SHORT),
+    "sensor that times out in an outage": _sensor(
+        then=_nothing, fault="ThrottlingException", import_task_id=FIRST, timeout=SHORT
     ),
-    "sensor with all settings": Wait(
-        AdsImportTaskSensor,
-        {
-            **_SENSOR,
-            "import_task_id": FIRST,
-            "aws_conn_id": "aws_default",
-            "region_name": "us-west-2",
-            "verify": False,
-            "botocore_config": {"read_timeout": 7, "retries": {"mode": "standard"}},
-        },
-        _ONE,
+    "sensor of a name that times out": _sensor((), _nothing, name="cmdb", timeout=SHORT),
+    "sensor that AWS refuses": _sensor(then=_nothing, fault="AuthorizationErrorException", import_task_id=FIRST),
+    "start": _operator(AdsStartImportTaskOperator, **_START),
+    "start with a timeout": _operator(AdsStartImportTaskOperator, **_START, execution_timeout=LONG),
+    "start that times out": _operator(AdsStartImportTaskOperator, (), _nothing, **_START, execution_timeout=SHORT),
+    "start of an import that fails": _operator(
+        AdsStartImportTaskOperator, (), _all_become(status="IMPORT_FAILED"), **_START
     ),
-    "sensor without a connection": Wait(
-        AdsImportTaskSensor,
-        {**_SENSOR, "import_task_id": FIRST, "aws_conn_id": None, "region_name": "us-west-2"},
-        _ONE,
+    "deletion of two imports": _operator(
+        AdsDeleteImportDataOperator, _ENDED, _all_become(status="DELETE_COMPLETE"), import_task_id=[FIRST, SECOND]
     ),
-    "sensor of a name that no import has yet": Wait(
-        AdsImportTaskSensor,
-        {**_SENSOR, "name": "cmdb"},
-        then=_one_appears,
-    ),
-    "sensor of the name of a running import": Wait(AdsImportTaskSensor, {**_SENSOR, "name": "cmdb"}, _ONE),
-    "sensor whose time runs out": Wait(
-        AdsImportTaskSensor, {**_SENSOR, "import_task_id": FIRST, "timeout": SHORT}, _ONE, _nothing
-    ),
-    "sensor whose time runs out in an outage": Wait(
-        AdsImportTaskSensor,
-        {**_SENSOR, "import_task_id": FIRST, "timeout": SHORT},
-        _ONE,
-        _nothing,
-        "ThrottlingException",
-    ),
-    "sensor of a name whose time runs out": Wait(
-        AdsImportTaskSensor, {**_SENSOR, "name": "cmdb", "timeout": SHORT}, then=_nothing
-    ),
-    "sensor that AWS refuses": Wait(
-        AdsImportTaskSensor,
-        {**_SENSOR, "import_task_id": FIRST},
-        _ONE,
-        _nothing,
-        "AuthorizationErrorException",
-    ),
-    "start": Wait(AdsStartImportTaskOperator, _START),
-    "start with a timeout": Wait(AdsStartImportTaskOperator, {**_START, "execution_timeout": LONG}),
-    "start whose time runs out": Wait(
-        AdsStartImportTaskOperator, {**_START, "execution_timeout": SHORT}, then=_nothing
-    ),
-    "start of an import that fails": Wait(AdsStartImportTaskOperator, _START, then=_all_become(status="IMPORT_FAILED")),
-    "deletion of two imports": Wait(
+    "deletion with the history": _operator(
         AdsDeleteImportDataOperator,
-        {**_OPERATOR, "import_task_id": [FIRST, SECOND]},
-        _ENDED,
-        _all_become(status="DELETE_COMPLETE"),
-    ),
-    "deletion with the history": Wait(
-        AdsDeleteImportDataOperator,
-        {**_OPERATOR, "import_task_id": FIRST, "delete_history": True},
         _ENDED[:1],
         lambda ads: setattr(ads, "delete_seconds", 0.01),
+        import_task_id=FIRST,
+        delete_history=True,
     ),
-    "deletion that fails": Wait(
-        AdsDeleteImportDataOperator,
-        {**_OPERATOR, "import_task_id": FIRST},
-        _ENDED[:1],
-        _all_become(status="DELETE_FAILED"),
+    "deletion that fails": _operator(
+        AdsDeleteImportDataOperator, _ENDED[:1], _all_become(status="DELETE_FAILED"), import_task_id=FIRST
     ),
-    "deletion whose time runs out": Wait(
-        AdsDeleteImportDataOperator,
-        {**_OPERATOR, "import_task_id": FIRST, "execution_timeout": SHORT},
-        _ENDED[:1],
-        _nothing,
+    "deletion that times out": _operator(
+        AdsDeleteImportDataOperator, _ENDED[:1], _nothing, import_task_id=FIRST, execution_timeout=SHORT
     ),
-    "prune": Wait(
+    "prune": _operator(
         AdsPruneImportTasksOperator,
-        {**_OPERATOR, "name_prefix": "cmdb", "superseded_by": [SECOND]},
         ({**_ENDED[0], "importRequestTime": datetime.fromisoformat("2026-11-01T00:00:00+00:00")}, _ENDED[1]),
         lambda ads: ads.update_import_task(FIRST, status="DELETE_COMPLETE"),
+        name_prefix="cmdb",
+        superseded_by=[SECOND],
     ),
 }
 
 
 def task_of(task_path: str, arguments: dict[str, Any]) -> Any:
-    """Make a task of its class and its arguments as :class:`Wait` has them."""
+    """Create a task from the path of its class and from the arguments of :class:`Wait`."""
     module, _, name = task_path.rpartition(".")
     seconds = arguments.get("execution_timeout")
     times = {} if seconds is None else {"execution_timeout": timedelta(seconds=seconds)}
@@ -221,8 +202,8 @@ def outcome_of(wait: dict[str, Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     Resume the task of a recorded wait.
 
     :param wait: the recorded wait.
-    :param kwargs: what the task is resumed with.
-    :return: what it returned or raised.
+    :param kwargs: the arguments with which Airflow resumes it.
+    :return: the value that it returned, or the name of the exception that it raised.
     """
     task = task_of(wait["task"], wait["arguments"])
     try:
@@ -237,8 +218,8 @@ def record(wait: Wait, ads: AdsEmulator) -> dict[str, Any]:
     Run a task to its end.
 
     :param wait: the task.
-    :param ads: an emulator of its own, to which the environment leads, and whose imports and deletions do not end.
-    :return: what Airflow stores of the wait, the service at the end of the wait, the event, and the outcome.
+    :param ads: an emulator of its own, to which the environment points; its imports and deletions do not end.
+    :return: the wait as Airflow stores it, the service at its end, the event, and the outcome.
     """
     deferred = wait.defer(ads)
     classpath, stored = row_of(deferred.trigger)
@@ -266,12 +247,12 @@ def record(wait: Wait, ads: AdsEmulator) -> dict[str, Any]:
 
 
 def recording_path() -> Path:
-    """Where the waits of this version are recorded on this Airflow."""
+    """Return the file of this version's waits on this major version of Airflow."""
     return RELEASES / __version__ / f"airflow-{airflow_version.partition('.')[0]}.json"
 
 
 def write_recording(waits: dict[str, dict[str, Any]]) -> Path:
-    """Write the waits of this version on this Airflow; return the file."""
+    """Write the file of this version's waits, and return its path."""
     path = recording_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     recording = {"version": __version__, "airflow": airflow_version, "waits": waits}
