@@ -113,7 +113,7 @@ class Wait:
         raise AssertionError("The task did not defer")
 
 
-_START = {"name": "cmdb", "import_url": "s3://inventory/inventory.csv"}
+_START: dict[str, Any] = {"name": "cmdb", "import_url": "s3://inventory/inventory.csv"}
 
 
 def _sensor(
