@@ -197,8 +197,8 @@ class TestResult:
         soft_fail: bool,
     ) -> None:
         import_task_id = aws_default.add_import_task(name="cmdb")
-        # Long enough for one poll of the triggerer.
-        timeout = 2 if "deferrable" in mode else 0.2
+        # Long enough for the triggerer to open a client and poll once, even on a busy machine.
+        timeout = 6 if "deferrable" in mode else 0.2
         run = run_task(sensor(import_task_id, timeout=timeout, soft_fail=soft_fail, **mode), monkeypatch)
         assert isinstance(run.error, AirflowSensorTimeout) is not soft_fail
         words = f"Last status: {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS"
@@ -212,7 +212,7 @@ class TestResult:
         import_task_id = aws_default.add_import_task()
         aws_default.inject("ThrottlingException")
         once = {"retries": {"total_max_attempts": 1}}
-        timeout = 2 if "deferrable" in mode else 0.2
+        timeout = 6 if "deferrable" in mode else 0.2
         run = run_task(sensor(import_task_id, timeout=timeout, botocore_config=once, **mode), monkeypatch)
         assert f"{import_task_id}: no status" in str(run.error)
         assert "The last poll failed: DescribeImportTasks" in str(run.error)
@@ -356,7 +356,7 @@ class TestName:
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         import_task_id = aws_default.add_import_task(name="cmdb")
-        timeout = 2 if "deferrable" in mode else 0.2
+        timeout = 6 if "deferrable" in mode else 0.2
         run = run_task(sensor_of("cmdb", timeout=timeout, **mode), monkeypatch)
         assert f"Last status: {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS. The import keeps running" in str(run.error)
 
@@ -364,7 +364,7 @@ class TestName:
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
     ) -> None:
         aws_default.inject("ThrottlingException")
-        timeout = 2 if "deferrable" in mode else 0.2
+        timeout = 6 if "deferrable" in mode else 0.2
         run = run_task(sensor_of("cmdb", timeout=timeout, **mode), monkeypatch)
         assert isinstance(run.error, AirflowSensorTimeout)
         assert "The last poll failed: DescribeImportTasks for imports named 'cmdb' in us-west-2" in str(run.error)

@@ -111,13 +111,13 @@ class TestRun:
 
     async def test_a_timeout_contains_the_last_status(self, aws_default: AdsEmulator) -> None:
         running = aws_default.add_import_task()
-        event = await only_event(trigger_for(running, deadline=time.time() + 3))
+        event = await only_event(trigger_for(running, deadline=time.time() + 6))
         assert (event["status"], event["error"]) == ("timeout", None)
         assert [task["status"] for task in event["tasks"]] == ["IMPORT_IN_PROGRESS"]
 
     async def test_a_timeout_contains_the_error_of_the_last_poll(self, aws_default: AdsEmulator) -> None:
         aws_default.inject("ThrottlingException")
-        event = await only_event(trigger_for(aws_default.add_import_task(), deadline=time.time() + 3))
+        event = await only_event(trigger_for(aws_default.add_import_task(), deadline=time.time() + 6))
         assert (event["status"], event["error"]["code"]) == ("timeout", "ThrottlingException")
         assert [task["status"] for task in event["tasks"]] == [None]
 
@@ -270,14 +270,14 @@ class TestNamedTrigger:
 
     async def test_a_timeout_contains_the_last_status(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task(name="cmdb")
-        event = await only_event(named_trigger(import_task_ids=[ID], deadline=time.time() + 2))
+        event = await only_event(named_trigger(import_task_ids=[ID], deadline=time.time() + 6))
         assert [(task["importTaskId"], task["status"]) for task in event["tasks"]] == [
             (import_task_id, "IMPORT_IN_PROGRESS")
         ]
 
     async def test_a_timeout_without_a_poll_contains_the_import_listed_before(self, aws_default: AdsEmulator) -> None:
         aws_default.inject("ThrottlingException")
-        event = await only_event(named_trigger(import_task_ids=[ID], deadline=time.time() + 2))
+        event = await only_event(named_trigger(import_task_ids=[ID], deadline=time.time() + 6))
         assert (event["status"], event["error"]["code"]) == ("timeout", "ThrottlingException")
         assert [(task["importTaskId"], task["status"]) for task in event["tasks"]] == [(ID, None)]
 
