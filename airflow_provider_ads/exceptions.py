@@ -350,14 +350,9 @@ def call_error(
 def _is_transient(error: ClientError | BotoCoreError, response: Any) -> bool:
     """True if botocore would retry the call and a retry can succeed."""
     # Imported here because the triggerer imports this module on its event loop, and loading these would block it.
-    from botocore.retries.standard import (
-        OrRetryChecker,
-        RetryContext,
-        ThrottledRetryableChecker,
-        TransientRetryableChecker,
-    )
+    from botocore.retries import standard
 
-    context = RetryContext(
+    context = standard.RetryContext(
         attempt_number=1,
         parsed_response=response,
         http_response=SimpleNamespace(status_code=response.get("ResponseMetadata", {}).get("HTTPStatusCode")),
@@ -369,7 +364,8 @@ def _is_transient(error: ClientError | BotoCoreError, response: Any) -> bool:
     if isinstance(error, IncompleteReadError):
         # The connection broke while an S3 object was downloaded, which botocore does not retry.
         return True
-    return bool(OrRetryChecker([TransientRetryableChecker(), ThrottledRetryableChecker()]).is_retryable(context))
+    checkers = [standard.TransientRetryableChecker(), standard.ThrottledRetryableChecker()]
+    return any(checker.is_retryable(context) for checker in checkers)
 
 
 #: The service's code for imports that it did not delete because of the account's daily limit of deleted records.

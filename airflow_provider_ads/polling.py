@@ -3,7 +3,7 @@ Poll import tasks from the triggerer's event loop: many waits share one client.
 
 A trigger passes the tasks it waits for and its interval to :func:`poll_import_tasks`, or a name to
 :func:`poll_newest_import_task`, and receives one :class:`Poll` after the other. What a poll means to the waiting task
-    is decided elsewhere.
+is decided elsewhere.
 
 All waits of an event loop that reach AWS in the same way share a poller: one connection, one client, and calls for up
 to 100 tasks at a time, because waits that are due at about the same time share a call. Waits for names have a poller of

@@ -262,8 +262,5 @@ class AdsDeleteImportDataTrigger(AdsImportTaskTrigger):
 def _describe_error(error: Exception) -> dict[str, Any]:
     if isinstance(error, AdsCallError):
         return {"code": error.code, "message": str(error), "import_task_id": error.import_task_id}
-    return {
-        "code": type(error).__name__,
-        "message": f"{type(error).__name__}: {error}",
-        "import_task_id": None,
-    }
+    name = type(error).__name__
+    return {"code": name, "message": f"{name}: {error}", "import_task_id": None}

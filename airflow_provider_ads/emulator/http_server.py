@@ -9,12 +9,7 @@ from collections.abc import Callable, Iterable
 from threading import Event, Lock, Thread, current_thread
 from typing import Any
 
-from werkzeug.serving import (
-    LISTEN_QUEUE,
-    ThreadedWSGIServer,
-    WSGIRequestHandler,
-    select_address_family,
-)
+from werkzeug.serving import LISTEN_QUEUE, ThreadedWSGIServer, WSGIRequestHandler, select_address_family
 
 __all__ = ["HttpServer", "WsgiApplication"]
 

@@ -18,12 +18,7 @@ from dataclasses import dataclass
 
 import openpyxl
 
-from airflow_provider_ads.inventory.template import (
-    IDENTITY_COLUMNS,
-    IDENTITY_PAIR,
-    NUMERIC_COLUMNS,
-    TEMPLATE_COLUMNS,
-)
+from airflow_provider_ads.inventory.template import IDENTITY_COLUMNS, IDENTITY_PAIR, NUMERIC_COLUMNS, TEMPLATE_COLUMNS
 
 __all__ = ["ImportFile", "Row", "RowError", "make_error_archive", "read_import_file"]
 
