@@ -109,10 +109,11 @@ class DagRunKiller(Killer):
         self._dead_jobs = {"SchedulerJob": 0, "TriggererJob": 0}
 
     def start_runs(self, point: KillPoint, dags: Sequence[str]) -> None:
-        """Start runs that belong to a kill point."""
+        """Start runs that belong to a kill point. Their first attempts halt there if the victim is a task."""
+        halt = point.moment if point.victim is Victim.TASK else Moment.NEVER
         for dag_id in dags:
             conf = self.make_conf(dag_id, point.moment)
-            run_id = self.airflow.trigger(dag_id, halt=point.moment, **conf)
+            run_id = self.airflow.trigger(dag_id, halt=halt, **conf)
             self.runs.setdefault(point, []).append(DagRun(dag_id, run_id, conf))
 
     def kill_halting_tasks(self, moment: Moment, dags: Sequence[str]) -> None:
@@ -176,11 +177,14 @@ class DagRunKiller(Killer):
 
     def wait_for_runs(self) -> None:
         """Wait until all runs have ended."""
-        wait_until(lambda: not self.unfinished(), "all runs have ended")
+        wait_until(lambda: not self.unfinished(), "all runs have ended", obstacle=self.unfinished)
 
     def unfinished(self) -> object:
-        """Return the runs that have not ended."""
-        return self.airflow.query("select dag_id, run_id from dag_run where state not in ('success', 'failed')")
+        """Return the runs that have not ended, with the states of their tasks."""
+        return self.airflow.query(
+            "select dag_id, run_id, task_instance.state from dag_run left join task_instance using (dag_id, run_id) "
+            "where dag_run.state not in ('success', 'failed')"
+        )
 
     def _new_scheduler_is_busy(self) -> object:
         return self.airflow.query(
@@ -225,11 +229,16 @@ class DagRunKiller(Killer):
             self.ads.import_seconds, self.ads.delete_seconds = before
 
 
-def wait_until(condition: Callable[[], object], description: str, seconds: float = TIMEOUT) -> None:
-    """Wait until a condition holds; its description is for the error if it does not hold in time."""
+def wait_until(
+    condition: Callable[[], object],
+    description: str,
+    seconds: float = TIMEOUT,
+    obstacle: Callable[[], object] = str,
+) -> None:
+    """Wait until a condition holds; its description and obstacle are for the error if it does not hold in time."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not after {seconds:.0f} s: {description}"
+        assert time.monotonic() < deadline, f"not after {seconds:.0f} s: {description}. {obstacle()}"
         time.sleep(0.2)
 
 
