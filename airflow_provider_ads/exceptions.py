@@ -39,6 +39,7 @@ __all__ = [
     "ImportOutcomeError",
     "ImportTaskNotFound",
     "ImportWaitTimeout",
+    "MalformedAnswer",
     "call_error",
     "deletion_error",
     "fail_without_retry",
@@ -105,6 +106,17 @@ class AdsCallError(AdsError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.code, self.import_task_id, self.transient)
+
+
+class MalformedAnswer(BotoCoreError):
+    """
+    A successful response that the service did not send, or not completely: the page of a proxy, or an empty body.
+
+    Responses can contain secrets, so the message does not quote this one. :func:`call_error` converts it like every
+    exception of botocore.
+    """
+
+    fmt = "HTTP {status}, {content_type}, {length:,} bytes, without {expected}"
 
 
 class ImportTaskNotFound(AdsCallError):
@@ -269,6 +281,10 @@ _ADVICE = {
     "InvalidParameterException": _WRONG_PARAMETER,
     "InvalidParameterValueException": _WRONG_PARAMETER,
     "InvalidSignatureException": _WRONG_SIGNATURE,
+    "MalformedAnswer": (
+        "The answer does not come from the service, or is incomplete. Check the proxy and the endpoint_url of "
+        "aws_conn_id; if both are right, run the task again"
+    ),
     "MissingAuthenticationToken": _NO_CREDENTIALS,
     "MissingAuthenticationTokenException": _NO_CREDENTIALS,
     "NoCredentialsError": _NO_CREDENTIALS,
@@ -361,8 +377,8 @@ def _is_transient(error: ClientError | BotoCoreError, response: Any) -> bool:
     cause = getattr(error, "kwargs", {}).get("error")
     if isinstance(error, SSLError) or isinstance(cause, _PERMANENT_CAUSES):
         return False
-    if isinstance(error, IncompleteReadError):
-        # The connection broke while an S3 object was downloaded, which botocore does not retry.
+    if isinstance(error, IncompleteReadError | MalformedAnswer):
+        # botocore does not retry them: the connection broke while an S3 object was downloaded, or a proxy answered.
         return True
     checkers = [standard.TransientRetryableChecker(), standard.ThrottledRetryableChecker()]
     return any(checker.is_retryable(context) for checker in checkers)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -35,6 +36,7 @@ from airflow_provider_ads.exceptions import (
     OVER_LIMIT,
     AdsCallError,
     ImportTaskNotFound,
+    MalformedAnswer,
     call_error,
     deletion_error,
 )
@@ -78,6 +80,8 @@ class AdsHook(AwsGenericHook[Any]):
         if deferrable:
             # The client is created on the event loop, so read the files that it needs here, once for all sessions.
             session.register_component("data_loader", _service_data())
+        events = session.get_component("event_emitter") if deferrable else session.events
+        events.register("before-parse.application-discovery-service", _check_answer)
         return session
 
     def test_connection(self) -> tuple[bool, str]:
@@ -333,6 +337,36 @@ class AdsHook(AwsGenericHook[Any]):
     @property
     def _called_region(self) -> str | None:
         return self.conn_region_name if "conn" in self.__dict__ else self.region_name
+
+
+def _check_answer(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
+    """
+    Raise for a successful response without what its operation always returns, which botocore takes for an empty one.
+
+    :raises MalformedAnswer: the response does not come from the service, or is incomplete.
+    """
+    if response_dict["status_code"] >= 300:
+        return
+    try:
+        answer = json.loads(response_dict["body"])
+    except ValueError:
+        answer = None
+    is_complete = isinstance(answer, dict)
+    expected = {"DescribeImportTasks": "tasks", "StartImportTask": "task"}.get(operation_model.name)
+    if is_complete and expected:
+        content = answer.get(expected)
+        is_complete = all(map(_has_id, content if isinstance(content, list) else [content]))
+    if not is_complete:
+        raise MalformedAnswer(
+            status=response_dict["status_code"],
+            content_type=response_dict["headers"].get("Content-Type", "no content type"),
+            length=len(response_dict["body"]),
+            expected=repr(expected) if expected else "a JSON object",
+        )
+
+
+def _has_id(task: Any) -> bool:
+    return isinstance(task, dict) and isinstance(task.get("importTaskId"), str)
 
 
 @functools.cache

@@ -130,6 +130,9 @@ class Application:
         if effect.drop:
             _log.info("%s: injected fault: connection dropped", operation)
             _close_connection(request)
+        if effect.body is not None:
+            _log.info("%s: injected fault: malformed response", operation)
+            return Response(effect.body, content_type="text/html")
         try:
             if effect.error is not None:
                 raise effect.error

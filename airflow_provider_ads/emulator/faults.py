@@ -22,7 +22,10 @@ _OPERATIONS = frozenset(name for service in SERVICES.values() for name in servic
 _DELETION_ERRORS = frozenset(cast(StringShape, DISCOVERY.shape_for("BatchDeleteImportDataErrorCode")).enum)
 
 #: The faults that are not error codes.
-_KINDS = ("drop", "hold", "latency", "lose", "refuse")
+_KINDS = ("drop", "hold", "latency", "lose", "malformed", "refuse")
+
+#: The body of a malformed response without a message of its own, as a captive portal might send it.
+_PROXY_PAGE = "<!DOCTYPE html><title>Sign in</title>"
 
 
 @dataclass(kw_only=True)
@@ -98,7 +101,7 @@ class Fault:
         elif self.import_task_id is not None:
             raise ValueError(f"import_task_id requires {', '.join(sorted(_DELETION_ERRORS))}, not {self.kind!r}.")
         elif self.kind in _KINDS:
-            if self.status is not None or self.message is not None:
+            if self.status is not None or (self.message is not None and self.kind != "malformed"):
                 raise ValueError(f"status and message require an error code, not {self.kind!r}.")
         elif self.status is None:
             if self.kind not in HTTP_STATUS:
@@ -117,6 +120,7 @@ class Effect:
 
     :param delay: the number of seconds to wait first.
     :param drop: True to close the connection instead of performing the call.
+    :param body: the body of a successful response to return instead of performing the call.
     :param error: the error to return instead of performing the call.
     :param lose: True to close the connection instead of sending the response.
     :param release: an event to wait for before sending the response; None: send it immediately.
@@ -124,6 +128,7 @@ class Effect:
 
     delay: float = 0.0
     drop: bool = False
+    body: str | None = None
     error: ServiceError | None = None
     lose: bool = False
     release: Event | None = None
@@ -198,6 +203,8 @@ class Faults:
                     effect.drop = True
                 elif fault.kind == "lose":
                     effect.lose = True
+                elif fault.kind == "malformed":
+                    effect.body = _PROXY_PAGE if fault.message is None else fault.message
                 elif fault.kind == "hold":
                     effect.release = self._release
                 else:

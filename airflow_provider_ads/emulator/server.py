@@ -232,6 +232,8 @@ class AdsEmulator(Settings):
           or until the emulator stops, which closes the connection.
         - ``latency``: the response is delayed.
         - ``lose``: the call is performed, and the connection is closed without a response.
+        - ``malformed``: the call is not performed, and the response is an HTML page, or ``message``, with HTTP status
+          200.
         - ``refuse``: the port and all open connections are closed.
         - ``INTERNAL_SERVER_ERROR``, ``NOT_FOUND`` or ``OVER_LIMIT``: ``BatchDeleteImportData`` returns this error for
           an import task and does not delete it. Each such task counts as a call.
@@ -247,7 +249,7 @@ class AdsEmulator(Settings):
             that ``hold`` holds remain held afterwards.
         :param delay: the number of seconds by which ``latency`` delays the response.
         :param status: the HTTP status of the error; required for an error code that the emulator does not know.
-        :param message: the message of the error.
+        :param message: the message of the error, or the body of a malformed response.
         :param import_task_id: the only import task for which ``BatchDeleteImportData`` returns the error.
         :raises ValueError: if an argument has the wrong type or does not fit the others.
         """

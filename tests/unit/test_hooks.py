@@ -370,3 +370,46 @@ def test_every_method_rejects_invalid_parameters_before_any_call(
     with pytest.raises(ValueError, match=rule):
         getattr(AdsHook(), method)(*arguments)
     assert not aws_default.calls()
+
+
+MALFORMED_ANSWERS = ["<html>Sign in</html>", "", '{"tasks": [{"importTask', "null", "[]"]
+
+
+@pytest.mark.parametrize("answer", MALFORMED_ANSWERS)
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("start_import_task", ("cmdb", "s3://bucket/key")),
+        ("list_import_tasks", ()),
+        ("get_import_tasks", (UNKNOWN_ID,)),
+        ("find_import_tasks", (UNKNOWN_ID,)),
+        ("delete_import_data", (UNKNOWN_ID,)),
+    ],
+)
+def test_a_malformed_answer_is_a_transient_error_of_every_method(
+    aws_default: AdsEmulator, method: str, arguments: Any, answer: str
+) -> None:
+    aws_default.inject("malformed", message=answer)
+    with pytest.raises(AdsCallError, match=f"MalformedAnswer: HTTP 200, text/html.*, {len(answer)} bytes") as error:
+        getattr(AdsHook(), method)(*arguments)
+    assert (error.value.code, error.value.transient) == ("MalformedAnswer", True)
+    assert sum(aws_default.calls().values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "answer"),
+    [
+        ("list_import_tasks", "{}"),
+        ("list_import_tasks", '{"tasks": null}'),
+        ("list_import_tasks", '{"tasks": [{"name": "cmdb"}]}'),
+        ("start_import_task", "{}"),
+        ("start_import_task", '{"task": {"status": "IMPORT_IN_PROGRESS"}}'),
+    ],
+)
+def test_an_answer_without_its_tasks_or_their_ids_is_malformed(
+    aws_default: AdsEmulator, method: str, answer: str
+) -> None:
+    aws_default.inject("malformed", message=answer)
+    arguments = ("cmdb", "s3://bucket/key") if method == "start_import_task" else ()
+    with pytest.raises(AdsCallError, match="MalformedAnswer"):
+        getattr(AdsHook(), method)(*arguments)

@@ -573,3 +573,14 @@ class TestInterval:
 
     def test_a_longer_interval_is_kept(self) -> None:
         assert polling._interval(300, failures=5) == 300
+
+
+async def test_a_malformed_answer_is_polled_again(aws_default: AdsEmulator) -> None:
+    import_task_id = aws_default.add_import_task()
+    aws_default.inject("malformed", calls=1)
+    failed, ended = await polls_of(
+        [import_task_id], then=lambda poll: aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
+    )
+    assert failed.error is not None
+    assert failed.error.code == "MalformedAnswer"
+    assert ended.import_tasks[import_task_id].status == "IMPORT_COMPLETE"
