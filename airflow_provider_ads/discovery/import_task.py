@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow_provider_ads.discovery import statuses
 
@@ -18,8 +18,8 @@ class ImportTask:
     """
     One import task as returned by ``DescribeImportTasks``; fields that the service did not send are None.
 
-    ``repr`` omits the archive URL and the request token: anyone with the URL can download the failed rows, and the
-    token identifies the request to the service.
+    Anyone with the archive URL can download the failed rows, and the request token identifies the request to the
+    service. ``repr`` therefore omits both, and Airflow cannot store a record as an XCom: store its :meth:`summary`.
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ImportTask.html
 
@@ -81,6 +81,21 @@ class ImportTask:
             service_name: getattr(self, name) for name, service_name in _SERVICE_NAMES.items() if name not in _SECRETS
         }
         return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+
+    def serialize(self) -> NoReturn:
+        """
+        Refuse to be stored as an XCom; Airflow calls this method.
+
+        :raises TypeError: always.
+        """
+        raise TypeError(
+            f"Return the summary() of import task {self.import_task_id} instead of the ImportTask: an XCom would store "
+            "its request token and the link to its error archive in clear text."
+        )
+
+    def __reduce__(self) -> NoReturn:
+        # Airflow 2 can pickle XComs.
+        self.serialize()
 
     @property
     def failed_records(self) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import pickle
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsFailedRecordsToS3Operator, AdsStartImportTaskOperator
 from airflow_provider_ads.sensors import AdsImportTaskSensor
-from tests.support.task_runs import Run, at_the_second_poll, run_task
+from tests.support.task_runs import SERDE, Run, at_the_second_poll, run_task
 
 TOKEN = "secret-token"
 
@@ -83,6 +85,14 @@ def test_fetching_failed_records_shows_no_secret(
         run = run_task(fetch, monkeypatch)
     assert run.state == ("failed" if gone else "success")
     assert_not_shown(import_task, run, "".join(capfd.readouterr()))
+
+
+@pytest.mark.parametrize("store", [import_module(SERDE or "airflow.serialization.serde").serialize, pickle.dumps])
+def test_a_record_cannot_be_stored_as_an_xcom(store: Callable[[Any], Any]) -> None:
+    record = ImportTask(import_task_id="import-task-1", client_request_token=TOKEN)
+    with pytest.raises(TypeError, match=r"Return the summary\(\) of import task import-task-1"):
+        store([record])
+    store([record.summary()])
 
 
 def assert_failed_without_showing_a_secret(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
