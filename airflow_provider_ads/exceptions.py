@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -26,6 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError,
 
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.limits import SERVICE_REGIONS
+from airflow_provider_ads.discovery.parameters import join_first
 from airflow_provider_ads.version_compat import AirflowFailException
 
 __all__ = [
@@ -160,7 +160,7 @@ class ImportWaitTimeout(AdsCallError):
     )
 
     def __init__(self, import_tasks: Sequence[dict[str, Any]], last_error: str | None) -> None:
-        tasks = "; ".join(str(ImportTask.from_response(task)) for task in import_tasks)
+        tasks = join_first([str(ImportTask.from_response(task)) for task in import_tasks])
         last_status = f" Last status: {tasks}." if tasks else ""
         error = f" The last poll failed: {last_error}" if last_error else ""
         super().__init__(
@@ -207,9 +207,6 @@ class DeletionWaitTimeout(ImportWaitTimeout):
     awaited = "the deletion"
     advice = "The deletion continues at AWS. Allow more time; a retry of the task waits for it."
 
-
-#: Maximum number of imports that one message names.
-MAX_NAMED_IMPORTS = 20
 
 #: Error codes that new credentials can resolve, because the old ones have expired or were rotated.
 #: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html lists the spellings.
@@ -410,14 +407,12 @@ def deletion_error(refused: Mapping[str, Mapping[str, str]], region_name: str | 
     """
     codes = {import_task_id: error.get("errorCode", "no code") for import_task_id, error in refused.items()}
     named = []
-    for import_task_id, code in islice(codes.items(), MAX_NAMED_IMPORTS):
+    for import_task_id, code in codes.items():
         description = refused[import_task_id].get("errorDescription", "").rstrip(".")
         named.append(f"{import_task_id} ({code}{': ' if description else ''}{description})")
-    if len(codes) > len(named):
-        named.append(f"and {len(codes) - len(named):,} more")
     advice = [_DELETION_ADVICE.get(code, "See AWS's message") for code in dict.fromkeys(codes.values())]
     return ImportDeletionError(
-        f"Not deleted in {region_name}: {'; '.join(named)}. {'. '.join(dict.fromkeys(advice))}.", codes
+        f"Not deleted in {region_name}: {join_first(named)}. {'. '.join(dict.fromkeys(advice))}.", codes
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -59,6 +60,8 @@ class AdsHook(AwsGenericHook[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "client_type": "discovery"})
+        if isinstance(self._verify, os.PathLike):
+            self._verify = os.fspath(self._verify)
 
     def get_client_type(
         self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False

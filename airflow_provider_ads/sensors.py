@@ -93,7 +93,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
     def __init__(
         self,
         *,
-        import_task_id: str | Iterable[str] | XComArg | None = None,
+        import_task_id: str | Iterable[str | XComArg] | XComArg | None = None,
         name: str | XComArg | None = None,
         max_failed_records: int | None = 0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -129,6 +129,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         :raises AdsCallError: AWS could not be reached, refused, or does not have an import with an id.
         :raises ValueError: the service does not accept a rendered id or name; nothing was sent.
         """
+        self.check_deferral(() if self._by_name else self._import_task_ids)
         try:
             # Unwrapped, because Airflow 2 logs a warning when one execute calls another.
             return inspect.unwrap(AwsBaseSensor.execute)(self, context)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -10,9 +12,10 @@ from typing import Any
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
+from botocore.config import Config
 
 from airflow_provider_ads.discovery.import_task import ImportTask
-from airflow_provider_ads.discovery.parameters import check_poll_interval, summarize_ids
+from airflow_provider_ads.discovery.parameters import check_poll_interval, join_first, summarize_ids
 from airflow_provider_ads.discovery.verdicts import Verdict, VerdictKind, judge_import
 from airflow_provider_ads.exceptions import AdsCallError, AdsError, ImportOutcomeError
 from airflow_provider_ads.hooks import AdsHook
@@ -22,6 +25,7 @@ from airflow_provider_ads.triggers import DEFERRAL_FAILED, DEFERRAL_GRACE, AdsIm
 
 __all__ = [
     "IMPORT_TASK_XCOM_KEY",
+    "MAX_DEFERRED_IMPORTS",
     "RESUMPTION_MARGIN",
     "AdsDeferrableMixin",
     "AdsWaitingOperator",
@@ -34,6 +38,10 @@ __all__ = [
 #: events.
 IMPORT_TASK_XCOM_KEY = "import_task"
 
+#: Maximum number of imports that a deferred task waits for. Airflow stores their ids, encrypted, in a column that holds
+#: 65,535 bytes on MySQL, which is enough for 1,023.
+MAX_DEFERRED_IMPORTS = 1000
+
 #: Seconds before its ``execution_timeout`` at which a deferred task times out on Airflow 2, which ends a task that
 #: resumes after it without a message. The scheduler needs them to start a worker.
 RESUMPTION_MARGIN = 60.0
@@ -41,6 +49,9 @@ RESUMPTION_MARGIN = 60.0
 
 class AdsDeferrableMixin:
     """Defer a task to one of this provider's triggers, and explain a deferral that failed."""
+
+    #: True to wait in the triggerer.
+    deferrable: bool
 
     #: The trigger, which defines what the task waits for.
     trigger_class: type[AdsImportTaskTrigger] = AdsImportTaskTrigger
@@ -56,17 +67,46 @@ class AdsDeferrableMixin:
         """
         task: Any = self
         task.defer(
-            trigger=trigger_class(
-                **arguments,
-                deadline=deadline,
-                aws_conn_id=task.aws_conn_id,
-                region_name=task.region_name,
-                verify=task.verify,
-                botocore_config=task.botocore_config,
-            ),
+            trigger=trigger_class(**arguments, deadline=deadline, **self._trigger_settings()),
             method_name="execute_complete",
             timeout=None if deadline is None else timedelta(seconds=deadline - time.time() + DEFERRAL_GRACE),
         )
+
+    def check_deferral(self, import_task_ids: Sequence[str] = ()) -> None:
+        """
+        Check, before anything is sent, that Airflow can store the trigger of a deferrable task.
+
+        :param import_task_ids: the imports to wait for, as far as they are known.
+        :raises ValueError: there are too many imports, or ``botocore_config`` cannot be stored.
+        """
+        if self.deferrable:
+            self._trigger_settings()
+            if len(import_task_ids) > MAX_DEFERRED_IMPORTS:
+                raise ValueError(
+                    f"A deferrable task can wait for at most {MAX_DEFERRED_IMPORTS:,} imports; got "
+                    f"{len(import_task_ids):,}. Wait for them in several tasks, or set deferrable=False"
+                )
+
+    def _trigger_settings(self) -> dict[str, Any]:
+        """Return the task's AWS settings as a trigger stores them."""
+        task: Any = self
+        config = task.botocore_config
+        if isinstance(config, Config):
+            # botocore merges configs by these options.
+            config = config._user_provided_options  # type: ignore[attr-defined]
+        try:
+            json.dumps(config)
+        except TypeError as error:
+            raise ValueError(
+                f"A deferrable task needs a botocore_config that Airflow can store in its database, as JSON: {error}. "
+                "Remove that option, or set deferrable=False"
+            ) from error
+        return {
+            "aws_conn_id": task.aws_conn_id,
+            "region_name": task.region_name,
+            "verify": os.fspath(task.verify) if isinstance(task.verify, os.PathLike) else task.verify,
+            "botocore_config": config,
+        }
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """Resume the task as Airflow does, but explain a deferral that failed."""
@@ -175,7 +215,7 @@ def end_wait(
     for verdict in verdicts:
         log.log(logging.INFO if verdict.kind is VerdictKind.DONE else logging.ERROR, "%s", verdict.explanation)
     bad = [verdict for verdict in verdicts if verdict.kind is not VerdictKind.DONE]
-    message = "\n".join(verdict.explanation for verdict in bad)
+    message = join_first([verdict.explanation for verdict in bad], "\n")
     if any(verdict.kind is VerdictKind.FAILED for verdict in bad):
         raise outcome_error(message, bad)
     if bad:
@@ -225,6 +265,7 @@ def attach_to_asset_events(context: Mapping[str, Any], result: Any) -> None:
     :param result: the summary of an import, or a list of summaries.
     """
     for outlet in context["ti"].task.outlets:
-        # Outlets can be other things than assets, and the assets of an alias are not known yet.
-        if hasattr(outlet, "uri"):
+        # Outlets can be other things than assets, and the assets of an alias are not known yet. A reference by name
+        # has no URI.
+        if hasattr(outlet, "uri") or type(outlet).__name__ == "AssetNameRef":
             context["outlet_events"][outlet].extra[IMPORT_TASK_XCOM_KEY] = result

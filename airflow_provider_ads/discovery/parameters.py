@@ -26,9 +26,13 @@ __all__ = [
     "check_poll_interval",
     "filter_parameters",
     "is_list",
+    "join_first",
     "quote",
     "summarize_ids",
 ]
+
+#: Maximum number of imports that one message names.
+MAX_NAMED_IMPORTS = 20
 
 
 def check_name(name: object) -> str:
@@ -39,6 +43,7 @@ def check_name(name: object) -> str:
 
     :raises ValueError: the name is not a string, is blank, or exceeds 255 characters.
     """
+    name = _as_string(name)
     if not isinstance(name, str) or not name.strip() or len(name) > IMPORT_TASK_NAME_MAX_CHARACTERS:
         raise ValueError(
             f"name must be a string of 1 to {IMPORT_TASK_NAME_MAX_CHARACTERS} characters that is not blank; "
@@ -75,6 +80,7 @@ def check_client_request_token(token: object) -> str:
 
     :raises ValueError: the token is not a string, is empty, or exceeds 100 characters.
     """
+    token = _as_string(token)
     if not isinstance(token, str) or not 1 <= len(token) <= CLIENT_REQUEST_TOKEN_MAX_CHARACTERS:
         # The token itself is a secret.
         got = f"{len(token)} characters" if isinstance(token, str) else type(token).__name__
@@ -82,6 +88,11 @@ def check_client_request_token(token: object) -> str:
             f"client_request_token must be a string of 1 to {CLIENT_REQUEST_TOKEN_MAX_CHARACTERS} characters; got {got}"
         )
     return token
+
+
+def _as_string(value: object) -> object:
+    """Return a string of digits that a template of a Dag with ``render_template_as_native_obj`` made a number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def as_list(import_task_ids: Any) -> list[Any]:
@@ -169,6 +180,12 @@ def quote(value: object) -> str:
     """Return the ``repr`` of a value, shortened to one line of a message."""
     text = repr(value)
     return text if len(text) <= 120 else f"{text[:100]}... ({len(text):,} characters)"
+
+
+def join_first(texts: Sequence[str], separator: str = "; ") -> str:
+    """Join the first texts for a message, and count the others."""
+    more = len(texts) - MAX_NAMED_IMPORTS
+    return separator.join([*texts[:MAX_NAMED_IMPORTS], *([f"and {more:,} more"] if more > 0 else [])])
 
 
 def summarize_ids(import_task_ids: Sequence[str]) -> str:

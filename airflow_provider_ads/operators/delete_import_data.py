@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.parameters import as_list
 from airflow_provider_ads.exceptions import AdsCallError
+from airflow_provider_ads.links import MigrationHubLink
 from airflow_provider_ads.operators.deleting import AdsDeletingOperator
 from airflow_provider_ads.version_compat import conf
 
@@ -51,7 +53,7 @@ class AdsDeleteImportDataOperator(AdsDeletingOperator):
     def __init__(
         self,
         *,
-        import_task_id: str | Iterable[str] | XComArg,
+        import_task_id: str | Iterable[str | XComArg] | XComArg,
         delete_history: bool = False,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -76,7 +78,11 @@ class AdsDeleteImportDataOperator(AdsDeletingOperator):
         :raises ImportDeletionError: the data of an import could not be deleted.
         :raises AdsCallError: AWS refused or could not be reached, or an import is still in progress.
         """
-        import_tasks = self.describe(self.import_task_id)
+        import_task_ids = as_list(self.import_task_id)
+        if self.wait_for_completion:
+            self.check_deferral(import_task_ids)
+        import_tasks = self.describe(import_task_ids)
+        MigrationHubLink.persist_for(context, self)
         for task in import_tasks:
             if statuses.is_running(task.status):
                 raise AdsCallError(

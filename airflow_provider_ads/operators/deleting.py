@@ -9,6 +9,7 @@ from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.parameters import as_list, summarize_ids
 from airflow_provider_ads.discovery.verdicts import Verdict, VerdictKind, judge_deletion
 from airflow_provider_ads.exceptions import ImportDeletionError
+from airflow_provider_ads.links import MigrationHubLink
 from airflow_provider_ads.triggers import AdsDeleteImportDataTrigger
 from airflow_provider_ads.waiting import AdsWaitingOperator, end_wait
 
@@ -24,6 +25,7 @@ class AdsDeletingOperator(AdsWaitingOperator):
     """
 
     trigger_class = AdsDeleteImportDataTrigger
+    operator_extra_links = (MigrationHubLink(),)
 
     def __init__(self, *, delete_history: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -62,7 +62,11 @@ class AdsFailedRecordsToS3Operator(AdsS3FilesOperator):
     template_fields: Sequence[str] = aws_template_fields("import_task_id", "destination_url")
 
     def __init__(
-        self, *, import_task_id: str | Iterable[str] | XComArg | None, destination_url: str, **kwargs: Any
+        self,
+        *,
+        import_task_id: str | Iterable[str | XComArg] | XComArg | None,
+        destination_url: str | XComArg,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.import_task_id: Any = import_task_id

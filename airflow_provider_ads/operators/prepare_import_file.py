@@ -93,15 +93,15 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
     def __init__(
         self,
         *,
-        source_url: str,
-        destination_url: str,
+        source_url: str | XComArg,
+        destination_url: str | XComArg,
         column_mapping: Mapping[str, str | None] | XComArg | None = None,
         max_file_bytes: int = IMPORT_FILE_MAX_BYTES,
         on_invalid_rows: OnInvalidRows = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.source_url = source_url
+        self.source_url: Any = source_url
         self.destination_url = destination_url
         self.column_mapping = column_mapping
         self.max_file_bytes = check_max_file_bytes(max_file_bytes)

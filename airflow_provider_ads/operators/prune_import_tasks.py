@@ -10,7 +10,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.import_task import ImportTask
-from airflow_provider_ads.discovery.parameters import check_name
+from airflow_provider_ads.discovery.parameters import check_name, join_first
 from airflow_provider_ads.discovery.retention import Superseded, reasons_against, superseded_imports
 from airflow_provider_ads.exceptions import (
     OVER_LIMIT,
@@ -19,8 +19,10 @@ from airflow_provider_ads.exceptions import (
     ImportOutcomeError,
     fail_without_retry,
 )
+from airflow_provider_ads.links import MigrationHubLink
 from airflow_provider_ads.operators.deleting import AdsDeletingOperator
 from airflow_provider_ads.version_compat import conf
+from airflow_provider_ads.waiting import MAX_DEFERRED_IMPORTS
 
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
@@ -72,8 +74,8 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
     def __init__(
         self,
         *,
-        name_prefix: str,
-        superseded_by: str | Iterable[str] | XComArg,
+        name_prefix: str | XComArg,
+        superseded_by: str | Iterable[str | XComArg] | XComArg,
         allow_failed_records: bool = False,
         delete_history: bool = False,
         dry_run: bool = False,
@@ -89,7 +91,7 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
             poll_interval=poll_interval,
             **kwargs,
         )
-        self.name_prefix = name_prefix
+        self.name_prefix: Any = name_prefix
         self.superseded_by: Any = superseded_by
         self.allow_failed_records = allow_failed_records
         self._dry_run = dry_run  # dry_run is a method of Airflow's operators
@@ -104,8 +106,11 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
         :raises ImportDeletionError: the data of an import could not be deleted.
         :raises AdsCallError: AWS refused or could not be reached, or a new import is still in progress.
         """
-        check_name(self.name_prefix)
+        if self.wait_for_completion:
+            self.check_deferral()
+        self.name_prefix = check_name(self.name_prefix)
         superseded_by = self.hook.get_import_tasks(self.superseded_by)
+        MigrationHubLink.persist_for(context, self)
         self._check(superseded_by)
         listed = self.hook.list_import_tasks(name_prefix=self.name_prefix)
         superseded = superseded_imports(listed, superseded_by)
@@ -113,6 +118,10 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
         deletable = [task.import_task_id for task in superseded.deletable]
         if self._dry_run:
             return deletable
+        room = MAX_DEFERRED_IMPORTS - len(superseded.deleting)
+        if len(deletable) > room:
+            self.log.warning("Left for the next run: %s imports", f"{len(deletable) - room:,}")
+            deletable = deletable[:room]
         if deletable:
             deletable = self._delete(deletable)
         return self.wait_until_deleted(context, [*(task.import_task_id for task in superseded.deleting), *deletable])
@@ -170,5 +179,5 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
     def _log_left(self, import_task_ids: list[str]) -> None:
         self.log.warning(
             "The account's limit of 25,000 deleted records a day is exceeded. Left for the next run: %s",
-            import_task_ids,
+            join_first(import_task_ids),
         )

@@ -32,7 +32,7 @@ class AdsS3FilesOperator(AwsBaseOperator[AdsHook]):
     aws_hook_class = AdsHook
 
     #: The folder for the files, as ``s3://bucket/prefix``.
-    destination_url: str
+    destination_url: Any
 
     def folder_url(self, *folders: str) -> str:
         """

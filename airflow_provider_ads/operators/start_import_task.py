@@ -20,6 +20,7 @@ from airflow_provider_ads.waiting import AdsWaitingOperator, attach_to_asset_eve
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
+    from airflow.sdk import XComArg
 
 __all__ = ["AdsStartImportTaskOperator"]
 
@@ -72,9 +73,9 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
     def __init__(
         self,
         *,
-        name: str,
-        import_url: str,
-        client_request_token: str | None = None,
+        name: str | XComArg,
+        import_url: str | XComArg,
+        client_request_token: str | XComArg | None = None,
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | timedelta = 60,
@@ -84,9 +85,9 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         super().__init__(
             wait_for_completion=wait_for_completion, deferrable=deferrable, poll_interval=poll_interval, **kwargs
         )
-        self.name = name
-        self.import_url = import_url
-        self.client_request_token = client_request_token
+        self.name: Any = name
+        self.import_url: Any = import_url
+        self.client_request_token: Any = client_request_token
         self.max_failed_records = check_max_failed_records(max_failed_records)
 
     def execute(self, context: Any) -> str:
@@ -99,6 +100,8 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         :raises ImportOutcomeError: the import failed, and another one might succeed.
         :raises AirflowFailException: the import failed, and another one would fail too.
         """
+        if self.wait_for_completion:
+            self.check_deferral()
         task = self._start(context)
         self.import_tasks = [task]
         MigrationHubLink.persist_for(context, self)

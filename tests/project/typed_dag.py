@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, assert_type
 
 from airflow.sdk import DAG, task
@@ -41,6 +42,12 @@ from airflow_provider_ads.triggers import (
     AdsNamedImportTaskTrigger,
 )
 
+
+@task
+def source_url() -> str:
+    return "s3://exports/cmdb.csv"
+
+
 with DAG(dag_id="typed_dag", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
     prepare = AdsPrepareImportFileOperator(
         task_id="prepare",
@@ -65,6 +72,13 @@ with DAG(dag_id="typed_dag", schedule=None, start_date=datetime(2026, 1, 1, tzin
     )
     prune = AdsPruneImportTasksOperator(task_id="prune", name_prefix="cmdb", superseded_by=start.output, dry_run=True)
     delete = AdsDeleteImportDataOperator(task_id="delete", import_task_id=["import-task-1"], delete_history=True)
+    single = AdsStartImportTaskOperator(task_id="single", name="cmdb", import_url=source_url(), verify=Path("/ca.pem"))
+    AdsImportTaskSensor(task_id="both", import_task_id=[single.output, wait.output])
+    AdsDeleteImportDataOperator(task_id="delete_both", import_task_id=[single.output, "{{ params.id }}"])
+    AdsPruneImportTasksOperator(task_id="prune_both", name_prefix=source_url(), superseded_by=[single.output])
+    AdsPrepareImportFileOperator(task_id="prepare_output", source_url=source_url(), destination_url=source_url())
+    AdsFailedRecordsToS3Operator(task_id="fetch_both", import_task_id=[single.output], destination_url=source_url())
+    AdsImportTaskSensor(task_id="named", name=source_url())
     prepare >> start >> wait >> fetch >> prune >> delete
 
     AdsStartImportTaskOperator(task_id="no_number", name="x", import_url="s3://b/k", max_failed_records="1")  # type: ignore[arg-type]

@@ -6,7 +6,11 @@ import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.links import MigrationHubLink
-from airflow_provider_ads.operators import AdsStartImportTaskOperator
+from airflow_provider_ads.operators import (
+    AdsDeleteImportDataOperator,
+    AdsPruneImportTasksOperator,
+    AdsStartImportTaskOperator,
+)
 from airflow_provider_ads.sensors import AdsImportTaskSensor
 from tests.support.task_runs import run_task
 
@@ -37,3 +41,12 @@ def test_the_sensor_has_a_link_whether_or_not_the_import_fails(
     sensor = AdsImportTaskSensor(task_id="wait", import_task_id=import_task_id, poke_interval=0.02, **mode)
     link = link_after_running(sensor, monkeypatch)
     assert link == "https://console.aws.amazon.com/migrationhub/?region=us-west-2"
+
+
+def test_operators_that_delete_have_a_link(aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    import_task_id = aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
+    prune = AdsPruneImportTasksOperator(task_id="prune", name_prefix="cmdb", superseded_by=import_task_id)
+    delete = AdsDeleteImportDataOperator(task_id="delete", import_task_id=import_task_id, poll_interval=0.02)
+    for task in (prune, delete):
+        link = link_after_running(task, monkeypatch)
+        assert link == "https://console.aws.amazon.com/migrationhub/?region=us-west-2"

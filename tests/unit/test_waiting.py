@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import certifi
 import pytest
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
+from botocore import UNSIGNED
+from botocore.config import Config
 
 from airflow_provider_ads.emulator import AdsEmulator
-from airflow_provider_ads.operators import AdsStartImportTaskOperator
+from airflow_provider_ads.operators import AdsDeleteImportDataOperator, AdsStartImportTaskOperator
 from airflow_provider_ads.sensors import AdsImportTaskSensor
 from airflow_provider_ads.waiting import end_import_wait
 from tests.support.task_runs import Run, at_the_second_poll, context_of, run_task
 
 if TYPE_CHECKING or AIRFLOW_V_3_0_PLUS:
     from airflow.sdk import Asset
+    from airflow.sdk.execution_time.context import OutletEventAccessors
 else:
     from airflow.datasets import Dataset as Asset
 
@@ -86,3 +91,72 @@ def test_the_verdict_is_logged_before_anything_can_fail(
     with pytest.raises(RuntimeError, match="XCom backend"):
         end_import_wait(context, tasks, 0, as_list=False, log=sensor.log)
     assert "No record was imported" in capsys.readouterr().out
+
+
+class TestSettings:
+    def test_a_path_and_a_config_object_reach_the_trigger(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        authorities = Path(certifi.where())
+        operator = AdsStartImportTaskOperator(
+            task_id="start",
+            name="cmdb",
+            import_url=inventory,
+            wait_for_completion=True,
+            deferrable=True,
+            poll_interval=0.02,
+            verify=authorities,
+            botocore_config=Config(read_timeout=7, retries={"mode": "standard"}),
+        )
+        run = run_task(operator, monkeypatch)
+        assert run.state == "success"
+        assert run.deferrals[0]["verify"] == str(authorities)
+        assert run.deferrals[0]["botocore_config"] == {"read_timeout": 7, "retries": {"mode": "standard"}}
+
+    @pytest.mark.parametrize("operator_class", [AdsStartImportTaskOperator, AdsDeleteImportDataOperator])
+    def test_a_config_that_airflow_cannot_store_is_refused_before_any_call(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, operator_class: Any
+    ) -> None:
+        own: dict[str, Any] = {"import_task_id": "import-task-" + "f" * 32}
+        if operator_class is AdsStartImportTaskOperator:
+            own = {"name": "cmdb", "import_url": "s3://bucket/key"}
+        operator = operator_class(
+            task_id="task",
+            wait_for_completion=True,
+            deferrable=True,
+            botocore_config={"signature_version": UNSIGNED},
+            **own,
+        )
+        run = run_task(operator, monkeypatch)
+        assert isinstance(run.error, ValueError)
+        assert "Remove that option, or set deferrable=False" in str(run.error)
+        assert not aws_default.calls()
+
+    @pytest.mark.parametrize("operator_class", [AdsImportTaskSensor, AdsDeleteImportDataOperator])
+    def test_more_imports_than_every_database_can_store_are_refused_before_any_call(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, operator_class: Any
+    ) -> None:
+        ids = [f"import-task-{number:032}" for number in range(1001)]
+        run = run_task(operator_class(task_id="task", import_task_id=ids, deferrable=True), monkeypatch)
+        assert "at most 1,000 imports; got 1,001" in str(run.error)
+        assert not aws_default.calls()
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="Airflow 2 has no references to assets.")
+def test_events_of_a_reference_by_name_contain_the_summary(
+    aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = Asset.ref(name="inventory")  # noqa: AIR311
+    monkeypatch.setattr(OutletEventAccessors, "_get_asset_from_db", staticmethod(lambda **_: INVENTORY))
+    operator = AdsStartImportTaskOperator(task_id="start", name="cmdb", import_url=inventory, outlets=[reference])
+    run = run_task(operator, monkeypatch)
+    assert run.outlet_events[INVENTORY].extra["import_task"]["importTaskId"] == run.result
+
+
+def test_a_message_names_the_first_imports_and_counts_the_others(
+    aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [aws_default.add_import_task(status="IMPORT_FAILED") for _ in range(30)]
+    run = run_task(AdsImportTaskSensor(task_id="wait", import_task_id=ids), monkeypatch)
+    assert str(run.error).endswith("and 10 more")
+    assert str(run.error).count("IMPORT_FAILED") == 20

@@ -24,7 +24,10 @@ class TestChecks:
     def test_a_valid_name_is_returned(self, name: str) -> None:
         assert check_name(name) == name
 
-    @pytest.mark.parametrize("name", ["", "  \t", "x" * 256, None, 7])
+    def test_a_string_of_digits_that_jinja_made_a_number_is_turned_back(self) -> None:
+        assert (check_name(2026), check_client_request_token(7)) == ("2026", "7")
+
+    @pytest.mark.parametrize("name", ["", "  \t", "x" * 256, None, 7.0, True])
     def test_an_invalid_name_is_refused(self, name: Any) -> None:
         with pytest.raises(ValueError, match="name must be a string of 1 to 255 characters that is not blank"):
             check_name(name)
