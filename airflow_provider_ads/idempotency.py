@@ -19,9 +19,23 @@ from typing import Any, Self
 from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.parameters import check_import_url, check_name
+from airflow_provider_ads.discovery.retention import mark_due
 from airflow_provider_ads.hooks import AdsHook
 
-__all__ = ["StartRequest"]
+__all__ = ["StartRequest", "due_time_of_run"]
+
+
+def due_time_of_run(dag_run: Any) -> datetime | None:
+    """
+    Return the time at which a Dag run was due: for a run that was triggered for an earlier date, that date.
+
+    :param dag_run: the Dag run. Airflow 2 has no ``run_after``, and a run need not have a logical date.
+    """
+    run_after = getattr(dag_run, "run_after", None)
+    if getattr(dag_run, "run_type", None) in ("scheduled", "backfill"):
+        due: datetime | None = run_after or dag_run.data_interval_end
+        return due
+    return min((time for time in (run_after, dag_run.logical_date) if time is not None), default=None)
 
 
 @dataclass(frozen=True)
@@ -35,12 +49,14 @@ class StartRequest:
     :param import_url: the URL of the file.
     :param task_instance_key: values that identify the task instance and change when the task is cleared.
     :param try_number: Airflow's number of the current attempt, which is also the maximum number of generations.
+    :param due: when the Dag run was due; None if Airflow does not know.
     """
 
     name: str
     import_url: str
     task_instance_key: tuple[str | float, ...]
     try_number: int
+    due: datetime | None = None
 
     @classmethod
     def from_context(cls, context: Mapping[str, Any], name: str, import_url: str) -> Self | None:
@@ -64,7 +80,7 @@ class StartRequest:
         started = dag_run.start_date.timestamp()
         # max_tries is constant over the retries of a task and increases when the task is cleared.
         task_instance_key = (ti.dag_id, ti.run_id, started, ti.task_id, ti.map_index, ti.max_tries)
-        return cls(name, import_url, task_instance_key, ti.try_number)
+        return cls(name, import_url, task_instance_key, ti.try_number, due_time_of_run(dag_run))
 
     def token(self, generation: int) -> str:
         """
@@ -72,6 +88,9 @@ class StartRequest:
 
         :param generation: 0 for the first import.
         """
+        return mark_due(self._digest(generation), self.due)
+
+    def _digest(self, generation: int) -> str:
         # AWS stores the tokens: a change here would make a retry start its import a second time.
         parts = [*self.task_instance_key, self.name, self.import_url, generation]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
@@ -118,6 +137,8 @@ class StartRequest:
         :param import_tasks: the imports with the same name.
         """
         generations = {self.token(generation): generation for generation in range(self.try_number)}
+        # Version 0.1.0 sent tokens without a due time.
+        generations |= {self._digest(generation): generation for generation in range(self.try_number)}
         found = [
             (generations[task.client_request_token], task)
             for task in import_tasks

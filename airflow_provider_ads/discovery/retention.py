@@ -1,23 +1,34 @@
-"""Retention: finding the imports that newer ones supersede."""
+"""
+Retention: finding the imports that newer ones supersede.
+
+An import that a Dag run starts carries the time at which that run was due, at the end of its request token. Clearing
+Monday's run on Wednesday requests an import of Monday's data after that of Tuesday, so the time of a request alone does
+not tell which data is newer.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.import_task import ImportTask
 
-__all__ = ["Superseded", "reasons_against", "superseded_imports"]
+__all__ = ["Superseded", "due_time", "mark_due", "reasons_against", "superseded_imports"]
+
+#: A token that :func:`mark_due` returned for a SHA-256 digest.
+_MARKED_TOKEN = re.compile(r"[0-9a-f]{64}-(\d{1,11})")
 
 
 @dataclass(frozen=True)
 class Superseded:
     """
-    The imports of a series that were requested before the new ones; each list is sorted by request time.
+    The older imports of a series; each list is sorted by request time.
 
     :param deletable: imports whose data is to be deleted.
+    :param due_later: imports that were requested before the new ones, but for a run that was due later.
     :param deleting: imports whose data is being deleted, or was deleted after the new imports were requested, for
         example by an earlier attempt of the same task.
     :param deleted: imports whose data was deleted before that.
@@ -26,6 +37,7 @@ class Superseded:
     """
 
     deletable: list[ImportTask]
+    due_later: list[ImportTask]
     deleting: list[ImportTask]
     deleted: list[ImportTask]
     running: list[ImportTask]
@@ -59,24 +71,49 @@ def reasons_against(superseded_by: Iterable[ImportTask], name_prefix: str, allow
     return reasons
 
 
-def superseded_imports(import_tasks: Iterable[ImportTask], superseded_by: Sequence[ImportTask]) -> Superseded:
+def mark_due(token: str, due: datetime | None) -> str:
     """
-    Classify the imports that were requested before the oldest of the new ones.
+    Return a request token that ends with the time at which a Dag run was due.
+
+    :param token: a SHA-256 digest.
+    :param due: the time, of which only full seconds are stored; None if it is not known.
+    """
+    return token if due is None else f"{token}-{int(due.timestamp())}"
+
+
+def due_time(task: ImportTask) -> datetime | None:
+    """Return the time at which the Dag run that started an import was due; None if its token does not contain one."""
+    marked = _MARKED_TOKEN.fullmatch(task.client_request_token or "")
+    return datetime.fromtimestamp(int(marked[1]), UTC) if marked else None
+
+
+def superseded_imports(
+    import_tasks: Iterable[ImportTask], superseded_by: Sequence[ImportTask], due: datetime | None
+) -> Superseded:
+    """
+    Classify the imports that are older than the new ones.
+
+    An import with a due time is older if it was due earlier, or at the same time and requested before the oldest of the
+    new ones. Any other import is older if it was requested before the oldest of the new ones, and before ``due``.
 
     :param import_tasks: the imports of the series.
     :param superseded_by: the new imports, which are never in the result.
+    :param due: when the run that started the new imports was due; None if it is not known, so that only the times of
+        the requests count.
     :raises ValueError: a new import has no request time.
     """
     since = min(_request_time(task) for task in superseded_by)
     new = {task.import_task_id for task in superseded_by}
-    result = Superseded([], [], [], [], [])
+    due = due and due.replace(microsecond=0)
+    result = Superseded([], [], [], [], [], [])
     for task in sorted(import_tasks, key=lambda task: (task.import_request_time is not None, task.import_request_time)):
         if task.import_task_id in new:
             continue
         if task.import_request_time is None:
             result.unknown.append(task)
-        elif task.import_request_time >= since:
-            continue
+        elif not _is_older(task, task.import_request_time, since, due):
+            if task.import_request_time < since and statuses.is_deletable(task.status):
+                result.due_later.append(task)
         elif statuses.is_running(task.status):
             result.running.append(task)
         elif statuses.is_deletable(task.status):
@@ -89,6 +126,13 @@ def superseded_imports(import_tasks: Iterable[ImportTask], superseded_by: Sequen
         else:
             result.unknown.append(task)
     return result
+
+
+def _is_older(task: ImportTask, requested: datetime, since: datetime, due: datetime | None) -> bool:
+    task_due = due_time(task)
+    if due is None or (task_due is not None and task_due == due):
+        return requested < since
+    return requested < min(since, due) if task_due is None else task_due < due
 
 
 def _request_time(task: ImportTask) -> datetime:

@@ -19,6 +19,7 @@ from airflow_provider_ads.exceptions import (
     ImportOutcomeError,
     fail_without_retry,
 )
+from airflow_provider_ads.idempotency import due_time_of_run
 from airflow_provider_ads.links import MigrationHubLink
 from airflow_provider_ads.operators.deleting import AdsDeletingOperator
 from airflow_provider_ads.version_compat import conf
@@ -39,6 +40,11 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
     ``superseded_by``, the oldest first, but only if all of ``superseded_by`` have succeeded. Imports that are in
     progress stay, and so do all of ``superseded_by``. If the new imports may not replace the old ones, nothing is
     deleted and the task fails immediately with the reasons.
+
+    A run that is cleared, backfilled or triggered for an earlier date never deletes data that is newer than its own.
+    Imports of runs that were due later stay, and imports of runs that were due earlier are deleted even if they were
+    requested later. An import whose token contains no due time, because you chose the token or started the import
+    elsewhere, stays if it was requested after this run was due.
 
     When the account reaches the daily limit of deleted records, the task succeeds, and its log lists the imports that
     are left for the next run.
@@ -113,7 +119,7 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
         MigrationHubLink.persist_for(context, self)
         self._check(superseded_by)
         listed = self.hook.list_import_tasks(name_prefix=self.name_prefix)
-        superseded = superseded_imports(listed, superseded_by)
+        superseded = superseded_imports(listed, superseded_by, due_time_of_run(context["dag_run"]))
         self._log_superseded(superseded)
         deletable = [task.import_task_id for task in superseded.deletable]
         if self._dry_run:
@@ -154,6 +160,18 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
             self.log.info("Import %s. Superseded: %s", task, action)
         for task in superseded.deleting:
             self.log.info("Import %s. Superseded: deletion not requested again", task)
+        for task in superseded.due_later:
+            self.log.warning(
+                "Import %s. Not deleted, although it was requested earlier: it belongs to a run that was due later",
+                task,
+            )
+        if superseded.due_later:
+            records = sum((task.server_import_success or 0) for task in superseded.due_later)
+            self.log.warning(
+                "%s import records stay, because they belong to runs that were due later than this one. The prune of "
+                "the newest run deletes what it replaces",
+                f"{records:,}",
+            )
         for task in superseded.running:
             self.log.warning("Import %s. Not deleted, although older: it is still in progress", task)
         for task in superseded.unknown:

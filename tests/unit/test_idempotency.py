@@ -3,7 +3,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +17,7 @@ from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.hooks import AdsHook
-from airflow_provider_ads.idempotency import StartRequest
+from airflow_provider_ads.idempotency import StartRequest, due_time_of_run
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
 from airflow_provider_ads.version_compat import AirflowFailException
 from tests.support.task_runs import Run, TaskDeferred, at_the_second_poll, context_of, run_task
@@ -89,6 +91,34 @@ def test_the_latest_import_is_that_of_the_highest_generation() -> None:
     tasks = [ImportTask(import_task_id=f"import-task-{token}", client_request_token=token) for token in tokens]
     assert request.latest(tasks) == (2, tasks[0])
     assert request.latest(tasks[2:]) is None
+
+
+def test_an_import_that_version_0_1_0_started_is_recognized() -> None:
+    request = replace(start_request(try_number=2), due=STARTED)
+    task = ImportTask(import_task_id="import-task-1", client_request_token=replace(request, due=None).token(1))
+    assert request.token(1) != task.client_request_token
+    assert request.latest([task]) == (1, task)
+
+
+RUN_AFTER, LOGICAL_DATE, INTERVAL_END = (STARTED + timedelta(days=day) for day in (-1, -3, -2))
+
+
+@pytest.mark.parametrize(
+    ("fields", "due"),
+    [
+        ({"run_type": "scheduled", "run_after": RUN_AFTER, "logical_date": LOGICAL_DATE}, RUN_AFTER),
+        ({"run_type": "backfill", "run_after": RUN_AFTER, "logical_date": LOGICAL_DATE}, RUN_AFTER),
+        ({"run_type": "scheduled", "data_interval_end": INTERVAL_END, "logical_date": LOGICAL_DATE}, INTERVAL_END),
+        ({"run_type": "manual", "run_after": RUN_AFTER, "logical_date": LOGICAL_DATE}, LOGICAL_DATE),
+        ({"run_type": "manual", "run_after": LOGICAL_DATE, "logical_date": RUN_AFTER}, LOGICAL_DATE),
+        ({"run_type": "asset_triggered", "run_after": RUN_AFTER, "logical_date": None}, RUN_AFTER),
+        ({"run_type": "manual", "logical_date": LOGICAL_DATE}, LOGICAL_DATE),
+        ({"logical_date": None}, None),
+    ],
+    ids=["scheduled", "backfill", "Airflow 2", "past date", "future date", "asset", "Airflow 2, manual", "no date"],
+)
+def test_a_run_is_due_when_its_schedule_or_its_trigger_says(fields: dict[str, Any], due: datetime | None) -> None:
+    assert due_time_of_run(SimpleNamespace(**fields)) == due
 
 
 @pytest.fixture(params=list(MODES.values()), ids=list(MODES))

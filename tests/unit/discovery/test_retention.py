@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ads.discovery.import_task import ImportTask
-from airflow_provider_ads.discovery.retention import reasons_against, superseded_imports
+from airflow_provider_ads.discovery.retention import due_time, mark_due, reasons_against, superseded_imports
 
 IDS = count()
 NEW_REQUESTED = datetime(2026, 1, 2, tzinfo=UTC)
@@ -53,11 +53,11 @@ class TestSupersededImports:
     def test_imports_older_than_every_new_one_are_superseded_in_order(self) -> None:
         older, oldest, between, later = task(hours=-1), task(hours=-2), task(hours=0.5), task(hours=2)
         second = task(hours=1)
-        superseded = superseded_imports([later, older, NEW, between, second, oldest], [second, NEW])
+        superseded = superseded_imports([later, older, NEW, between, second, oldest], [second, NEW], None)
         assert superseded.deletable == [oldest, older]
 
     def test_an_import_requested_at_the_same_time_is_not_superseded(self) -> None:
-        assert superseded_imports([task(hours=0)], [NEW]).deletable == []
+        assert superseded_imports([task(hours=0)], [NEW], None).deletable == []
 
     @pytest.mark.parametrize(
         ("status", "where"),
@@ -76,17 +76,52 @@ class TestSupersededImports:
     )
     def test_the_status_decides(self, status: Any, where: str) -> None:
         old = task(status)
-        superseded = superseded_imports([old], [NEW])
+        superseded = superseded_imports([old], [NEW], None)
         assert {name: tasks for name, tasks in vars(superseded).items() if tasks} == {where: [old]}
 
     def test_data_deleted_after_the_new_import_counts_as_being_deleted(self) -> None:
         old = task("DELETE_COMPLETE", import_deleted_time=NEW_REQUESTED + timedelta(minutes=1))
-        assert superseded_imports([old], [NEW]).deleting == [old]
+        assert superseded_imports([old], [NEW], None).deleting == [old]
 
     def test_an_import_without_a_request_time_is_unknown(self) -> None:
         old = task(hours=None)
-        assert superseded_imports([old, task(), task(hours=None)], [NEW]).unknown[0] == old
+        assert superseded_imports([old, task(), task(hours=None)], [NEW], None).unknown[0] == old
 
     def test_a_new_import_without_a_request_time_is_refused(self) -> None:
         with pytest.raises(ValueError, match="did not return its request time"):
-            superseded_imports([], [task(hours=None)])
+            superseded_imports([], [task(hours=None)], None)
+
+
+def due(hours: float) -> str:
+    """Return the token of a run that was due some hours after the new imports were requested."""
+    return mark_due("0" * 64, NEW_REQUESTED + timedelta(hours=hours))
+
+
+class TestDueTime:
+    def test_a_token_contains_it_in_full_seconds(self) -> None:
+        token = mark_due("f" * 64, NEW_REQUESTED + timedelta(seconds=1.7))
+        assert token == "f" * 64 + "-1767312001"
+        assert due_time(task(client_request_token=token)) == NEW_REQUESTED + timedelta(seconds=1)
+
+    @pytest.mark.parametrize("token", [None, "", "my-token-1767312001", "f" * 64, mark_due("f" * 64, None)])
+    def test_other_tokens_do_not(self, token: Any) -> None:
+        assert due_time(task(client_request_token=token)) is None
+
+    def test_an_import_of_a_run_that_was_due_later_stays(self) -> None:
+        newer = task(hours=-1, client_request_token=due(-2))
+        superseded = superseded_imports([newer], [NEW], NEW_REQUESTED - timedelta(hours=3))
+        assert (superseded.deletable, superseded.due_later) == ([], [newer])
+
+    def test_an_import_of_a_run_that_was_due_earlier_is_superseded_even_if_requested_later(self) -> None:
+        old = task(hours=1, client_request_token=due(-5))
+        assert superseded_imports([old], [NEW], NEW_REQUESTED - timedelta(hours=3)).deletable == [old]
+
+    def test_an_earlier_import_of_the_same_run_is_superseded_and_a_later_one_stays(self) -> None:
+        first, cleared = (task(hours=hours, client_request_token=due(-3)) for hours in (-1, 1))
+        superseded = superseded_imports([first, cleared], [NEW], NEW_REQUESTED - timedelta(hours=3))
+        assert (superseded.deletable, superseded.due_later) == ([first], [])
+
+    def test_an_import_without_a_due_time_stays_if_requested_after_the_run_was_due(self) -> None:
+        before, after = task(hours=-4), task(hours=-2, client_request_token="my-token")
+        superseded = superseded_imports([before, after], [NEW], NEW_REQUESTED - timedelta(hours=3))
+        assert (superseded.deletable, superseded.due_later) == ([before], [after])

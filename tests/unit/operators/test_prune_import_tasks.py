@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, AdsError, ImportDeletionError, ImportOutcomeError
 from airflow_provider_ads.hooks import AdsHook
-from airflow_provider_ads.operators import AdsPruneImportTasksOperator
+from airflow_provider_ads.operators import AdsPruneImportTasksOperator, AdsStartImportTaskOperator
 from airflow_provider_ads.version_compat import AirflowFailException
 from tests.support.task_runs import context_of, run_task
 
@@ -286,3 +289,108 @@ class TestRandomHistories:
             if prefix == "cmdb-" and requested < since and status not in keep
         }
         assert deleted == (replaced if good else set())
+
+
+DAY = timedelta(days=1)
+FIRST_DUE = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class DagRun:
+    """A Dag run that imports an inventory and then deletes what the import replaces."""
+
+    due: datetime
+    dag_run: SimpleNamespace
+    run_id: str = field(default_factory=lambda: uuid4().hex)
+    clears: int = 0
+    imports: list[str] = field(default_factory=list)
+
+    @classmethod
+    def scheduled(cls, day: int) -> DagRun:
+        """Return the run that a schedule or a backfill creates for a day."""
+        due = FIRST_DUE + day * DAY
+        dates = {"run_after": due, "logical_date": due - DAY, "data_interval_end": due}
+        return cls(due, SimpleNamespace(run_type="scheduled", start_date=datetime.now(UTC), **dates))
+
+    @classmethod
+    def triggered(cls, day: int, logical_day: int) -> DagRun:
+        """Return a run that a user triggers on a day, for the same or another day."""
+        run_after, logical_date = FIRST_DUE + day * DAY, FIRST_DUE + logical_day * DAY
+        dates = {"run_after": run_after, "logical_date": logical_date}
+        due = min(run_after, logical_date)
+        return cls(due, SimpleNamespace(run_type="manual", start_date=datetime.now(UTC), **dates))
+
+
+DAYS = st.integers(0, 6)
+EVENTS = st.one_of(
+    st.tuples(st.just("scheduled"), DAYS),
+    st.tuples(st.just("triggered"), DAYS, DAYS),
+    st.tuples(st.sampled_from(["clear", "clear prune", "still running"]), st.integers(0, 20)),
+)
+
+
+class TestRandomDagRuns:
+    """Whatever is cleared, backfilled or triggered: no newer data is deleted, and no older data is left over."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def account(cls) -> Iterator[AdsEmulator]:
+        with pytest.MonkeyPatch.context() as patch, AdsEmulator(import_seconds=3600, delete_seconds=0) as ads:
+            patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", ads.airflow_connection)
+            yield ads
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def hook(cls, account: AdsEmulator) -> AdsHook:
+        return AdsHook()
+
+    @settings(max_examples=settings().max_examples // 5, deadline=None)
+    @given(events=st.lists(EVENTS, min_size=1, max_size=8))
+    def test_a_run_deletes_only_what_is_older_than_its_own_data(
+        self, account: AdsEmulator, hook: AdsHook, events: list[Any]
+    ) -> None:
+        runs: list[DagRun] = []
+        due_of: dict[str, datetime] = {}
+        running: set[str] = set()
+
+        def execute(task: Any, run: DagRun) -> Any:
+            task.__dict__["hook"] = hook
+            context = context_of(task, run_id=run.run_id, max_tries=task.retries + run.clears)
+            return task.execute({**context, "dag_run": run.dag_run})
+
+        def start(run: DagRun, is_running: bool = False) -> None:
+            task = AdsStartImportTaskOperator(task_id="start", name="cmdb-1", import_url="s3://bucket/key")
+            import_task_id = execute(task, run)
+            assert import_task_id not in due_of
+            due_of[import_task_id] = run.due
+            run.imports.append(import_task_id)
+            if is_running:
+                running.add(import_task_id)
+            else:
+                account.update_import_task(import_task_id, status="IMPORT_COMPLETE", serverImportSuccess=1)
+
+        def prune(run: DagRun) -> None:
+            # A run whose import was replaced deletes nothing, and says so.
+            if run.imports[-1] not in running and "DELETE" not in str(status_of(account, run.imports[-1])):
+                deleted = execute(operator(run.imports[-1], wait_for_completion=False), run)
+                assert [each for each in deleted if due_of[each] > run.due] == []
+
+        for kind, *numbers in events:
+            match kind:
+                case "scheduled":
+                    runs.append(DagRun.scheduled(*numbers))
+                case "triggered":
+                    runs.append(DagRun.triggered(*numbers))
+                case _ if not runs:
+                    continue
+            run = runs[numbers[0] % len(runs)] if kind in {"clear", "clear prune", "still running"} else runs[-1]
+            if kind != "clear prune":
+                run.clears += 1
+                start(run, is_running=kind == "still running")
+            prune(run)
+        newest = DagRun.scheduled(7)
+        start(newest)
+        prune(newest)
+        listed = {task["importTaskId"] for task in account.import_tasks() if "DELETE" not in task["status"]}
+        assert listed == {*newest.imports, *running}
+        account._tasks._tasks.clear()
