@@ -9,10 +9,8 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError
-from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsPrepareImportFileOperator
 from airflow_provider_ads.version_compat import AirflowFailException
-from tests.support.inventories import CSV_FILES, pack
 from tests.support.task_runs import Run, context_of, run_task
 
 SOURCE = "s3://inventory/cmdb.csv"
@@ -45,29 +43,17 @@ class TestPrepare:
     def test_the_result_is_the_urls_of_the_parts_in_order(self, prepared: Run) -> None:
         assert prepared.state == "success"
         assert prepared.result == [f"{FOLDER}part-000{number}.csv" for number in (1, 2, 3)]
-
-    def test_parts_contain_the_valid_rows_with_template_columns(self, prepared: Run) -> None:
-        header = "HostName,RAM.TotalSizeInMB\r\n"
-        parts = [content.decode() for name, content in sorted(objects().items()) if "part-" in name]
-        assert all(part.startswith(header) and len(part) <= 600 for part in parts)
-        rows = "".join(part.removeprefix(header) for part in parts)
-        assert rows == "".join(f"web{number},1024\r\n" for number in range(100))
-
-    def test_quarantine_contains_the_invalid_rows_and_reasons(self, prepared: Run) -> None:
-        assert objects()["run/quarantine.csv"].decode().splitlines() == [
-            "Line,Reason,Server Name,Memory,Rack",
-            "102,'Memory' (RAM.TotalSizeInMB): 'much' is not a number of 0 or more.,web100,much,R1",
-            '103,"The row needs one of ExternalId, IPAddress, MACAddress, HostName, or VMware.MoRefId with '
-            'VMware.VCenterId.",,1024,R1',
-        ]
+        uploaded = {name: content.decode().splitlines() for name, content in objects().items()}
+        rows = [row for number in (1, 2, 3) for row in uploaded[f"run/part-000{number}.csv"][1:]]
+        assert rows == [f"web{number},1024" for number in range(100)]
+        assert [row.partition(",")[0] for row in uploaded["run/quarantine.csv"]] == ["Line", "102", "103"]
 
     def test_report_lists_files_rows_and_columns(self, prepared: Run) -> None:
         report = prepared.xcoms["report"]
         sizes = {f"s3://inventory/prepared/{name}": len(content) for name, content in objects().items()}
-        assert {part["url"]: part["size_bytes"] for part in report["parts"]} == {
-            url: sizes[url] for url in prepared.result
-        }
-        assert sum(part["rows"] for part in report["parts"]) == 100
+        assert [(part["url"], part["size_bytes"]) for part in report["parts"]] == [
+            (url, sizes[url]) for url in prepared.result
+        ]
         assert (report["rows_read"], report["quarantine_url"]) == (102, f"{FOLDER}quarantine.csv")
         assert (report["columns_mapped"], report["columns_unknown"]) == (MAPPING, ["Rack"])
 
@@ -78,17 +64,7 @@ class TestPrepare:
         assert run_task(operator(max_file_bytes=600, do_xcom_push=False), monkeypatch).xcoms == {}
         printed = capsys.readouterr().out
         assert f"Prepared {SOURCE} in {FOLDER}:" in printed
-        assert "part-0003.csv" in printed
         assert "'Rack' is ignored: it is not a template column" in printed
-
-    def test_every_part_can_be_imported(self, prepared: Run) -> None:
-        hook = AdsHook()
-        ids = [hook.start_import_task("cmdb", url).import_task_id for url in prepared.result]
-        while any(task.status == "IMPORT_IN_PROGRESS" for task in hook.get_import_tasks(ids)):
-            pass
-        tasks = hook.get_import_tasks(ids)
-        assert {task.status for task in tasks} == {"IMPORT_COMPLETE"}
-        assert sum(task.server_import_success or 0 for task in tasks) == 100
 
     def test_a_retry_writes_the_same_files(self, prepared: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         before = objects()
@@ -112,12 +88,6 @@ class TestPrepare:
             run = run_task(operator(), monkeypatch, map_index=map_index)
             assert run.result == [f"{FOLDER}{map_index}/part-0001.csv"]
         assert b"web0" in objects()["run/0/part-0001.csv"]
-
-    def test_an_rvtools_export_is_passed_on(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        aws_default.upload(SOURCE, pack(CSV_FILES))
-        run = run_task(operator(column_mapping=None), monkeypatch)
-        assert run.result == [f"{FOLDER}part-0001.zip"]
-        assert objects()["run/part-0001.zip"] == objects(prefix="cmdb.csv")[""]
 
     def test_no_temporary_files_remain(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -183,7 +153,6 @@ class TestRefusals:
             ({"source_url": "https://inventory.example/cmdb.csv"}, r"^source_url must have the form s3://bucket/key"),
             ({"destination_url": "inventory/prepared"}, r"^destination_url must have the form s3://bucket/prefix"),
             ({"column_mapping": "{'Server Name': 'HostName'}"}, r"^column_mapping must be a dict.*as_native_obj=True"),
-            ({"column_mapping": {"Server Name": "Hostname"}}, r"Did you mean 'HostName'\?"),
         ],
     )
     def test_an_invalid_templated_parameter_is_refused_before_any_call(
