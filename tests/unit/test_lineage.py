@@ -32,8 +32,6 @@ SOURCE = "s3://inventory/exports/cmdb.csv"
 GOOD_ROWS = "".join(f"{number},web{number}\r\n" for number in range(100))
 BAD_ROWS = "1\r\n2\r\n"
 
-DEFERRABLE = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])
-
 
 class Emitted:
     """The event that OpenLineage's client sends for a run that has ended, with all information about the task."""
@@ -67,13 +65,11 @@ class Emitted:
         self.summary = self._fields(self.facet)
 
     def _datasets(self, event: dict[str, Any], kind: str) -> list[tuple[str, str, dict[str, Any]]]:
+        datasets = event.get(f"{kind}s", [])
+        statistics = [dataset.get(f"{kind}Facets", {}).get(f"{kind}Statistics") for dataset in datasets]
         return [
-            (
-                dataset["namespace"],
-                dataset["name"],
-                self._fields(dataset.get(f"{kind}Facets", {}).get(f"{kind}Statistics")),
-            )
-            for dataset in event.get(f"{kind}s", [])
+            (each["namespace"], each["name"], self._fields(facet))
+            for each, facet in zip(datasets, statistics, strict=True)
         ]
 
     @staticmethod
@@ -111,17 +107,12 @@ class TestPrepare:
         assert emitted.inputs == [("s3://inventory", "exports/cmdb.csv", {"rowCount": 102})]
         parts = run.xcoms["report"]["parts"]
         assert len(parts) > 1
-        assert emitted.outputs == [
-            *(
-                (
-                    "s3://inventory",
-                    f"prepared/part-{number:04}.csv",
-                    {"rowCount": part["rows"], "size": part["size_bytes"]},
-                )
-                for number, part in enumerate(parts, 1)
-            ),
-            ("s3://inventory", "prepared/quarantine.csv", {"rowCount": 2}),
+        *written, quarantine = emitted.outputs
+        assert written == [
+            ("s3://inventory", f"prepared/part-{n:04}.csv", {"rowCount": part["rows"], "size": part["size_bytes"]})
+            for n, part in enumerate(parts, 1)
         ]
+        assert quarantine == ("s3://inventory", "prepared/quarantine.csv", {"rowCount": 2})
 
     def test_the_event_has_no_row_counts_for_an_rvtools_export(self, ads: AdsEmulator, emit: Any) -> None:
         ads.upload("s3://inventory/rvtools.zip", pack(CSV_FILES))
@@ -144,9 +135,9 @@ class TestPrepare:
 
 
 class TestStart:
-    @DEFERRABLE
+    @pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])
     @pytest.mark.parametrize(("max_failed_records", "state"), [(0, "failed"), (None, "success")])
-    def test_the_event_after_a_wait_has_the_file_and_the_counts(
+    def test_the_event_after_a_wait_has_the_file_and_the_counts_but_no_secret(
         self,
         ads: AdsEmulator,
         half_bad_inventory: str,
@@ -156,19 +147,19 @@ class TestStart:
         state: str,
     ) -> None:
         ads.import_seconds = 0.2
-        run, emitted = emit(
-            start(
-                half_bad_inventory,
-                wait_for_completion=True,
-                deferrable=deferrable,
-                max_failed_records=max_failed_records,
-            )
-        )
+        wait = {"wait_for_completion": True, "deferrable": deferrable, "max_failed_records": max_failed_records}
+        run, emitted = emit(start(half_bad_inventory, client_request_token=TOKEN, **wait))
         assert (run.state, len(run.deferrals)) == (state, int(deferrable))
         assert (emitted.inputs, emitted.outputs) == ([("s3://inventory", "inventory.csv", {})], [])
         assert emitted.facet["_schemaURL"] == "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunFacet"
         assert emitted.summary == {k: v for k, v in run.xcoms["import_task"].items() if v is not None}
         assert (emitted.summary["serverImportSuccess"], emitted.summary["serverImportFailure"]) == (1, 1)
+        assert TOKEN in emitted.unredacted, "the task has no secret to redact"
+        if not deferrable:
+            assert "X-Amz-Signature=" in run.task.import_tasks[0].errors_and_failed_entries_zip
+        assert TOKEN not in emitted.text
+        assert "X-Amz-Signature" not in emitted.text
+        assert "Zip" not in json.dumps(emitted.summary)
 
     def test_the_event_without_a_wait_has_the_running_import(self, ads: AdsEmulator, inventory: str, emit: Any) -> None:
         ads.import_seconds = 60
@@ -190,21 +181,6 @@ class TestStart:
         task = start(inventory, wait_for_completion=True, deferrable=True)
         run, emitted = emit(task, deferral_failure=TRIGGER_CRASHED)
         assert (run.state, emitted.inputs, emitted.facet) == ("failed", [], None)
-
-    @DEFERRABLE
-    def test_the_event_contains_neither_the_token_nor_the_archive_url(
-        self, ads: AdsEmulator, half_bad_inventory: str, emit: Any, deferrable: bool
-    ) -> None:
-        ads.import_seconds = 0.2
-        run, emitted = emit(
-            start(half_bad_inventory, client_request_token=TOKEN, wait_for_completion=True, deferrable=deferrable)
-        )
-        assert TOKEN in emitted.unredacted, "the task has no secret to redact"
-        if not deferrable:
-            assert "X-Amz-Signature=" in run.task.import_tasks[0].errors_and_failed_entries_zip
-        assert TOKEN not in emitted.text
-        assert "X-Amz-Signature" not in emitted.text
-        assert "Zip" not in json.dumps(emitted.summary)
 
 
 WITHOUT_OPENLINEAGE = f"""
