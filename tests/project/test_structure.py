@@ -42,9 +42,6 @@ EMULATOR_IMPORTS = {"airflow_provider_ads.discovery.limits", "airflow_provider_a
 #: Modules without a test file of their own, and the modules that they are tested through.
 TESTED_THROUGH = {"operators.deleting": "operators.delete_import_data and operators.prune_import_tasks"}
 
-#: Test files that belong to a package rather than to one of its modules.
-TESTS_OF_PACKAGES = {"emulator.clients"}
-
 
 def name_of(path: Path, root: Path) -> str:
     """Return the module's name; for an ``__init__.py``, the package's."""
@@ -98,7 +95,7 @@ def test_modules_import_only_from_lower_layers_and_their_own_folder() -> None:
     assert upward == set()
 
 
-def test_no_imports_form_a_circle() -> None:
+def test_no_imports_are_circular() -> None:
     TopologicalSorter(IMPORTED).prepare()
 
 
@@ -112,7 +109,7 @@ def test_the_emulator_uses_only_limits_and_column_names_of_the_package() -> None
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if re.search(r"\.(archives|discovery|inventory)\b", name)])
-def test_what_knows_the_service_and_its_files_is_plain_python(name: str) -> None:
+def test_modules_about_the_service_and_its_files_are_plain_python(name: str) -> None:
     tops = {other.partition(".")[0] for other in imported(name)}
     assert not tops & {"airflow", "boto3", "botocore", "aiobotocore"}
 
@@ -146,4 +143,4 @@ def test_unit_tests_mirror_the_package() -> None:
     assert {path.name for path in files if not path.name.startswith("test_")} <= {"__init__.py", "conftest.py"}
     tested = {name_of(path, folder).replace("test_", "") for path in files if path.name.startswith("test_")}
     modules = {name_of(path, PACKAGE).replace("__", "") for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
-    assert tested - TESTS_OF_PACKAGES == modules - TESTED_THROUGH.keys()
+    assert tested == modules - TESTED_THROUGH.keys()

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.emulator import AdsEmulator
@@ -41,12 +41,8 @@ def answered_with(code: str, operation: str | None = None, status: int | None = 
     return provoke
 
 
-def wrong_region(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
-    return start(region_name="eu-west-1")
-
-
-def no_such_region(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
-    return start(region_name="us-west")
+def called_in(region_name: str) -> Provoke:
+    return lambda ads, monkeypatch: start(region_name=region_name)
 
 
 def no_region(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -61,33 +57,27 @@ def no_home_region(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
     return start(region_name="us-west-2")
 
 
-def deny_reading(ads: AdsEmulator) -> None:
+def deny_reading() -> None:
     statement = {
         "Effect": "Deny",
         "Principal": "*",
         "Action": "s3:GetObject",
         "Resource": "arn:aws:s3:::migration-inventory/*",
     }
-    boto3.client(
-        "s3",
-        endpoint_url=ads.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="emulator",
-        aws_secret_access_key="emulator",
-    ).put_bucket_policy(
+    S3Hook().conn.put_bucket_policy(
         Bucket="migration-inventory", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     )
 
 
 def may_not_read_to_prepare(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
-    deny_reading(ads)
+    deny_reading()
     return AdsPrepareImportFileOperator(
         task_id="prepare", source_url=URL, destination_url="s3://migration-inventory/prepared"
     )
 
 
 def may_not_read_to_import(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
-    deny_reading(ads)
+    deny_reading()
     return start(wait_for_completion=True, poll_interval=0.05)
 
 
@@ -110,10 +100,10 @@ CASES: list[tuple[str, Provoke, str]] = [
     ("wrong access key", answered_with("UnrecognizedClientException"), "UnrecognizedClientException"),
     ("wrong secret", answered_with("InvalidSignatureException"), "InvalidSignatureException"),
     ("expired credentials", answered_with("ExpiredTokenException"), "ExpiredTokenException"),
-    ("wrong region", wrong_region, "HomeRegionNotSetException"),
+    ("wrong region", called_in("eu-west-1"), "HomeRegionNotSetException"),
     ("wrong region, as other services say it", answered_with("InvalidInputException"), "InvalidInputException"),
     ("no region", no_region, "NoRegionError"),
-    ("no such region", no_such_region, "UnknownRegionError"),
+    ("no such region", called_in("us-west"), "UnknownRegionError"),
     ("home region not set", no_home_region, "HomeRegionNotSetException"),
     (
         "no permission to start",
