@@ -123,6 +123,10 @@ def is_tested(block: Block, command: str) -> bool:
     return block.page.parent.name == "guides" or command in COMMANDS_RUN
 
 
+def test_every_marked_region_of_an_example_is_shown() -> None:
+    assert REGIONS - {block.text for block in BLOCKS} == set()
+
+
 def test_files_that_the_guides_save_are_examples() -> None:
     saved = [block for block in BLOCKS if block.saved_as]
     assert saved

@@ -64,9 +64,9 @@ def deny_reading() -> None:
         "Action": "s3:GetObject",
         "Resource": "arn:aws:s3:::migration-inventory/*",
     }
-    S3Hook().conn.put_bucket_policy(
-        Bucket="migration-inventory", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    )
+    client: Any = S3Hook().conn
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    client.put_bucket_policy(Bucket="migration-inventory", Policy=policy)
 
 
 def may_not_read_to_prepare(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:

@@ -42,15 +42,21 @@ def test_line_breaks_in_cells_are_kept(tmp_path: Path) -> None:
     assert read_csv(tmp_path / "part-0001.csv")[1:] == [["web1", "a\r\n\r\nb\rc\nd\u2028e"]]
 
 
-class OneByteReads(io.BytesIO):
-    def read(self, size: int | None = -1, /) -> bytes:
-        return super().read(1 if size else 0)
+class Chunks:
+    """A source whose reads are short: each returns at most one of the chunks."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self.chunks, self.rest = iter(chunks), b""
+
+    def read(self, size: int) -> bytes:
+        self.rest = self.rest or next(self.chunks, b"")
+        content, self.rest = self.rest[:size], self.rest[size:]
+        return content
 
 
 def test_reads_of_a_source_can_be_short(tmp_path: Path) -> None:
-    source = OneByteReads(gzip.compress(SERVERS.read_bytes()))
+    source = Chunks(bytes([byte]) for byte in gzip.compress(SERVERS.read_bytes()))
     assert prepare_import_file(source, tmp_path, on_invalid_rows="quarantine").rows_written == 294
-    assert not source.closed
 
 
 def test_errors_of_a_source_are_not_errors_of_the_file(tmp_path: Path) -> None:
@@ -117,19 +123,6 @@ def test_any_bytes_are_prepared_or_refused(content: bytes, prefix: bytes) -> Non
             prepare(prefix + content, Path(folder), on_invalid_rows="quarantine")
         except ImportFileError:
             assert not list(Path(folder).iterdir())
-
-
-class Chunks:
-    """A source that is made of chunks."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self.chunks, self.rest = iter(chunks), b""
-
-    def read(self, size: int) -> bytes:
-        while len(self.rest) < size and (chunk := next(self.chunks, b"")):
-            self.rest += chunk
-        content, self.rest = self.rest[:size], self.rest[size:]
-        return content
 
 
 def peak_memory(chunks: Iterable[bytes], folder: Path) -> tuple[int, str]:

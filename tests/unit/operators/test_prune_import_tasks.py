@@ -199,44 +199,39 @@ class TestRandomHistories:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def account(cls) -> Iterator[AdsEmulator]:
+    def account(cls) -> Iterator[tuple[AdsEmulator, AdsHook]]:
+        """An account for all examples, with one hook, because creating a client takes longer than using it."""
         with pytest.MonkeyPatch.context() as patch, AdsEmulator(import_seconds=3600, delete_seconds=0) as ads:
             patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", ads.airflow_connection)
-            yield ads
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def hook(cls, account: AdsEmulator) -> AdsHook:
-        """One hook for all examples, because creating a client takes longer than using it."""
-        return AdsHook(config={"retries": {"total_max_attempts": 1}})
+            yield ads, AdsHook(config={"retries": {"total_max_attempts": 1}})
 
     @settings(max_examples=2 * settings().max_examples, deadline=None)
     @given(history=HISTORIES, chosen=st.sets(st.integers(0, 13), min_size=1, max_size=4), allowed=st.booleans())
     def test_only_superseded_imports_are_deleted(
         self,
-        account: AdsEmulator,
-        hook: AdsHook,
+        account: tuple[AdsEmulator, AdsHook],
         history: list[tuple[str, str, int, int]],
         chosen: set[int],
         allowed: bool,
     ) -> None:
+        ads, hook = account
         # The examples share an account that fills up, so each has its own series.
         series = uuid4().hex
         ids = [
-            add(account, 2e9 + requested, status, f"{prefix}{series}-part", serverImportFailure=failures)
+            add(ads, 2e9 + requested, status, f"{prefix}{series}-part", serverImportFailure=failures)
             for prefix, status, requested, failures in history
         ]
         chosen = {index % len(history) for index in chosen}
         task = operator([ids[index] for index in chosen], name_prefix=f"cmdb-{series}", allow_failed_records=allowed)
         task.__dict__["hook"] = hook
-        before = statuses_of(account)
+        before = statuses_of(ads)
         try:
             task.execute(context_of(task))
         except (AirflowFailException, AdsError):
             refused = True
         else:
             refused = False
-        deleted = {import_task_id for import_task_id, _ in before.items() - statuses_of(account).items()}
+        deleted = {import_task_id for import_task_id, _ in before.items() - statuses_of(ads).items()}
         new = [history[index] for index in chosen]
         good = all(
             prefix == "cmdb-" and status in GOOD and (allowed or (not failures and "ERRORS" not in status))

@@ -176,32 +176,19 @@ class TestWaiting:
 
 
 class TestDeferral:
-    @pytest.mark.parametrize(
-        "settings",
-        [
-            {
-                "aws_conn_id": "my_aws",
-                "region_name": "eu-west-1",
-                "verify": "/etc/ssl/my-bundle.pem",
-                "botocore_config": {"read_timeout": 7},
-            },
-            {"aws_conn_id": None, "region_name": None, "verify": None, "botocore_config": None},
-        ],
-        ids=["all set", "all None"],
-    )
-    def test_all_settings_reach_the_hook_and_the_trigger(
-        self, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
-    ) -> None:
-        task = operator("s3://bucket/key", **WAITS["deferrable"], **settings)
-        assert (task.hook.aws_conn_id, task.hook._region_name, task.hook._verify) == tuple(settings.values())[:3]
-        config: Any = task.hook._config
-        assert (config and config.read_timeout) == (settings["botocore_config"] and 7)
+    def test_all_settings_reach_the_hook_and_the_trigger(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings = {"aws_conn_id": "my_aws", "region_name": "eu-west-1", "verify": "/etc/ssl/my-bundle.pem"}
+        config: Any = {"read_timeout": 7}
+        task = operator("s3://bucket/key", **WAITS["deferrable"], **settings, botocore_config=config)
+        hook: Any = task.hook
+        assert [hook.aws_conn_id, hook._region_name, hook._verify] == list(settings.values())
+        assert hook._config.read_timeout == 7
         monkeypatch.setattr(
             AdsHook, "start_import_task", lambda *_: ImportTask(import_task_id=ID, status="IMPORT_IN_PROGRESS")
         )
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
         run = run_task(task, monkeypatch, deferral_failure=TRIGGER_CRASHED)
-        assert run.deferrals == [{"import_task_ids": [ID], "poll_interval": 0.02, "deadline": None, **settings}]
+        arguments = {"import_task_ids": [ID], "poll_interval": 0.02, "deadline": None, "botocore_config": config}
+        assert run.deferrals == [{**arguments, **settings}]
 
     def test_the_execution_timeout_is_the_deadline(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
