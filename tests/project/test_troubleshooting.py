@@ -41,6 +41,12 @@ def answered_with(code: str, operation: str | None = None, status: int | None = 
     return provoke
 
 
+def prepare(source_url: str = URL) -> AdsPrepareImportFileOperator:
+    return AdsPrepareImportFileOperator(
+        task_id="prepare", source_url=source_url, destination_url="s3://migration-inventory/prepared"
+    )
+
+
 def called_in(region_name: str) -> Provoke:
     return lambda ads, monkeypatch: start(region_name=region_name)
 
@@ -71,9 +77,7 @@ def deny_reading() -> None:
 
 def may_not_read_to_prepare(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
     deny_reading()
-    return AdsPrepareImportFileOperator(
-        task_id="prepare", source_url=URL, destination_url="s3://migration-inventory/prepared"
-    )
+    return prepare()
 
 
 def may_not_read_to_import(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -87,11 +91,7 @@ def may_not_list(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def no_such_bucket(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
-    return AdsPrepareImportFileOperator(
-        task_id="prepare",
-        source_url="s3://migration-inventary/servers.csv",
-        destination_url="s3://migration-inventory/p",
-    )
+    return prepare("s3://migration-inventary/servers.csv")
 
 
 #: The mistake, a function that makes it, and the code in the message.

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from airflow.providers.openlineage.extractors.base import DefaultExtractor
+from airflow.providers.openlineage.extractors.base import DefaultExtractor, OperatorLineage
 from airflow.providers.openlineage.plugins.adapter import OpenLineageAdapter
 from airflow.providers.openlineage.plugins.facets import AirflowRunFacet
 from airflow.providers.openlineage.utils.utils import TaskInfoComplete
@@ -39,19 +39,18 @@ class Emitted:
     def __init__(self, run: Run, folder: Path) -> None:
         extractor = DefaultExtractor(run.task)
         failed = run.state != "success"
-        lineage: Any = (extractor.extract_on_failure if failed else extractor.extract_on_complete)(None)
+        extract = extractor.extract_on_failure if failed else extractor.extract_on_complete
+        lineage: Any = extract(None) or OperatorLineage()
         complete = TaskInfoComplete(run.task)
         airflow: Any = AirflowRunFacet(dag={}, dagRun={}, task=complete, taskInstance={}, taskUuid=str(uuid4()))
         self.unredacted = str(complete)
         event = openlineage.RunEvent(
             eventType=openlineage.RunState.FAIL if failed else openlineage.RunState.COMPLETE,
             eventTime=datetime.now(UTC).isoformat(),
-            run=openlineage.Run(
-                runId=str(uuid4()), facets={"airflow": airflow, **(lineage.run_facets if lineage else {})}
-            ),
+            run=openlineage.Run(runId=str(uuid4()), facets={"airflow": airflow, **lineage.run_facets}),
             job=openlineage.Job(namespace="default", name="dag.task"),
-            inputs=lineage.inputs if lineage else [],
-            outputs=lineage.outputs if lineage else [],
+            inputs=lineage.inputs,
+            outputs=lineage.outputs,
             producer="https://example.com",
         )
         file = folder / "event.json"

@@ -11,7 +11,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.operators import AdsPrepareImportFileOperator
 from airflow_provider_ads.version_compat import AirflowFailException
-from tests.support.task_runs import Run, context_of, run_task
+from tests.support.task_runs import Run, run_task
 
 SOURCE = "s3://inventory/cmdb.csv"
 FOLDER = "s3://inventory/prepared/run/"
@@ -92,15 +92,8 @@ class TestPrepare:
         assert list(tmp_path.iterdir()) == []
 
     def test_parameters_are_templated(self) -> None:
-        task = operator(
-            source_url="s3://{{ bucket }}/cmdb.csv",
-            destination_url="s3://{{ bucket }}/prepared",
-            column_mapping={"Server Name": "{{ column }}", "Rack": None},
-        )
-        context: Any = {**context_of(task), "bucket": "inventory", "column": "HostName"}
-        task.render_template_fields(context)
-        assert (task.source_url, task.destination_url) == ("s3://inventory/cmdb.csv", "s3://inventory/prepared")
-        assert task.column_mapping == {"Server Name": "HostName", "Rack": None}
+        own = {"source_url", "destination_url", "column_mapping"}
+        assert set(AdsPrepareImportFileOperator.template_fields) == {*own, "aws_conn_id", "region_name", "verify"}
 
 
 class TestQuota:
