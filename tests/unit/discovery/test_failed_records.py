@@ -90,7 +90,7 @@ def sending(body: bytes, status: int = 200, **headers: str) -> Answer:
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            request.send_header(name.replace("_", "-"), value)
+            request.send_header(name, value)
         request.end_headers()
         request.wfile.write(body)
 
@@ -117,7 +117,7 @@ def zip_of(*files: tuple[str, bytes]) -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as members:
         for name, content in files:
-            # Set afterwards, the name is not normalized.
+            # zipfile normalizes only the name that it is given here.
             info = zipfile.ZipInfo("x")
             info.filename = name
             members.writestr(info, content, zipfile.ZIP_DEFLATED)
@@ -165,7 +165,7 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def no_part_of_the_url_is_logged(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Fail the test if a part of the URL is logged or printed, even at the lowest level."""
+    """Fail the test if a part of the URL is logged or printed, even at level DEBUG."""
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
     yield

@@ -8,7 +8,7 @@ import pytest
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportDeletionError
 from airflow_provider_ads.operators import AdsDeleteImportDataOperator
-from tests.support.task_runs import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, Run, context_of, run_task
+from tests.support.task_runs import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, at_the_second_poll, context_of, run_task
 
 UNKNOWN_ID = "import-task-" + "f" * 32
 WAITS: dict[str, dict[str, Any]] = {"sync": {"deferrable": False}, "deferrable": {"deferrable": True}}
@@ -138,8 +138,13 @@ class TestVerdict:
         self, aws_default: AdsEmulator, ended: list[str], wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.delete_seconds = 60
-        ends = {ended[0]: "DELETE_FAILED", ended[1]: "DELETE_COMPLETE"}
-        run = self.run_until(aws_default, ended[:2], ends, wait, monkeypatch)
+
+        def end_deletions() -> None:
+            aws_default.update_import_task(ended[1], status="DELETE_COMPLETE")
+            aws_default.update_import_task(ended[0], status="DELETE_FAILED")
+
+        with at_the_second_poll(aws_default, end_deletions):
+            run = run_task(operator(ended[:2], **wait), monkeypatch)
         assert run.state == "up_for_retry"
         assert isinstance(run.error, ImportDeletionError)
         assert run.error.errors == {ended[0]: "DELETE_FAILED"}
@@ -149,27 +154,10 @@ class TestVerdict:
         self, aws_default: AdsEmulator, ended: list[str], wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.delete_seconds = 60
-        run = self.run_until(aws_default, ended[:1], {ended[0]: "DELETE_PAUSED"}, wait, monkeypatch)
+        with at_the_second_poll(aws_default, lambda: aws_default.update_import_task(ended[0], status="DELETE_PAUSED")):
+            run = run_task(operator(ended[0], **wait), monkeypatch)
         assert isinstance(run.error, AdsCallError)
         assert run.error.code == "UnknownStatus"
-
-    @staticmethod
-    def run_until(
-        ads: AdsEmulator, ids: list[str], ends: dict[str, str], wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-    ) -> Run:
-        """Delete imports, and set the outcome of each deletion once it is in progress."""
-        describe = AdsDeleteImportDataOperator.describe
-        polls: list[Any] = []
-
-        def watched(self: Any, import_task_ids: Any) -> Any:
-            polls.append(describe(self, import_task_ids))
-            if len(polls) == 2:
-                for import_task_id, status in ends.items():
-                    ads.update_import_task(import_task_id, status=status)
-            return polls[-1]
-
-        monkeypatch.setattr(AdsDeleteImportDataOperator, "describe", watched)
-        return run_task(operator(ids, **wait), monkeypatch)
 
 
 class TestDeferral:

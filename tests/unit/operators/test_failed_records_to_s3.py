@@ -136,13 +136,6 @@ class TestRefusals:
         assert (error.code, error.import_task_id) == ("ArchiveNotFound", import_task_id)
         assert "mport the file again to get a new archive" in str(error)
 
-    def test_a_bucket_that_does_not_exist(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        import_task_id = imported(aws_default, HEADER + GOOD + NOT_A_NUMBER)
-        error = refusal(operator(import_task_id, "s3://missing/failed"), monkeypatch)
-        assert error.code == "NoSuchBucket"
-        assert f"PutObject for s3://missing/failed/{import_task_id}/errors.csv" in str(error)
-        assert "Correct the name of the bucket" in str(error)
-
 
 def refusal(task: AdsFailedRecordsToS3Operator, monkeypatch: pytest.MonkeyPatch) -> AdsCallError:
     run = run_task(task, monkeypatch)

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -16,7 +14,7 @@ from airflow_provider_ads.operators import AdsStartImportTaskOperator
 from airflow_provider_ads.triggers import DEFERRAL_GRACE
 from airflow_provider_ads.version_compat import AirflowFailException
 from airflow_provider_ads.waiting import RESUMPTION_MARGIN
-from tests.support.task_runs import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, context_of, run_task
+from tests.support.task_runs import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, at_the_second_poll, context_of, run_task
 
 ID = "import-task-" + "f" * 32
 WAITS: dict[str, dict[str, Any]] = {
@@ -28,18 +26,6 @@ WAITS: dict[str, dict[str, Any]] = {
 def operator(import_url: str, **arguments: Any) -> AdsStartImportTaskOperator:
     defaults: dict[str, Any] = {"name": "cmdb", "import_url": import_url, "poll_interval": 0.02, "retries": 2}
     return AdsStartImportTaskOperator(task_id="start", **{**defaults, **arguments})
-
-
-def end_import(ads: AdsEmulator, status: str) -> None:
-    """Set the outcome of the only import."""
-
-    def wait_and_end() -> None:
-        while not ads.import_tasks():
-            time.sleep(0.005)
-        ads.update_import_task(ads.import_tasks()[0]["importTaskId"], status=status)
-
-    ads.import_seconds = 60
-    Thread(target=wait_and_end, daemon=True).start()
 
 
 class TestWithoutWaiting:
@@ -129,8 +115,13 @@ class TestWaiting:
         state: str,
         error: type[Exception],
     ) -> None:
-        end_import(aws_default, status)
-        run = run_task(operator(inventory, **wait), monkeypatch)
+        aws_default.import_seconds = 60
+
+        def end_import() -> None:
+            aws_default.update_import_task(aws_default.import_tasks()[0]["importTaskId"], status=status)
+
+        with at_the_second_poll(aws_default, end_import):
+            run = run_task(operator(inventory, **wait), monkeypatch)
         assert (run.state, type(run.error)) == (state, error)
         assert status in str(run.error)
         assert run.xcoms["import_task"]["status"] == status
