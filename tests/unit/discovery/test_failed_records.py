@@ -315,28 +315,36 @@ class TestDownload:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A server's certificate, which is its own authority, and its private key."""
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The certificate of an authority. The server's certificate and key are in the same folder."""
+    folder = tmp_path_factory.mktemp("certificates")
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "server")])
-    now, day = datetime.now(UTC), timedelta(days=1)
-    builder = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - day, now + day)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        # It should be critical, but that of many companies' authorities is not.
-        .add_extension(x509.BasicConstraints(True, None), critical=False)
+
+    def certificate(name: str, extension: x509.ExtensionType) -> bytes:
+        builder = x509.CertificateBuilder(
+            issuer_name=x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "authority")]),
+            subject_name=x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]),
+            public_key=key.public_key(),
+            serial_number=x509.random_serial_number(),
+            not_valid_before=datetime.now(UTC) - timedelta(days=1),
+            not_valid_after=datetime.now(UTC) + timedelta(days=1),
+        ).add_extension(extension, critical=False)
+        return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    private_key = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    pem = serialization.Encoding.PEM
-    private_key = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file = tmp_path_factory.mktemp("certificate") / "server.pem"
-    file.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(pem) + private_key)
-    return file
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    (folder / "server.pem").write_bytes(certificate("server", address) + private_key)
+    # The extension should be critical, but that of many companies' authorities is not.
+    (folder / "authority.pem").write_bytes(certificate("authority", x509.BasicConstraints(True, None)))
+    return folder / "authority.pem"
 
 
 @pytest.fixture(scope="module")
-def https_url(certificate: Path) -> Iterator[str]:
+def https_url(authority: Path) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    context.load_cert_chain(authority.with_name("server.pem"))
     with serving(GOOD_ZIP, context) as url:
         yield url
 
@@ -346,12 +354,12 @@ class TestCertificates:
     def test_an_untrusted_certificate_is_refused(self, https_url: str, verify: bool | None) -> None:
         error = refusal_at(https_url, verify)
         assert (error.code, error.transient) == ("ArchiveNotReached", False)
-        assert "is not trusted: self-signed certificate. Check verify and the proxy." in str(error)
+        assert "is not trusted: unable to get local issuer certificate. Check verify and the proxy." in str(error)
 
     def test_the_ca_bundle_is_trusted_and_without_verification_every_certificate(
-        self, https_url: str, certificate: Path
+        self, https_url: str, authority: Path
     ) -> None:
-        for verify in (str(certificate), False):
+        for verify in (str(authority), False):
             with open_failed_records(https_url, verify) as records:
                 assert records.errors_file.read_bytes() == ERRORS
 
