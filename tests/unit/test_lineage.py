@@ -21,7 +21,6 @@ from openlineage.client import event_v2 as openlineage
 from openlineage.client.transport.file import FileConfig, FileTransport
 
 from airflow_provider_ads.emulator import AdsEmulator
-from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsPrepareImportFileOperator, AdsStartImportTaskOperator
 from tests.support.inventories import CSV_FILES, pack
 from tests.support.openlineage import check_event
@@ -166,19 +165,14 @@ class TestStart:
         assert emitted.inputs == [("s3://inventory", "inventory.csv", {})]
         assert (emitted.summary["importTaskId"], emitted.summary["status"]) == (run.result, "IMPORT_IN_PROGRESS")
 
-    def test_the_event_has_no_import_if_aws_refused_the_start(
-        self, aws_default: AdsEmulator, inventory: str, emit: Any
-    ) -> None:
-        AdsHook().start_import_task("cmdb", inventory, TOKEN)
-        run, emitted = emit(start("s3://inventory/another.csv", client_request_token=TOKEN))
-        assert (run.state, emitted.inputs, emitted.facet) == ("failed", [], None)
-
-    def test_the_event_has_no_import_if_the_resumed_process_received_none(
-        self, ads: AdsEmulator, inventory: str, emit: Any
+    @pytest.mark.parametrize("failure", [None, TRIGGER_CRASHED], ids=["refused start", "failed deferral"])
+    def test_the_event_has_no_import_if_the_process_received_none(
+        self, ads: AdsEmulator, inventory: str, emit: Any, failure: Any
     ) -> None:
         ads.import_seconds = 60
-        task = start(inventory, wait_for_completion=True, deferrable=True)
-        run, emitted = emit(task, deferral_failure=TRIGGER_CRASHED)
+        region_name = "us-west-2" if failure else "eu-west-1"
+        task = start(inventory, wait_for_completion=True, deferrable=True, region_name=region_name)
+        run, emitted = emit(task, deferral_failure=failure)
         assert (run.state, emitted.inputs, emitted.facet) == ("failed", [], None)
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 from tests.support.inventories import SERVERS, prepare, read_csv, read_rows, refuse
 
 
-def test_a_row_that_exceeds_the_limit_in_bytes_is_refused(tmp_path: Path) -> None:
+def test_a_limit_without_room_for_the_header_and_each_row_is_refused(tmp_path: Path) -> None:
     content = "HostName,OS.Name\r\nx,😀é\r\n"
     limit = len(content.encode())
     assert len(prepare(content, tmp_path, max_file_bytes=limit).parts) == 1
     (tmp_path / "part-0001.csv").unlink()
     message = refuse(content, tmp_path, max_file_bytes=limit - 1)
     assert "line 2: The row and the header together exceed max_file_bytes." in message
+    assert "header alone has 10 bytes" in refuse("HostName\nweb1\n", tmp_path, max_file_bytes=10)
 
 
 def test_parts_are_as_large_as_possible(tmp_path: Path) -> None:
@@ -20,10 +21,6 @@ def test_parts_are_as_large_as_possible(tmp_path: Path) -> None:
     assert len(prepared.parts) > 1
     assert all(1_000_000 - part.size_bytes < 1_000 for part in prepared.parts[:-1])
     assert read_rows(prepared, tmp_path) == [row.rstrip().split(",") for row in rows]
-
-
-def test_a_header_that_leaves_no_room_for_rows_is_refused(tmp_path: Path) -> None:
-    assert "header alone has 10 bytes" in refuse("HostName\nweb1\n", tmp_path, max_file_bytes=10)
 
 
 def test_the_same_source_produces_the_same_files(tmp_path: Path) -> None:
