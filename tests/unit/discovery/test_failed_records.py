@@ -209,14 +209,14 @@ class TestDownload:
 
     @pytest.mark.parametrize(("status", "transient"), [(301, False), (302, False), (307, True), (308, False)])
     def test_a_redirect_is_not_followed(self, status: int, transient: bool) -> None:
-        asked: list[str] = []
+        requested: list[str] = []
 
         def answer(request: BaseHTTPRequestHandler) -> None:
-            asked.append(request.path)
+            requested.append(request.path)
             sending(b"", status, Location=f"/elsewhere{LINK}")(request)
 
         error = refusal(answer)
-        assert asked == [LINK]
+        assert requested == [LINK]
         assert (error.code, error.transient) == ("ArchiveRefused", transient)
         assert f"redirects to another address (HTTP {status})" in str(error)
 
@@ -301,17 +301,17 @@ class TestDownload:
         assert "is not a valid web address. Describe the import task again" in str(error)
 
     def test_the_proxy_from_the_environment_is_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        asked: list[str] = []
+        requested: list[str] = []
 
         def answer(request: BaseHTTPRequestHandler) -> None:
-            asked.append(request.path)
+            requested.append(request.path)
             sending(GOOD_ZIP)(request)
 
         url = f"http://archive.invalid{LINK}"
         with serving(answer) as proxy:
             monkeypatch.setenv("http_proxy", proxy.removesuffix(LINK))
             with open_failed_records(url):
-                assert asked == [url]
+                assert requested == [url]
 
 
 @pytest.fixture(scope="module")
@@ -356,7 +356,7 @@ class TestCertificates:
         assert (error.code, error.transient) == ("ArchiveNotReached", False)
         assert "is not trusted: unable to get local issuer certificate. Check verify and the proxy." in str(error)
 
-    def test_the_ca_bundle_is_trusted_and_without_verification_every_certificate(
+    def test_a_certificate_is_accepted_with_its_authority_or_without_verification(
         self, https_url: str, authority: Path
     ) -> None:
         for verify in (str(authority), False):

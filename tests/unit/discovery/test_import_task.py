@@ -38,7 +38,7 @@ class TestImportTask:
         read = ImportTask.from_response(RESPONSE).summary().keys() | {"clientRequestToken", "errorsAndFailedEntriesZip"}
         assert read == model.shape_for("ImportTask").members.keys()
 
-    def test_a_response_is_read_into_snake_case_fields_without_unknown_ones(self) -> None:
+    def test_a_response_is_read_into_snake_case_fields_and_unknown_fields_are_ignored(self) -> None:
         read = ImportTask.from_response({**RESPONSE, "newField": 1})
         assert read == ImportTask.from_response(RESPONSE)
         assert (read.import_task_id, read.server_import_failure, read.import_deleted_time) == (ID, 2, None)
@@ -70,7 +70,7 @@ class TestImportTask:
         assert task("IMPORT_COMPLETE").is_listed
         assert not task(None).is_listed
 
-    def test_failed_records_include_servers_and_applications_or_follow_from_the_status(self) -> None:
+    def test_failed_records_include_servers_and_applications_and_the_status_alone_means_one(self) -> None:
         assert ImportTask.from_response(RESPONSE).failed_records == 3
         assert task("IMPORT_COMPLETE_WITH_ERRORS").failed_records == 1
 

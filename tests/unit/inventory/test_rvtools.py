@@ -133,7 +133,7 @@ class TestRefusals:
             f"The RVTools export exceeds max_file_bytes={len(content) - 1:,} and cannot be divided. Raise that to "
             "10,000,000, export each vCenter separately, or keep only the sheets " + ", ".join(REQUIRED_SHEETS) + "."
         )
-        # The ZIP file that is made of an .xlsx file is larger than that.
+        # An .xlsx file is packed into a ZIP file, which is larger.
         assert "cannot be divided" in refuse(workbook(), tmp_path, max_file_bytes=len(workbook()))
 
     @settings(deadline=None)

@@ -40,7 +40,7 @@ def prepared(aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 class TestPrepare:
-    def test_the_result_is_the_urls_of_the_parts_in_order(self, prepared: Run) -> None:
+    def test_parts_and_quarantine_are_uploaded_and_the_urls_of_the_parts_returned(self, prepared: Run) -> None:
         assert prepared.state == "success"
         assert prepared.result == [f"{FOLDER}part-000{number}.csv" for number in (1, 2, 3)]
         uploaded = {name: content.decode().splitlines() for name, content in objects().items()}

@@ -88,7 +88,7 @@ class TestRetry:
     def test_a_retry_returns_the_same_result_and_deletes_nothing_twice(
         self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # The deletions must be later than the requests.
+        # The imports must be requested before the emulator deletes them, which it does now.
         old, new = [add(ads, 1.6e9 + seconds) for seconds in range(3)], add(ads, 1.7e9)
         first = run_task(operator(new), monkeypatch)
         second = run_task(operator(new), monkeypatch, try_number=2)

@@ -30,7 +30,7 @@ def operator(import_url: str, **arguments: Any) -> AdsStartImportTaskOperator:
 
 class TestWithoutWaiting:
     @pytest.mark.parametrize("deferrable", [False, True])
-    def test_the_result_is_the_id(
+    def test_the_result_is_the_id_and_the_import_is_logged(
         self,
         aws_default: AdsEmulator,
         inventory: str,
