@@ -8,7 +8,6 @@ import re
 import shlex
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -44,22 +43,6 @@ INLINE = sorted(
 )
 
 
-class Links(HTMLParser):
-    """Collects the links of a page, and the ids that links can lead to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.ids: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        if tag == "a" and values.get("href"):
-            self.links.append(str(values["href"]))
-        if values.get("id"):
-            self.ids.add(str(values["id"]))
-
-
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the documentation with the command of ``make docs``, and return its folder."""
@@ -85,25 +68,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_page_is_built_without_a_warning(built: Path) -> None:
     sources = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in (ROOT / "docs").rglob("*.md")}
     assert {path for path in sources if not (built / path).is_file()} == set()
-
-
-def test_links_of_the_built_pages_work(built: Path) -> None:
-    parsed = {}
-    for page in built.rglob("*.html"):
-        parsed[page] = Links()
-        parsed[page].feed(page.read_text())
-    broken = []
-    for page, found in parsed.items():
-        for link in found.links:
-            parts = urlsplit(link)
-            if parts.scheme or parts.netloc:
-                continue
-            target = (page.parent / parts.path).resolve() if parts.path else page
-            has_place = not parts.fragment or target not in parsed or parts.fragment in parsed[target].ids
-            if not has_place or not target.is_file():
-                broken.append(f"{page.relative_to(built)}: {link}")
-    assert len(parsed) > 20
-    assert broken == []
 
 
 def test_the_reference_has_every_public_class(built: Path) -> None:
@@ -157,6 +121,10 @@ def is_tested(block: Block, command: str) -> bool:
         names = {word.partition("[")[0] for word in words[2:]}
         return names <= {".", "./airflow-provider-ads", "awscli", "pytest"}
     return block.page.parent.name == "guides" or command in COMMANDS_RUN
+
+
+def test_every_marked_region_of_an_example_is_shown() -> None:
+    assert REGIONS - {block.text for block in BLOCKS} == set()
 
 
 def test_files_that_the_guides_save_are_examples() -> None:

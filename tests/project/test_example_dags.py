@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from pathlib import Path
 from typing import Any
 
@@ -90,22 +89,3 @@ def test_the_example_for_airflow_2_differs_only_in_its_import() -> None:
         ]
 
     assert body("example_ads_import") == body("example_ads_import_airflow_2")
-
-
-REGIONS = [
-    (path, region)
-    for path in sorted((ROOT / "example_dags").glob("*.py"))
-    for region in re.findall(r"# \[START (\w+)\]", path.read_text())
-]
-
-
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-
-
-@pytest.mark.parametrize(("path", "region"), REGIONS, ids=lambda value: getattr(value, "stem", value))
-def test_the_documentation_shows_the_marked_regions(path: Path, region: str) -> None:
-    source = re.search(
-        rf"^ *# \[START {region}\]\n(.*?)^ *# \[END {region}\]", path.read_text(), re.DOTALL | re.MULTILINE
-    )
-    assert source
-    assert any(f"```python\n{source[1]}```" in page.read_text() for page in PAGES)

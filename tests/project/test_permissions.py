@@ -28,69 +28,51 @@ WHOLE, *PARTS = [
     for block in re.findall(r"```json\n(.+?)```", PAGE, re.DOTALL)
 ]
 
-Task = Callable[[AdsEmulator, str], Any]
 
-
-def finished_import(ads: AdsEmulator, import_url: str) -> str:
-    """Return the id of a finished import."""
-    task = AdsHook("aws_default").start_import_task("cmdb-monday", import_url)
+def finished_import(ads: AdsEmulator) -> str:
+    """Return the id of a finished import of which one record failed."""
+    task = AdsHook("aws_default").start_import_task("cmdb-monday", "s3://inventory/inventory.csv")
     while AdsHook("aws_default").get_import_task(task.import_task_id).status == "IMPORT_IN_PROGRESS":
         pass
     ads.clear_calls()
     return task.import_task_id
 
 
-def prepare(ads: AdsEmulator, import_url: str) -> Any:
-    return AdsPrepareImportFileOperator(task_id="task", source_url=import_url, destination_url="s3://inventory/parts")
-
-
-def start(ads: AdsEmulator, import_url: str) -> Any:
-    return AdsStartImportTaskOperator(
-        task_id="task",
-        name="cmdb",
-        import_url=import_url,
-        wait_for_completion=True,
-        poll_interval=0.01,
-        max_failed_records=None,
-    )
-
-
-def wait(ads: AdsEmulator, import_url: str) -> Any:
-    return AdsImportTaskSensor(
-        task_id="task", import_task_id=finished_import(ads, import_url), max_failed_records=None, poke_interval=0.01
-    )
-
-
-def fetch(ads: AdsEmulator, import_url: str) -> Any:
-    return AdsFailedRecordsToS3Operator(
-        task_id="task", import_task_id=finished_import(ads, import_url), destination_url="s3://inventory/failed"
-    )
-
-
-def prune(ads: AdsEmulator, import_url: str) -> Any:
-    finished_import(ads, import_url)
+def prune(ads: AdsEmulator) -> Any:
+    finished_import(ads)
     return AdsPruneImportTasksOperator(
         task_id="task",
         name_prefix="cmdb-",
-        superseded_by=finished_import(ads, import_url),
+        superseded_by=finished_import(ads),
         allow_failed_records=True,
         poll_interval=0.01,
     )
 
 
-def delete(ads: AdsEmulator, import_url: str) -> Any:
-    return AdsDeleteImportDataOperator(
-        task_id="task", import_task_id=finished_import(ads, import_url), poll_interval=0.01
-    )
-
-
-TASKS: dict[str, Task] = {
-    "AdsPrepareImportFileOperator": prepare,
-    "AdsStartImportTaskOperator": start,
-    "AdsImportTaskSensor": wait,
-    "AdsFailedRecordsToS3Operator": fetch,
+TASKS: dict[str, Callable[[AdsEmulator], Any]] = {
+    "AdsPrepareImportFileOperator": lambda ads: AdsPrepareImportFileOperator(
+        task_id="task",
+        source_url=ads.upload("s3://inventory/good.csv", "ExternalId\n1\n"),
+        destination_url="s3://inventory/parts",
+    ),
+    "AdsStartImportTaskOperator": lambda ads: AdsStartImportTaskOperator(
+        task_id="task",
+        name="cmdb",
+        import_url="s3://inventory/inventory.csv",
+        wait_for_completion=True,
+        poll_interval=0.01,
+        max_failed_records=None,
+    ),
+    "AdsImportTaskSensor": lambda ads: AdsImportTaskSensor(
+        task_id="task", import_task_id=finished_import(ads), max_failed_records=None, poke_interval=0.01
+    ),
+    "AdsFailedRecordsToS3Operator": lambda ads: AdsFailedRecordsToS3Operator(
+        task_id="task", import_task_id=finished_import(ads), destination_url="s3://inventory/failed"
+    ),
     "AdsPruneImportTasksOperator": prune,
-    "AdsDeleteImportDataOperator": delete,
+    "AdsDeleteImportDataOperator": lambda ads: AdsDeleteImportDataOperator(
+        task_id="task", import_task_id=finished_import(ads), poll_interval=0.01
+    ),
 }
 
 
@@ -104,10 +86,8 @@ def test_a_task_uses_the_documented_actions(
     name: str, aws_default: AdsEmulator, half_bad_inventory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws_default.delete_seconds = 0.01
-    url = aws_default.upload("s3://inventory/good.csv", "ExternalId\n1\n") if name.startswith("AdsPrep") else ""
-    task = TASKS[name](aws_default, url or half_bad_inventory)
     # Only a retry looks for an import to adopt.
-    run = run_task(task, monkeypatch, try_number=2)
+    run = run_task(TASKS[name](aws_default), monkeypatch, try_number=2)
     assert run.state == "success", run.error
     assert sorted(aws_default.iam_actions()) == documented(name)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -69,6 +68,7 @@ def test_fetching_failed_records_shows_no_secret(
     half_bad_inventory: str,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     gone: bool,
 ) -> None:
     import_task_id = AdsHook().start_import_task("cmdb", half_bad_inventory, TOKEN).import_task_id
@@ -81,10 +81,13 @@ def test_fetching_failed_records_shows_no_secret(
     fetch = AdsFailedRecordsToS3Operator(
         task_id="fetch", import_task_id=import_task_id, destination_url="s3://inventory/failed"
     )
-    with logs_at_debug():
-        run = run_task(fetch, monkeypatch)
+    # The emulator, which replaces AWS, may log secrets.
+    ours = [f"airflow_provider_ads.{name}" for name in ("discovery", "hooks", "operators")]
+    for name in ("urllib3", "http.client", "s3transfer", *ours):
+        caplog.set_level(logging.DEBUG, logger=name)
+    run = run_task(fetch, monkeypatch)
     assert run.state == ("failed" if gone else "success")
-    assert_not_shown(import_task, run, "".join(capfd.readouterr()))
+    assert_not_shown(import_task, run, caplog.text + "".join(capfd.readouterr()))
 
 
 @pytest.mark.parametrize("store", [import_module(SERDE or "airflow.serialization.serde").serialize, pickle.dumps])
@@ -102,22 +105,6 @@ def assert_failed_without_showing_a_secret(run: Run, capfd: pytest.CaptureFixtur
     import_task = AdsHook().get_import_task(run.xcoms["import_task"]["importTaskId"])
     assert "X-Amz-Signature=" in str(import_task.errors_and_failed_entries_zip), "The import has no secret"
     assert_not_shown(import_task, run, printed)
-
-
-@contextmanager
-def logs_at_debug() -> Iterator[None]:
-    """Log this provider and the HTTP libraries at the level DEBUG."""
-    # The emulator, which replaces AWS, may log secrets.
-    ours = [f"airflow_provider_ads.{name}" for name in ("discovery", "hooks", "operators")]
-    names = ["urllib3", "http.client", "s3transfer", *ours]
-    levels = {name: logging.getLogger(name).level for name in names}
-    for name in names:
-        logging.getLogger(name).setLevel(logging.DEBUG)
-    try:
-        yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
 
 
 def assert_not_shown(import_task: ImportTask, run: Run, printed: str) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.emulator import AdsEmulator
@@ -41,12 +41,14 @@ def answered_with(code: str, operation: str | None = None, status: int | None = 
     return provoke
 
 
-def wrong_region(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
-    return start(region_name="eu-west-1")
+def prepare(source_url: str = URL) -> AdsPrepareImportFileOperator:
+    return AdsPrepareImportFileOperator(
+        task_id="prepare", source_url=source_url, destination_url="s3://migration-inventory/prepared"
+    )
 
 
-def no_such_region(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
-    return start(region_name="us-west")
+def called_in(region_name: str) -> Provoke:
+    return lambda ads, monkeypatch: start(region_name=region_name)
 
 
 def no_region(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -61,33 +63,25 @@ def no_home_region(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
     return start(region_name="us-west-2")
 
 
-def deny_reading(ads: AdsEmulator) -> None:
+def deny_reading() -> None:
     statement = {
         "Effect": "Deny",
         "Principal": "*",
         "Action": "s3:GetObject",
         "Resource": "arn:aws:s3:::migration-inventory/*",
     }
-    boto3.client(
-        "s3",
-        endpoint_url=ads.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="emulator",
-        aws_secret_access_key="emulator",
-    ).put_bucket_policy(
-        Bucket="migration-inventory", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    )
+    client: Any = S3Hook().conn
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    client.put_bucket_policy(Bucket="migration-inventory", Policy=policy)
 
 
 def may_not_read_to_prepare(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
-    deny_reading(ads)
-    return AdsPrepareImportFileOperator(
-        task_id="prepare", source_url=URL, destination_url="s3://migration-inventory/prepared"
-    )
+    deny_reading()
+    return prepare()
 
 
 def may_not_read_to_import(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
-    deny_reading(ads)
+    deny_reading()
     return start(wait_for_completion=True, poll_interval=0.05)
 
 
@@ -97,11 +91,7 @@ def may_not_list(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def no_such_bucket(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
-    return AdsPrepareImportFileOperator(
-        task_id="prepare",
-        source_url="s3://migration-inventary/servers.csv",
-        destination_url="s3://migration-inventory/p",
-    )
+    return prepare("s3://migration-inventary/servers.csv")
 
 
 #: The mistake, a function that makes it, and the code in the message.
@@ -110,10 +100,10 @@ CASES: list[tuple[str, Provoke, str]] = [
     ("wrong access key", answered_with("UnrecognizedClientException"), "UnrecognizedClientException"),
     ("wrong secret", answered_with("InvalidSignatureException"), "InvalidSignatureException"),
     ("expired credentials", answered_with("ExpiredTokenException"), "ExpiredTokenException"),
-    ("wrong region", wrong_region, "HomeRegionNotSetException"),
+    ("wrong region", called_in("eu-west-1"), "HomeRegionNotSetException"),
     ("wrong region, as other services say it", answered_with("InvalidInputException"), "InvalidInputException"),
     ("no region", no_region, "NoRegionError"),
-    ("no such region", no_such_region, "UnknownRegionError"),
+    ("no such region", called_in("us-west"), "UnknownRegionError"),
     ("home region not set", no_home_region, "HomeRegionNotSetException"),
     (
         "no permission to start",

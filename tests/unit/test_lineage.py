@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from airflow.providers.openlineage.extractors.base import DefaultExtractor
+from airflow.providers.openlineage.extractors.base import DefaultExtractor, OperatorLineage
 from airflow.providers.openlineage.plugins.adapter import OpenLineageAdapter
 from airflow.providers.openlineage.plugins.facets import AirflowRunFacet
 from airflow.providers.openlineage.utils.utils import TaskInfoComplete
@@ -21,7 +21,6 @@ from openlineage.client import event_v2 as openlineage
 from openlineage.client.transport.file import FileConfig, FileTransport
 
 from airflow_provider_ads.emulator import AdsEmulator
-from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsPrepareImportFileOperator, AdsStartImportTaskOperator
 from tests.support.inventories import CSV_FILES, pack
 from tests.support.openlineage import check_event
@@ -32,8 +31,6 @@ SOURCE = "s3://inventory/exports/cmdb.csv"
 GOOD_ROWS = "".join(f"{number},web{number}\r\n" for number in range(100))
 BAD_ROWS = "1\r\n2\r\n"
 
-DEFERRABLE = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])
-
 
 class Emitted:
     """The event that OpenLineage's client sends for a run that has ended, with all information about the task."""
@@ -41,19 +38,18 @@ class Emitted:
     def __init__(self, run: Run, folder: Path) -> None:
         extractor = DefaultExtractor(run.task)
         failed = run.state != "success"
-        lineage: Any = (extractor.extract_on_failure if failed else extractor.extract_on_complete)(None)
+        extract = extractor.extract_on_failure if failed else extractor.extract_on_complete
+        lineage: Any = extract(None) or OperatorLineage()
         complete = TaskInfoComplete(run.task)
         airflow: Any = AirflowRunFacet(dag={}, dagRun={}, task=complete, taskInstance={}, taskUuid=str(uuid4()))
         self.unredacted = str(complete)
         event = openlineage.RunEvent(
             eventType=openlineage.RunState.FAIL if failed else openlineage.RunState.COMPLETE,
             eventTime=datetime.now(UTC).isoformat(),
-            run=openlineage.Run(
-                runId=str(uuid4()), facets={"airflow": airflow, **(lineage.run_facets if lineage else {})}
-            ),
+            run=openlineage.Run(runId=str(uuid4()), facets={"airflow": airflow, **lineage.run_facets}),
             job=openlineage.Job(namespace="default", name="dag.task"),
-            inputs=lineage.inputs if lineage else [],
-            outputs=lineage.outputs if lineage else [],
+            inputs=lineage.inputs,
+            outputs=lineage.outputs,
             producer="https://example.com",
         )
         file = folder / "event.json"
@@ -67,13 +63,11 @@ class Emitted:
         self.summary = self._fields(self.facet)
 
     def _datasets(self, event: dict[str, Any], kind: str) -> list[tuple[str, str, dict[str, Any]]]:
+        datasets = event.get(f"{kind}s", [])
+        statistics = [dataset.get(f"{kind}Facets", {}).get(f"{kind}Statistics") for dataset in datasets]
         return [
-            (
-                dataset["namespace"],
-                dataset["name"],
-                self._fields(dataset.get(f"{kind}Facets", {}).get(f"{kind}Statistics")),
-            )
-            for dataset in event.get(f"{kind}s", [])
+            (each["namespace"], each["name"], self._fields(facet))
+            for each, facet in zip(datasets, statistics, strict=True)
         ]
 
     @staticmethod
@@ -111,17 +105,12 @@ class TestPrepare:
         assert emitted.inputs == [("s3://inventory", "exports/cmdb.csv", {"rowCount": 102})]
         parts = run.xcoms["report"]["parts"]
         assert len(parts) > 1
-        assert emitted.outputs == [
-            *(
-                (
-                    "s3://inventory",
-                    f"prepared/part-{number:04}.csv",
-                    {"rowCount": part["rows"], "size": part["size_bytes"]},
-                )
-                for number, part in enumerate(parts, 1)
-            ),
-            ("s3://inventory", "prepared/quarantine.csv", {"rowCount": 2}),
+        *written, quarantine = emitted.outputs
+        assert written == [
+            ("s3://inventory", f"prepared/part-{n:04}.csv", {"rowCount": part["rows"], "size": part["size_bytes"]})
+            for n, part in enumerate(parts, 1)
         ]
+        assert quarantine == ("s3://inventory", "prepared/quarantine.csv", {"rowCount": 2})
 
     def test_the_event_has_no_row_counts_for_an_rvtools_export(self, ads: AdsEmulator, emit: Any) -> None:
         ads.upload("s3://inventory/rvtools.zip", pack(CSV_FILES))
@@ -144,9 +133,9 @@ class TestPrepare:
 
 
 class TestStart:
-    @DEFERRABLE
+    @pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])
     @pytest.mark.parametrize(("max_failed_records", "state"), [(0, "failed"), (None, "success")])
-    def test_the_event_after_a_wait_has_the_file_and_the_counts(
+    def test_the_event_after_a_wait_has_the_file_and_the_counts_but_no_secret(
         self,
         ads: AdsEmulator,
         half_bad_inventory: str,
@@ -156,19 +145,19 @@ class TestStart:
         state: str,
     ) -> None:
         ads.import_seconds = 0.2
-        run, emitted = emit(
-            start(
-                half_bad_inventory,
-                wait_for_completion=True,
-                deferrable=deferrable,
-                max_failed_records=max_failed_records,
-            )
-        )
+        wait = {"wait_for_completion": True, "deferrable": deferrable, "max_failed_records": max_failed_records}
+        run, emitted = emit(start(half_bad_inventory, client_request_token=TOKEN, **wait))
         assert (run.state, len(run.deferrals)) == (state, int(deferrable))
         assert (emitted.inputs, emitted.outputs) == ([("s3://inventory", "inventory.csv", {})], [])
         assert emitted.facet["_schemaURL"] == "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunFacet"
         assert emitted.summary == {k: v for k, v in run.xcoms["import_task"].items() if v is not None}
         assert (emitted.summary["serverImportSuccess"], emitted.summary["serverImportFailure"]) == (1, 1)
+        assert TOKEN in emitted.unredacted, "the task has no secret to redact"
+        if not deferrable:
+            assert "X-Amz-Signature=" in run.task.import_tasks[0].errors_and_failed_entries_zip
+        assert TOKEN not in emitted.text
+        assert "X-Amz-Signature" not in emitted.text
+        assert "Zip" not in json.dumps(emitted.summary)
 
     def test_the_event_without_a_wait_has_the_running_import(self, ads: AdsEmulator, inventory: str, emit: Any) -> None:
         ads.import_seconds = 60
@@ -176,35 +165,15 @@ class TestStart:
         assert emitted.inputs == [("s3://inventory", "inventory.csv", {})]
         assert (emitted.summary["importTaskId"], emitted.summary["status"]) == (run.result, "IMPORT_IN_PROGRESS")
 
-    def test_the_event_has_no_import_if_aws_refused_the_start(
-        self, aws_default: AdsEmulator, inventory: str, emit: Any
-    ) -> None:
-        AdsHook().start_import_task("cmdb", inventory, TOKEN)
-        run, emitted = emit(start("s3://inventory/another.csv", client_request_token=TOKEN))
-        assert (run.state, emitted.inputs, emitted.facet) == ("failed", [], None)
-
-    def test_the_event_has_no_import_if_the_resumed_process_received_none(
-        self, ads: AdsEmulator, inventory: str, emit: Any
+    @pytest.mark.parametrize("failure", [None, TRIGGER_CRASHED], ids=["refused start", "failed deferral"])
+    def test_the_event_has_no_import_if_the_process_received_none(
+        self, ads: AdsEmulator, inventory: str, emit: Any, failure: Any
     ) -> None:
         ads.import_seconds = 60
-        task = start(inventory, wait_for_completion=True, deferrable=True)
-        run, emitted = emit(task, deferral_failure=TRIGGER_CRASHED)
+        region_name = "us-west-2" if failure else "eu-west-1"
+        task = start(inventory, wait_for_completion=True, deferrable=True, region_name=region_name)
+        run, emitted = emit(task, deferral_failure=failure)
         assert (run.state, emitted.inputs, emitted.facet) == ("failed", [], None)
-
-    @DEFERRABLE
-    def test_the_event_contains_neither_the_token_nor_the_archive_url(
-        self, ads: AdsEmulator, half_bad_inventory: str, emit: Any, deferrable: bool
-    ) -> None:
-        ads.import_seconds = 0.2
-        run, emitted = emit(
-            start(half_bad_inventory, client_request_token=TOKEN, wait_for_completion=True, deferrable=deferrable)
-        )
-        assert TOKEN in emitted.unredacted, "the task has no secret to redact"
-        if not deferrable:
-            assert "X-Amz-Signature=" in run.task.import_tasks[0].errors_and_failed_entries_zip
-        assert TOKEN not in emitted.text
-        assert "X-Amz-Signature" not in emitted.text
-        assert "Zip" not in json.dumps(emitted.summary)
 
 
 WITHOUT_OPENLINEAGE = f"""

@@ -19,12 +19,6 @@ from tests.support.inventories import SERVERS, prepare, read_csv, read_rows, ref
 
 
 class TestRows:
-    def test_cells_are_quoted_where_necessary(self, tmp_path: Path) -> None:
-        prepare('HostName,OS.Name\nweb1,"a ""b"", c"\nweb2,5" disk\n', tmp_path)
-        assert (tmp_path / "part-0001.csv").read_bytes() == (
-            b'HostName,OS.Name\r\nweb1,"a ""b"", c"\r\nweb2,"5"" disk"\r\n'
-        )
-
     def test_rows_without_content_are_omitted(self, tmp_path: Path) -> None:
         prepared = prepare("HostName,OS.Name\n,\nweb1,\n , \n,,,\n", tmp_path)
         assert read_rows(prepared, tmp_path) == [["web1", ""]]
@@ -102,13 +96,10 @@ class TestInvalidRows:
 
     @pytest.mark.parametrize("on_invalid_rows", ["fail", "quarantine"])
     def test_a_file_without_valid_rows_is_refused(self, tmp_path: Path, on_invalid_rows: str) -> None:
+        assert "no rows" in refuse("HostName\n\n", tmp_path, on_invalid_rows=on_invalid_rows)
         message = refuse("HostName,SMBiosId\n,x\n,y\n", tmp_path, on_invalid_rows=on_invalid_rows)
         assert message.startswith("2 of 2 rows cannot be imported.")
         assert "line 3: The row needs one of" in message
-
-    @pytest.mark.parametrize("on_invalid_rows", ["fail", "quarantine"])
-    def test_a_file_without_rows_is_refused(self, tmp_path: Path, on_invalid_rows: str) -> None:
-        assert "no rows" in refuse("HostName\n\n", tmp_path, on_invalid_rows=on_invalid_rows)
 
     def test_a_row_with_too_long_a_cell_is_quarantined(self, tmp_path: Path) -> None:
         long = "x" * 131_073
@@ -123,27 +114,18 @@ class TestInvalidRows:
             f'5,"A cell exceeds 131,072 characters.","{long}",a\n'
         )
 
-    def test_a_row_larger_than_a_part_is_quarantined(self, tmp_path: Path) -> None:
-        content = f"HostName,OS.Name\nweb1,{'x' * 11_000_000}\nweb2,Linux\n"
-        prepared = prepare(content, tmp_path, on_invalid_rows="quarantine")
-        assert (prepared.rows_written, prepared.rows_quarantined) == (1, 1)
-
 
 @pytest.mark.parametrize(
-    "parameters",
+    ("name", "value"),
     [
-        {"max_file_bytes": 0},
-        {"max_file_bytes": IMPORT_FILE_MAX_BYTES + 1},
-        {"max_file_bytes": "1000"},
-        {"max_file_bytes": True},
-        {"on_invalid_rows": "ignore"},
-        {"column_mapping": "HostName"},
+        *(("max_file_bytes", value) for value in (0, IMPORT_FILE_MAX_BYTES + 1, "1000", True)),
+        ("on_invalid_rows", "ignore"),
+        ("column_mapping", "HostName"),
     ],
 )
-def test_an_invalid_parameter_is_refused(tmp_path: Path, parameters: dict[str, Any]) -> None:
-    (name,) = parameters
+def test_an_invalid_parameter_is_refused(tmp_path: Path, name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be "):
-        prepare("HostName\nweb1\n", tmp_path, **parameters)
+        prepare("HostName\nweb1\n", tmp_path, **{name: value})
 
 
 #: Text with all characters that affect quoting, and characters of one to four bytes.

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Any
 
@@ -9,8 +8,7 @@ import pytest
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportDeletionError
 from airflow_provider_ads.operators import AdsDeleteImportDataOperator
-from airflow_provider_ads.triggers import AdsDeleteImportDataTrigger
-from tests.support.task_runs import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, Run, context_of, run_task
+from tests.support.task_runs import TRIGGER_CRASHED, at_the_second_poll, context_of, run_task
 
 UNKNOWN_ID = "import-task-" + "f" * 32
 WAITS: dict[str, dict[str, Any]] = {"sync": {"deferrable": False}, "deferrable": {"deferrable": True}}
@@ -47,12 +45,6 @@ class TestDelete:
         assert statuses(aws_default) == {"DELETE_COMPLETE"}
         assert aws_default.calls()["BatchDeleteImportData"] == 3
         assert len(run.deferrals) == wait["deferrable"]
-
-    def test_one_id_can_be_a_string(
-        self, aws_default: AdsEmulator, ended: list[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        aws_default.delete_seconds = 0.01
-        assert run_task(operator(ended[0]), monkeypatch).result == [ended[0]]
 
     def test_with_delete_history_the_tasks_are_no_longer_listed(
         self, aws_default: AdsEmulator, ended: list[str], wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -133,24 +125,6 @@ class TestRefusal:
         assert "Check that region_name" in str(run.error)
         assert aws_default.calls()["BatchDeleteImportData"] == 3
 
-    def test_no_call_is_made_after_the_daily_limit(
-        self, aws_default: AdsEmulator, ended: list[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        aws_default.inject("OVER_LIMIT", import_task_id=ended[9])
-        run = run_task(operator(ended), monkeypatch)
-        assert isinstance(run.error, ImportDeletionError)
-        assert run.error.errors == dict.fromkeys([ended[9], *ended[10:]], "OVER_LIMIT")
-        assert "after 00:00 UTC" in str(run.error)
-        assert aws_default.calls()["BatchDeleteImportData"] == 1
-
-    def test_a_message_names_at_most_twenty_imports(
-        self, aws_default: AdsEmulator, ended: list[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        aws_default.inject("NOT_FOUND")
-        run = run_task(operator(ended), monkeypatch)
-        assert "and 5 more" in str(run.error)
-        assert len(run.error.errors) == 25  # type: ignore[union-attr]
-
     @pytest.mark.parametrize("ids", [[], "nonsense", None])
     def test_bad_ids_are_refused_before_any_call(
         self, aws_default: AdsEmulator, ids: Any, monkeypatch: pytest.MonkeyPatch
@@ -160,48 +134,30 @@ class TestRefusal:
 
 
 class TestVerdict:
-    @pytest.mark.parametrize("status", ["DELETE_FAILED", "DELETE_FAILED_LIMIT_EXCEEDED", "INTERNAL_ERROR"])
     def test_a_failed_deletion_fails_the_task(
-        self,
-        aws_default: AdsEmulator,
-        ended: list[str],
-        status: str,
-        wait: dict[str, Any],
-        monkeypatch: pytest.MonkeyPatch,
+        self, aws_default: AdsEmulator, ended: list[str], wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.delete_seconds = 60
-        run = self.run_until(aws_default, ended[:2], {ended[0]: status, ended[1]: "DELETE_COMPLETE"}, wait, monkeypatch)
+
+        def end_deletions() -> None:
+            aws_default.update_import_task(ended[1], status="DELETE_COMPLETE")
+            aws_default.update_import_task(ended[0], status="DELETE_FAILED")
+
+        with at_the_second_poll(aws_default, end_deletions):
+            run = run_task(operator(ended[:2], **wait), monkeypatch)
         assert run.state == "up_for_retry"
         assert isinstance(run.error, ImportDeletionError)
-        assert run.error.errors == {ended[0]: status}
-        assert re.search(r"Delete (it|the data) again", str(run.error))
+        assert run.error.errors == {ended[0]: "DELETE_FAILED"}
         assert ended[1] not in str(run.error)
 
     def test_an_unknown_status_is_an_error(
         self, aws_default: AdsEmulator, ended: list[str], wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.delete_seconds = 60
-        run = self.run_until(aws_default, ended[:1], {ended[0]: "DELETE_PAUSED"}, wait, monkeypatch)
+        with at_the_second_poll(aws_default, lambda: aws_default.update_import_task(ended[0], status="DELETE_PAUSED")):
+            run = run_task(operator(ended[0], **wait), monkeypatch)
         assert isinstance(run.error, AdsCallError)
         assert run.error.code == "UnknownStatus"
-
-    @staticmethod
-    def run_until(
-        ads: AdsEmulator, ids: list[str], ends: dict[str, str], wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-    ) -> Run:
-        """Delete imports, and set the outcome of each deletion once it is in progress."""
-        describe = AdsDeleteImportDataOperator.describe
-        polls: list[Any] = []
-
-        def watched(self: Any, import_task_ids: Any) -> Any:
-            polls.append(describe(self, import_task_ids))
-            if len(polls) == 2:
-                for import_task_id, status in ends.items():
-                    ads.update_import_task(import_task_id, status=status)
-            return polls[-1]
-
-        monkeypatch.setattr(AdsDeleteImportDataOperator, "describe", watched)
-        return run_task(operator(ids, **wait), monkeypatch)
 
 
 class TestDeferral:
@@ -217,23 +173,13 @@ class TestDeferral:
         assert "a retry of the task waits for it" in str(run.error)
         assert "AdsImportTaskSensor" not in str(run.error)
 
-    @pytest.mark.parametrize("failure", [TRIGGER_CRASHED, TRIGGER_TIMED_OUT], ids=["crashed", "timed out"])
     def test_a_failed_deferral_is_explained(
-        self, aws_default: AdsEmulator, ended: list[str], failure: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        aws_default.delete_seconds = 60
-        run = run_task(operator(ended[0], deferrable=True), monkeypatch, deferral_failure=failure)
-        assert isinstance(run.error, AdsCallError)
-        assert "The deletion continues at AWS" in str(run.error)
-
-    def test_it_defers_to_the_deletion_trigger(
         self, aws_default: AdsEmulator, ended: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        aws_default.delete_seconds = 0.3
-        run = run_task(operator(ended[:2], deferrable=True), monkeypatch)
-        assert run.deferrals[0]["import_task_ids"] == ended[:2]
-        trigger = AdsDeleteImportDataTrigger(**run.deferrals[0])
-        assert trigger.serialize()[0] == "airflow_provider_ads.triggers.AdsDeleteImportDataTrigger"
+        aws_default.delete_seconds = 60
+        run = run_task(operator(ended[0], deferrable=True), monkeypatch, deferral_failure=TRIGGER_CRASHED)
+        assert isinstance(run.error, AdsCallError)
+        assert "The deletion continues at AWS" in str(run.error)
 
 
 def test_a_killed_task_logs_that_the_deletion_continues(

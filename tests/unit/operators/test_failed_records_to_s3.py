@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -55,11 +56,8 @@ class TestFetch:
         assert content(run.result["failed_entries_url"]) == (HEADER + NOT_A_NUMBER + WITHOUT_IDENTITY).encode()
         assert len(content(run.result["errors_url"]).splitlines()) == 1 + 2
         printed = capsys.readouterr().out
-        assert (
-            f"2 failed rows in {folder}/failed-entries.csv, reasons in {folder}/errors.csv. Import import-task-"
-            in printed
-        )
-        assert "RAM.TotalSizeInMB" in printed
+        assert f"2 failed rows in {folder}/failed-entries.csv, reasons in {folder}/errors.csv. Import import" in printed
+        assert re.search(r"^3 +RAM.TotalSizeInMB +2 ", printed, re.MULTILINE)
 
     def test_the_rows_of_a_failed_import_are_copied(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
@@ -73,7 +71,8 @@ class TestFetch:
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ids = [imported(aws_default, HEADER + row) for row in (GOOD, GOOD + NOT_A_NUMBER)]
-        results = run_task(operator(ids), monkeypatch).result
+        # A task that was skipped returns no id.
+        results = run_task(operator([None, *ids]), monkeypatch).result
         assert [result["failed_records"] for result in results] == [0, 1]
         assert results[0] == {"failed_records": 0, "errors_url": None, "failed_entries_url": None}
         assert ids[1] in results[1]["errors_url"]
@@ -103,12 +102,6 @@ class TestSkip:
         assert (run.state, type(run.error)) == ("skipped", AirflowSkipException)
         assert not aws_default.calls()
 
-    def test_missing_ids_are_ignored_if_there_is_another(
-        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        run = run_task(operator([None, aws_default.add_import_task(status="IMPORT_COMPLETE")]), monkeypatch)
-        assert [result["failed_records"] for result in run.result] == [0]
-
 
 class TestRefusals:
     @pytest.mark.parametrize(
@@ -131,28 +124,17 @@ class TestRefusals:
         error = refusal(operator([done, running]), monkeypatch)
         assert (error.code, error.import_task_id) == ("ImportInProgress", running)
 
-    def test_an_import_whose_archive_is_not_offered(
-        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("path", [None, "/inventory/deleted.zip"], ids=["not offered", "deleted"])
+    def test_an_archive_that_does_not_exist(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, path: str | None
     ) -> None:
-        import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE_WITH_ERRORS")
+        url = path and aws_default.endpoint_url + path
+        import_task_id = aws_default.add_import_task(
+            status="IMPORT_COMPLETE_WITH_ERRORS", errorsAndFailedEntriesZip=url
+        )
         error = refusal(operator(import_task_id), monkeypatch)
         assert (error.code, error.import_task_id) == ("ArchiveNotFound", import_task_id)
-        assert "Import the file again" in str(error)
-
-    def test_an_archive_that_no_longer_exists(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        import_task_id = imported(aws_default, HEADER + GOOD + NOT_A_NUMBER)
-        archive = str(AdsHook().get_import_task(import_task_id).errors_and_failed_entries_zip).partition("?")[0]
-        bucket_name, key = archive.removeprefix(f"{aws_default.endpoint_url}/").split("/", 1)
-        S3Hook().delete_objects(bucket_name, key)
-        error = refusal(operator(import_task_id), monkeypatch)
-        assert (error.code, error.import_task_id) == ("ArchiveNotFound", import_task_id)
-
-    def test_a_bucket_that_does_not_exist(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        import_task_id = imported(aws_default, HEADER + GOOD + NOT_A_NUMBER)
-        error = refusal(operator(import_task_id, "s3://missing/failed"), monkeypatch)
-        assert error.code == "NoSuchBucket"
-        assert f"PutObject for s3://missing/failed/{import_task_id}/errors.csv" in str(error)
-        assert "Correct the name of the bucket" in str(error)
+        assert "mport the file again to get a new archive" in str(error)
 
 
 def refusal(task: AdsFailedRecordsToS3Operator, monkeypatch: pytest.MonkeyPatch) -> AdsCallError:
