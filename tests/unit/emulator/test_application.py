@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.emulator.import_tasks import ImportTasks
@@ -68,14 +68,9 @@ class TestControlInterface:
         assert (status, task["name"], task["status"]) == (200, "n", "IMPORT_COMPLETE")
         assert isinstance(task["importRequestTime"], float)
 
-    @pytest.mark.parametrize(
-        ("fault", "error"), [("ThrottlingException", ClientError), ("lose", ConnectionClosedError)]
-    )
-    def test_faults_are_injected_and_removed(
-        self, ads: AdsEmulator, discovery: Any, fault: str, error: type[Exception]
-    ) -> None:
-        assert control(ads, "POST", "faults", {"fault": fault}) == (204, None)
-        with pytest.raises(error):
+    def test_faults_are_injected_and_removed(self, ads: AdsEmulator, discovery: Any) -> None:
+        assert control(ads, "POST", "faults", {"fault": "ThrottlingException"}) == (204, None)
+        with pytest.raises(ClientError, match="ThrottlingException"):
             discovery.describe_import_tasks()
         assert control(ads, "DELETE", "faults") == (204, None)
         discovery.describe_import_tasks()
@@ -99,11 +94,9 @@ class TestControlInterface:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            ({"fault": "latency"}, "needs a delay"),
             ({"fault": "drop", "colour": "red"}, "colour"),
             ({"fault": ["drop"]}, "must be a string, not ['drop']"),
             (["drop"], "list"),
-            ({}, "fault"),
         ],
     )
     def test_an_invalid_fault_is_refused(self, ads: AdsEmulator, content: object, message: str) -> None:

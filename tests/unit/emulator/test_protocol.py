@@ -39,14 +39,9 @@ def call(
     return Answer(status, response_headers, json.loads(content))
 
 
-@pytest.mark.parametrize(
-    ("operation", "parameters", "expected"),
-    [("DescribeImportTasks", {}, (200, "tasks")), ("StartImportTask", {"name": "n"}, (400, "__type"))],
-)
-def test_responses_have_a_request_id(
-    ads: AdsEmulator, operation: str, parameters: object, expected: tuple[int, str]
-) -> None:
-    answer = call(ads, operation, parameters)
+@pytest.mark.parametrize(("parameters", "expected"), [({}, (200, "tasks")), ({"maxResults": 0}, (400, "__type"))])
+def test_responses_have_a_request_id(ads: AdsEmulator, parameters: object, expected: tuple[int, str]) -> None:
+    answer = call(ads, "DescribeImportTasks", parameters)
     assert (answer.status, next(iter(answer.content))) == expected
     assert answer.headers["Content-Type"] == "application/x-amz-json-1.1"
     assert answer.headers["x-amzn-RequestId"]
@@ -63,12 +58,10 @@ def test_times_are_epoch_seconds_with_a_fraction(ads: AdsEmulator) -> None:
     ("operation", "parameters", "message"),
     [
         ("StartImportTask", {}, "name"),
-        ("StartImportTask", START | {"name": 1}, "name"),
         ("StartImportTask", START | {"name": None}, 'Missing required parameter in input: "name"'),
         ("StartImportTask", START | {"colour": "red"}, "colour"),
         ("DescribeImportTasks", {"maxResults": "1"}, "maxResults"),
         ("DescribeImportTasks", {"filters": {"name": "NAME"}}, "filters"),
-        ("BatchDeleteImportData", {}, "importTaskIds"),
         ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK], "deleteHistory": "yes"}, "deleteHistory"),
     ],
 )
@@ -84,10 +77,7 @@ def test_a_missing_unknown_or_mistyped_parameter_is_refused(
         ("StartImportTask", START | {"name": ""}, "minimum of 1"),
         ("StartImportTask", START | {"name": " \n"}, "pattern"),
         ("StartImportTask", START | {"name": "n" * 256}, "maximum of 255"),
-        ("StartImportTask", START | {"importUrl": "bucket/key"}, "pattern"),
         ("StartImportTask", START | {"importUrl": " s3://bucket/key"}, "pattern"),
-        ("StartImportTask", START | {"importUrl": "s3://bucket/" + "k" * 4000}, "maximum of 4000"),
-        ("StartImportTask", START | {"clientRequestToken": "t" * 101}, "maximum of 100"),
         ("DescribeImportTasks", {"maxResults": 0}, "minimum of 1"),
         ("DescribeImportTasks", {"maxResults": 101}, "maximum of 100"),
         ("DescribeImportTasks", {"nextToken": "no token"}, "nextToken"),
@@ -95,9 +85,7 @@ def test_a_missing_unknown_or_mistyped_parameter_is_refused(
         ("DescribeImportTasks", {"nextToken": "aGVsbG8gMQ=="}, "nextToken"),
         ("DescribeImportTasks", {"filters": [{"name": "ID", "values": ["x"]}]}, "IMPORT_TASK_ID"),
         ("DescribeImportTasks", {"filters": [{"name": "NAME", "values": []}]}, "values"),
-        ("DescribeImportTasks", {"filters": [{"name": "NAME", "values": ["x"] * 101}]}, "maximum of 100"),
         ("DescribeImportTasks", {"filters": [{"name": "NAME", "values": ["fine", "x" * 256]}]}, "values[1]"),
-        ("BatchDeleteImportData", {"importTaskIds": []}, "minimum of 1"),
         ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK] * 11}, "maximum of 10"),
         ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK, "import-task-1"]}, "importTaskIds[1]"),
     ],
@@ -115,9 +103,8 @@ def test_a_body_that_is_not_a_json_object_is_refused(ads: AdsEmulator, body: obj
     assert_refused(ads, "DescribeImportTasks", body, "SerializationException", message)
 
 
-@pytest.mark.parametrize("operation", ["StopDataCollectionByAgentIds", "GetHomeRegion"])
-def test_an_operation_that_the_service_does_not_have_is_refused(ads: AdsEmulator, operation: str) -> None:
-    assert_refused(ads, operation, {}, "UnknownOperationException", operation)
+def test_an_operation_of_the_other_service_is_refused(ads: AdsEmulator) -> None:
+    assert_refused(ads, "GetHomeRegion", {}, "UnknownOperationException", "GetHomeRegion")
 
 
 def assert_refused(ads: AdsEmulator, operation: str, parameters: object, code: str, message: str) -> None:
@@ -127,21 +114,18 @@ def assert_refused(ads: AdsEmulator, operation: str, parameters: object, code: s
     assert ads.import_tasks() == []
 
 
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        {"name": "n" * 255, "importUrl": "s3://bucket/" + "k" * 3988, "clientRequestToken": "t" * 100},
-        {"name": "\N{SNOWMAN}" * 255, "importUrl": "s3://b/k\n", "clientRequestToken": " "},
-    ],
-)
-def test_the_longest_parameters_are_accepted(ads: AdsEmulator, parameters: dict[str, str]) -> None:
+def test_the_longest_parameters_are_accepted(ads: AdsEmulator) -> None:
+    parameters = {
+        "name": "\N{SNOWMAN}" * 255,
+        "importUrl": "s3://b/" + "k" * 3992 + "\n",
+        "clientRequestToken": "t" * 100,
+    }
     assert call(ads, "StartImportTask", parameters).status == 200
 
 
 @pytest.mark.parametrize(
     ("operation", "parameters"),
     [
-        ("StartImportTask", START | {"clientRequestToken": None}),
         ("DescribeImportTasks", {"filters": None, "maxResults": None, "nextToken": None}),
         ("DescribeImportTasks", {"filters": [{"name": None, "values": None}]}),
         ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK] * 10, "deleteHistory": None}),

@@ -3,23 +3,16 @@ from __future__ import annotations
 import errno
 import gc
 import json
-import os
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # aiobotocore has no types
-from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # aiobotocore has no types
 
 from airflow_provider_ads.emulator import AdsEmulator
 from tests.unit.emulator.conftest import (
-    HOME_REGION,
     RAW_CALL,
     MakeClient,
     address,
@@ -28,7 +21,6 @@ from tests.unit.emulator.conftest import (
     start_import,
     statuses,
     wait_for,
-    wait_for_import,
 )
 
 
@@ -63,17 +55,6 @@ class TestStart:
             assert ads.endpoint_url.startswith(f"http://{expected}:")
             client("discovery", emulator=ads).describe_import_tasks()
             assert ads.calls() == {"DescribeImportTasks": 1}
-
-    def test_calls_are_answered_concurrently(self, ads: AdsEmulator, discovery: Any) -> None:
-        ads.inject("latency", delay=0.5)
-        threads = [threading.Thread(target=discovery.describe_import_tasks) for _ in range(20)]
-        started = time.monotonic()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert ads.calls() == {"DescribeImportTasks": 20}
-        assert time.monotonic() - started < 20 * 0.5
 
     def test_a_subclass_can_observe_requests(self, client: MakeClient) -> None:
         targets = []
@@ -130,12 +111,6 @@ class TestStop:
                 assert is_closed(idle)
         assert set(threading.enumerate()) == before
 
-    def test_a_closed_port_is_not_reopened(self, emulator: AdsEmulator) -> None:
-        before = set(threading.enumerate())
-        with emulator:
-            emulator.inject("refuse", seconds=3600)
-        assert set(threading.enumerate()) == before
-
     def test_stopping_before_the_start_or_twice_does_nothing(self, emulator: AdsEmulator) -> None:
         emulator.stop()
         with emulator:
@@ -190,49 +165,3 @@ def test_the_airflow_connection_leads_to_the_emulator(ads: AdsEmulator) -> None:
 def test_s3_needs_an_emulator_that_was_started(call: Any) -> None:
     with pytest.raises(RuntimeError, match="Start the emulator"):
         call(AdsEmulator())
-
-
-class TestClients:
-    @pytest.mark.anyio
-    async def test_aiobotocore(self, ads: AdsEmulator) -> None:
-        ids = [ads.add_import_task() for _ in range(3)]
-        async with AioSession().create_client(
-            "discovery",
-            region_name=HOME_REGION,
-            endpoint_url=ads.endpoint_url,
-            aws_access_key_id="user",
-            aws_secret_access_key="secret",
-            config=AioConfig(proxies={}),
-        ) as discovery:
-            started = await discovery.start_import_task(name="servers", importUrl="s3://inventory/servers.csv")
-            pages = discovery.get_paginator("describe_import_tasks").paginate(PaginationConfig={"PageSize": 2})
-            found = [task["importTaskId"] async for page in pages for task in page["tasks"]]
-        assert found == [*ids, started["task"]["importTaskId"]]
-
-    def test_aws_cli(self, ads: AdsEmulator, s3: Any, discovery: Any, tmp_path: Path) -> None:
-        def aws(*arguments: str) -> Any:
-            done = subprocess.run(
-                [Path(sys.executable).with_name("aws"), *arguments, "--endpoint-url", ads.endpoint_url],
-                env={
-                    "PATH": os.environ["PATH"],
-                    "AWS_ACCESS_KEY_ID": "user",
-                    "AWS_SECRET_ACCESS_KEY": "secret",
-                    "AWS_DEFAULT_REGION": HOME_REGION,
-                    "AWS_DEFAULT_OUTPUT": "json",
-                    "AWS_CONFIG_FILE": os.devnull,
-                    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-                },
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            return json.loads(done.stdout) if done.stdout.startswith("{") else done.stdout
-
-        (tmp_path / "servers.csv").write_text("ExternalId\na\n \n")
-        import_url = "s3://inventory/servers.csv"
-        aws("s3", "cp", str(tmp_path / "servers.csv"), import_url)
-        started = aws("discovery", "start-import-task", "--name", "servers", "--import-url", import_url)
-        wait_for_import(discovery, started["task"]["importTaskId"])
-        (task,) = aws("discovery", "describe-import-tasks", "--filters", "name=NAME,values=servers")["tasks"]
-        assert (task["status"], task["serverImportFailure"]) == ("IMPORT_COMPLETE_WITH_ERRORS", 1)
-        assert aws("migrationhub-config", "get-home-region") == {"HomeRegion": HOME_REGION}
