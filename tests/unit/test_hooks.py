@@ -119,21 +119,18 @@ class TestTestConnection:
         assert "Add an access key or a role to aws_conn_id" in problem
         assert not aws_default.calls()
 
-    def test_calls_sts_at_its_own_endpoint(self, change_connection: ChangeConnection) -> None:
-        change_connection(service_config={"sts": {"endpoint_url": NOWHERE}})
-        (problem,) = problems_of(AdsHook(config=ONE_ATTEMPT))
-        assert problem.startswith("credentials: GetCallerIdentity")
-        assert f'Could not connect to the endpoint URL: "{NOWHERE}/". The endpoint cannot be reached.' in problem
-
-    def test_asks_for_the_home_region_at_the_endpoint_of_the_connection(
-        self, aws_default: AdsEmulator, change_connection: ChangeConnection
+    @pytest.mark.parametrize(
+        ("service", "check"),
+        [("sts", "credentials: GetCallerIdentity"), ("migrationhub-config", "home region: GetHomeRegion")],
+    )
+    def test_calls_each_service_at_its_own_endpoint(
+        self, aws_default: AdsEmulator, change_connection: ChangeConnection, service: str, check: str
     ) -> None:
-        service_config = json.loads(aws_default.airflow_connection)["extra"]["service_config"]
-        change_connection(service_config={**service_config, "migrationhub-config": {"endpoint_url": NOWHERE}})
-        problem, _ = problems_of(AdsHook(config=ONE_ATTEMPT))
-        assert problem.startswith("home region: GetHomeRegion")
-        assert f'"{NOWHERE}/"' in problem
-        assert aws_default.calls() == {"DescribeImportTasks": 1}
+        endpoints = {"sts": aws_default.endpoint_url, service: NOWHERE}
+        change_connection(service_config={name: {"endpoint_url": url} for name, url in endpoints.items()})
+        problem, *_ = problems_of(AdsHook(config=ONE_ATTEMPT))
+        assert problem.startswith(check)
+        assert f'Could not connect to the endpoint URL: "{NOWHERE}/". The endpoint cannot be reached.' in problem
 
     @pytest.mark.parametrize(
         ("operation", "check"), [("GetHomeRegion", "home region"), ("DescribeImportTasks", "permissions")]
@@ -207,25 +204,20 @@ class TestTestConnection:
         assert checked.startswith("Checked as")
 
     @pytest.mark.parametrize(
-        ("extra", "checks", "reason"),
+        ("extra", "first", "reason"),
         [
-            ({"profile_name": "nope"}, ["credentials"], "Correct profile_name in aws_conn_id"),
-            ({"config_kwargs": {"x": 1}}, ["credentials"], "argument 'x'. Correct the connection 'aws_default'"),
-            (
-                {"endpoint_url": "localhost:5005"},
-                ["home region", "permissions"],
-                "ValueError: Invalid endpoint: localhost:5005. Correct the connection 'aws_default'",
-            ),
+            ({"profile_name": "nope"}, "credentials: ", "Correct profile_name in aws_conn_id"),
+            ({"config_kwargs": {"x": 1}}, "credentials: ", "argument 'x'. Correct the connection 'aws_default'"),
+            ({"endpoint_url": "localhost"}, "home region: ", "localhost. Correct the connection 'aws_default'"),
         ],
-        ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
     )
     def test_reports_an_invalid_connection_instead_of_raising(
-        self, change_connection: ChangeConnection, extra: dict[str, Any], checks: list[str], reason: str
+        self, change_connection: ChangeConnection, extra: dict[str, Any], first: str, reason: str
     ) -> None:
         change_connection(**extra)
-        for check, problem in zip(checks, problems_of(AdsHook())[: len(checks)], strict=True):
-            assert problem.startswith(f"{check}: ")
-            assert reason in problem
+        problem, *_ = problems_of(AdsHook())
+        assert problem.startswith(first)
+        assert reason in problem
 
     @pytest.mark.parametrize("connection", [None, "{"], ids=["missing", "malformed"])
     def test_names_a_connection_that_airflow_cannot_read(

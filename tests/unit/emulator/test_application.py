@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.emulator.import_tasks import ImportTasks
-from tests.unit.emulator.conftest import START, MakeClient, end_refusal, send, wait_for
+from tests.unit.emulator.conftest import START, MakeClient, end_refusal, send
 
 
 def control(ads: AdsEmulator, method: str, path: str, content: object = None) -> tuple[int, Any]:
@@ -43,9 +42,6 @@ class TestCalls:
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
         assert "StartImportTask failed unexpectedly" in caplog.text
 
-    def test_requests_for_other_paths_reach_moto(self, ads: AdsEmulator) -> None:
-        assert b"Moto" in send(f"{ads.endpoint_url}/moto-api/").body
-
 
 class TestControlInterface:
     def test_calls_can_be_read_and_reset(self, ads: AdsEmulator, discovery: Any) -> None:
@@ -74,15 +70,6 @@ class TestControlInterface:
             discovery.describe_import_tasks()
         assert control(ads, "DELETE", "faults") == (204, None)
         discovery.describe_import_tasks()
-
-    def test_held_responses_are_counted_and_released(self, ads: AdsEmulator, discovery: Any) -> None:
-        assert control(ads, "GET", "held") == (200, 0)
-        control(ads, "POST", "faults", {"fault": "hold", "operation": "DescribeImportTasks"})
-        with ThreadPoolExecutor() as pool:
-            call = pool.submit(discovery.describe_import_tasks)
-            wait_for(lambda: control(ads, "GET", "held") == (200, 1))
-            control(ads, "DELETE", "faults")
-            assert call.result()["tasks"] == []
 
     def test_the_request_that_closes_the_port_gets_its_response(self, ads: AdsEmulator, discovery: Any) -> None:
         assert control(ads, "POST", "faults", {"fault": "refuse", "seconds": 3600}) == (204, None)

@@ -93,12 +93,6 @@ class TestDuration:
         ads.inject("ThrottlingException", seconds=0.1)
         wait_for(lambda: error_of(describe) is None)
 
-    def test_a_fault_lasts_until_it_is_cleared(self, ads: AdsEmulator, describe: Any) -> None:
-        ads.inject("ThrottlingException")
-        assert [error_of(describe) for _ in range(3)] == [(400, "ThrottlingException")] * 3
-        ads.clear_faults()
-        assert error_of(describe) is None
-
 
 class TestScope:
     def test_a_fault_can_affect_one_operation(self, ads: AdsEmulator, discovery: Any, describe: Any) -> None:

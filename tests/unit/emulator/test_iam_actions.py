@@ -82,13 +82,6 @@ def test_operations_of_other_services_need_their_actions(
     assert ads.iam_actions() == dict.fromkeys(actions, 1)
 
 
-def test_a_call_that_meets_a_fault_counts(ads: AdsEmulator, discovery: Any) -> None:
-    ads.inject("AuthorizationErrorException")
-    with pytest.raises(ClientError):
-        discovery.describe_import_tasks()
-    assert ads.iam_actions() == {"discovery:DescribeImportTasks": 1}
-
-
 @pytest.mark.parametrize("key", ["servers.csv", "missing.csv"])
 def test_each_import_counts_as_reading_its_file_once(ads: AdsEmulator, discovery: Any, key: str) -> None:
     ads.upload("s3://inventory/servers.csv", "ExternalId\na\n \n")

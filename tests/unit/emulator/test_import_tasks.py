@@ -21,6 +21,8 @@ from tests.unit.emulator.conftest import (
     wait_for,
 )
 
+Delete = Callable[..., dict[str, str]]
+
 
 @pytest.fixture
 def ads() -> Iterator[AdsEmulator]:
@@ -69,35 +71,21 @@ class TestToken:
 
 
 class TestTokenSeconds:
-    @pytest.fixture
-    def start(self, discovery: Any) -> Callable[[], str]:
-        return lambda: start_import(discovery, clientRequestToken="token")
+    def test_using_a_token_again_does_not_prolong_it(self, ads: AdsEmulator, discovery: Any) -> None:
+        first = start_import(discovery, clientRequestToken="token")
+        time.sleep(0.5)
+        assert start_import(discovery, clientRequestToken="token") == first
+        ads.token_seconds = 0.5
+        assert start_import(discovery, clientRequestToken="token") != first
 
     def test_a_forgotten_token_starts_another_import(self, ads: AdsEmulator, discovery: Any) -> None:
-        ads.token_seconds = 0.2
-        for import_url in ("s3://b/first", "s3://b/second"):
-            start_import(discovery, import_url, clientRequestToken="token")
-            time.sleep(0.2)
-        assert [(task["importUrl"], task["clientRequestToken"]) for task in ads.import_tasks()] == [
-            ("s3://b/first", "token"),
-            ("s3://b/second", "token"),
-        ]
-
-    def test_using_a_token_again_does_not_prolong_it(self, ads: AdsEmulator, start: Callable[[], str]) -> None:
-        first = start()
-        time.sleep(0.5)
-        assert start() == first
-        ads.token_seconds = 0.5
-        assert start() != first
-
-    def test_a_change_applies_to_earlier_tokens(self, ads: AdsEmulator, start: Callable[[], str]) -> None:
-        first = start()
+        first = start_import(discovery, "s3://b/first", clientRequestToken="token")
         ads.token_seconds = 0
-        second = start()
+        second = start_import(discovery, "s3://b/second", clientRequestToken="token")
         assert second != first
         for ads.token_seconds in (3600, None):
-            assert start() == second
-        assert len(ads.import_tasks()) == 2
+            assert start_import(discovery, "s3://b/second", clientRequestToken="token") == second
+        assert [task["clientRequestToken"] for task in ads.import_tasks()] == ["token", "token"]
 
 
 class TestHomeRegion:
@@ -198,7 +186,7 @@ class TestDescribe:
 
 class TestDelete:
     @pytest.fixture
-    def delete(self, discovery: Any) -> Callable[..., dict[str, str]]:
+    def delete(self, discovery: Any) -> Delete:
         """Delete import tasks, and return the error codes by task id."""
 
         def delete(*ids: str, **parameters: bool) -> dict[str, str]:
@@ -222,18 +210,18 @@ class TestDelete:
         assert HOME_REGION in error["errorDescription"]
         assert statuses(ads) == ["DELETE_IN_PROGRESS"] * 2
 
-    def test_a_task_with_any_other_status_is_deleted(self, ads: AdsEmulator, delete: Callable[..., Any]) -> None:
+    def test_a_task_with_any_other_status_is_deleted(self, ads: AdsEmulator, delete: Delete) -> None:
         assert delete(*(ads.add_import_task(status=each) for each in ("IMPORT_FAILED", "DELETE_FAILED", "ODD"))) == {}
         assert statuses(ads) == ["DELETE_IN_PROGRESS"] * 3
 
     def test_an_import_that_is_waiting_or_running_continues(
-        self, ads: AdsEmulator, discovery: Any, delete: Callable[..., Any]
+        self, ads: AdsEmulator, discovery: Any, delete: Delete
     ) -> None:
         ids = [start_import(discovery) for _ in range(2)]
         assert delete(*ids, deleteHistory=True) == dict.fromkeys(ids, "INTERNAL_SERVER_ERROR")
         assert statuses(ads) == ["IMPORT_IN_PROGRESS"] * 2
 
-    def test_deleting_again_has_no_effect(self, ads: AdsEmulator, delete: Callable[..., Any]) -> None:
+    def test_deleting_again_has_no_effect(self, ads: AdsEmulator, delete: Delete) -> None:
         import_task_id = ads.add_import_task(status="IMPORT_COMPLETE")
         assert [delete(import_task_id) for _ in range(2)] == [{}, {}]
         ads.delete_seconds = 0
@@ -241,7 +229,7 @@ class TestDelete:
         assert delete(import_task_id) == {}
         assert ads.import_tasks() == [deleted]
 
-    def test_deleting_again_can_include_the_history(self, ads: AdsEmulator, delete: Callable[..., Any]) -> None:
+    def test_deleting_again_can_include_the_history(self, ads: AdsEmulator, delete: Delete) -> None:
         deleted = ads.add_import_task(status="DELETE_COMPLETE")
         in_progress = ads.add_import_task(status="IMPORT_COMPLETE")
         delete(in_progress)
@@ -251,27 +239,21 @@ class TestDelete:
         ads.delete_seconds = 0
         wait_for(lambda: ads.import_tasks() == [])
 
-    def test_deleting_the_history_forgets_the_token(
-        self, ads: AdsEmulator, discovery: Any, delete: Callable[..., Any]
-    ) -> None:
+    def test_deleting_the_history_forgets_the_token(self, ads: AdsEmulator, discovery: Any, delete: Delete) -> None:
         first = start_import(discovery, clientRequestToken="token")
         ads.update_import_task(first, status="DELETE_COMPLETE")
         assert start_import(discovery, clientRequestToken="token") == first
         delete(first, deleteHistory=True)
         assert start_import(discovery, clientRequestToken="token") != first
 
-    def test_only_the_task_s_region_matters(
-        self, ads: AdsEmulator, client: MakeClient, delete: Callable[..., Any]
-    ) -> None:
+    def test_only_the_task_s_region_matters(self, ads: AdsEmulator, client: MakeClient, delete: Delete) -> None:
         import_task_id = ads.add_import_task(status="IMPORT_COMPLETE")
         ads.home_region = None
         answer = client("discovery", region="eu-central-1").batch_delete_import_data(importTaskIds=[import_task_id])
         assert [error["errorCode"] for error in answer["errors"]] == ["NOT_FOUND"]
         assert delete(import_task_id) == {}
 
-    def test_a_status_that_is_set_during_the_deletion_remains(
-        self, ads: AdsEmulator, delete: Callable[..., Any]
-    ) -> None:
+    def test_a_status_that_is_set_during_the_deletion_remains(self, ads: AdsEmulator, delete: Delete) -> None:
         first, second = (ads.add_import_task(status="IMPORT_COMPLETE") for _ in range(2))
         delete(first, second)
         ads.update_import_task(first, status="DELETE_FAILED_LIMIT_EXCEEDED")

@@ -106,13 +106,6 @@ def test_a_port_that_is_not_available_is_refused_in_one_line(run: Run) -> None:
             assert re.fullmatch(rf"Cannot listen on 127\.0\.0\.1:{port}: .*{reason}.*\n", errors)
 
 
-def test_the_help_lists_the_settings_with_their_defaults(run: Run) -> None:
-    output, _ = run("--help").communicate(timeout=60)
-    words = " ".join(output.split())
-    assert "--import-seconds IMPORT_SECONDS seconds that each import takes (default: 5.0)" in words
-    assert "client request token is remembered (default: forever)" in words
-
-
 def test_a_missing_library_is_reported_with_the_extra_to_install(tmp_path: Path) -> None:
     (tmp_path / "moto.py").write_text("raise ModuleNotFoundError(\"No module named 'moto'\", name='moto')")
     done = subprocess.run(

@@ -9,14 +9,12 @@ import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.emulator.protocol import HTTP_STATUS
-from tests.unit.emulator.conftest import UNKNOWN_TASK, send
+from tests.unit.emulator.conftest import START, UNKNOWN_TASK, send
 
 AUTHORIZATION = (
     "AWS4-HMAC-SHA256 Credential=AKIA/20260102/us-west-2/discovery/aws4_request, "
     "SignedHeaders=host;x-amz-date;x-amz-target, Signature=0"
 )
-DISCOVERY = "AWSPoseidonService_V2015_11_01"
-START = {"name": "n", "importUrl": "s3://bucket/key"}
 
 
 class Answer(NamedTuple):
@@ -25,16 +23,9 @@ class Answer(NamedTuple):
     content: dict[str, Any]
 
 
-def call(
-    ads: AdsEmulator,
-    operation: str,
-    parameters: object,
-    *,
-    prefix: str = DISCOVERY,
-    authorization: str = AUTHORIZATION,
-) -> Answer:
+def call(ads: AdsEmulator, operation: str, parameters: object, authorization: str = AUTHORIZATION) -> Answer:
     body = parameters if isinstance(parameters, bytes) else json.dumps(parameters).encode()
-    headers = {"X-Amz-Target": f"{prefix}.{operation}", "Authorization": authorization}
+    headers = {"X-Amz-Target": f"AWSPoseidonService_V2015_11_01.{operation}", "Authorization": authorization}
     status, response_headers, content = send(ads.endpoint_url, "POST", body, **headers)
     return Answer(status, response_headers, json.loads(content))
 
@@ -143,11 +134,6 @@ def test_an_empty_body_has_no_parameters(ads: AdsEmulator) -> None:
 def test_a_request_without_a_signature_is_refused(ads: AdsEmulator, authorization: str) -> None:
     answer = call(ads, "DescribeImportTasks", {}, authorization=authorization)
     assert (answer.status, answer.content["__type"]) == (400, "MissingAuthenticationTokenException")
-
-
-def test_migration_hub_config_has_its_own_prefix(ads: AdsEmulator) -> None:
-    answer = call(ads, "GetHomeRegion", {}, prefix="AWSMigrationHubMultiAccountService")
-    assert (answer.status, answer.content) == (200, {"HomeRegion": "us-west-2"})
 
 
 def test_error_codes_have_their_documented_status() -> None:

@@ -5,9 +5,7 @@ import gc
 import json
 import socket
 import threading
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -55,18 +53,6 @@ class TestStart:
             assert ads.endpoint_url.startswith(f"http://{expected}:")
             client("discovery", emulator=ads).describe_import_tasks()
             assert ads.calls() == {"DescribeImportTasks": 1}
-
-    def test_a_subclass_can_observe_requests(self, client: MakeClient) -> None:
-        targets = []
-
-        class Observed(AdsEmulator):
-            def answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-                targets.append(environ["HTTP_X_AMZ_TARGET"])
-                return super().answer(environ, start_response)
-
-        with Observed() as ads:
-            assert client("discovery", emulator=ads).describe_import_tasks()["tasks"] == []
-        assert targets == ["AWSPoseidonService_V2015_11_01.DescribeImportTasks"]
 
 
 class TestStop:
@@ -129,13 +115,12 @@ class TestPublicUrl:
         with pytest.raises(ValueError, match="public_url must begin with http:// or https://"):
             AdsEmulator(public_url=public_url)
 
-    @pytest.mark.parametrize("end", ["", "/"])
-    def test_a_link_to_an_archive_works_at_a_public_url_with_dots(self, client: MakeClient, end: str) -> None:
+    def test_a_link_to_an_archive_works_at_a_public_url_with_dots(self, client: MakeClient) -> None:
         """Moto would take the first label of the host name for a bucket."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         public_url = f"http://ads.localtest.me:{port}"
-        with AdsEmulator(port=port, public_url=public_url + end, import_seconds=0) as ads:
+        with AdsEmulator(port=port, public_url=public_url, import_seconds=0) as ads:
             import_url = ads.upload("s3://inventory/k", "ExternalId\n \n")
             task = run_import(client("discovery", url=f"http://127.0.0.1:{port}"), import_url)
             link = task["errorsAndFailedEntriesZip"]
@@ -147,21 +132,8 @@ class TestPublicUrl:
                     assert b" 200 " in response.readline()
 
 
-def test_the_airflow_connection_leads_to_the_emulator(ads: AdsEmulator) -> None:
-    ads.home_region = "eu-central-1"
-    connection = json.loads(ads.airflow_connection)
-    assert connection["conn_type"] == "aws"
-    assert connection["extra"]["endpoint_url"] == ads.endpoint_url
-    assert connection["extra"]["region_name"] == "eu-central-1"
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda ads: ads.upload("s3://inventory/servers.csv", ""),
-        lambda ads: ads._archive_url("import-task-0"),
-    ],
-)
-def test_s3_needs_an_emulator_that_was_started(call: Any) -> None:
+def test_s3_needs_an_emulator_that_was_started() -> None:
     with pytest.raises(RuntimeError, match="Start the emulator"):
-        call(AdsEmulator())
+        AdsEmulator().upload("s3://inventory/servers.csv", "")
+    with pytest.raises(RuntimeError, match="Start the emulator"):
+        AdsEmulator()._archive_url("import-task-0")
