@@ -132,14 +132,10 @@ class TestTestConnection:
         assert problem.startswith(check)
         assert f'Could not connect to the endpoint URL: "{NOWHERE}/". The endpoint cannot be reached.' in problem
 
-    @pytest.mark.parametrize(
-        ("operation", "check"), [("GetHomeRegion", "home region"), ("DescribeImportTasks", "permissions")]
-    )
-    def test_uses_the_hooks_config_for_every_call(self, aws_default: AdsEmulator, operation: str, check: str) -> None:
-        aws_default.inject("latency", operation=operation, delay=1.0)
-        problem, _ = problems_of(AdsHook(config={**ONE_ATTEMPT, "read_timeout": 0.1}))
-        assert problem.startswith(f"{check}: {operation}")
-        assert "ReadTimeoutError" in problem
+    def test_uses_the_hooks_config_for_every_call(self, aws_default: AdsEmulator) -> None:
+        aws_default.inject("latency", delay=1.0)
+        problems = problems_of(AdsHook(config={**ONE_ATTEMPT, "read_timeout": 0.1}))
+        assert ["ReadTimeoutError" in problem for problem in problems] == [True, True, False]
 
     @pytest.mark.parametrize("service", ["sts", "migrationhub-config", "discovery"])
     def test_verifies_every_certificate_as_the_hook_does(

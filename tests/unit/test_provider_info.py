@@ -61,3 +61,15 @@ def test_reading_the_metadata_imports_neither_airflow_nor_boto3() -> None:
         "print([name for name in sys.modules if name.partition('.')[0] in ('airflow', 'boto3', 'botocore')])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_airflow_lists_the_provider() -> None:
+    listed = subprocess.run(
+        [Path(sys.executable).with_name("airflow"), "providers", "list", "--output", "plain"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = (line for line in listed.stdout.splitlines() if line.startswith("airflow-provider-ads"))
+    assert INFO["description"].rstrip(".") in line
+    assert line.split()[-1] == __version__

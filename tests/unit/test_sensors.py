@@ -41,7 +41,7 @@ def sensor(import_task_id: Any = None, **arguments: Any) -> AdsImportTaskSensor:
     return AdsImportTaskSensor(**{"task_id": "wait", "import_task_id": import_task_id, **defaults, **arguments})
 
 
-@pytest.fixture(params=MODES.values(), ids=MODES)
+@pytest.fixture(params=MODES.values(), ids=list(MODES))
 def mode(request: pytest.FixtureRequest) -> dict[str, Any]:
     return dict(request.param)
 
@@ -49,7 +49,7 @@ def mode(request: pytest.FixtureRequest) -> dict[str, Any]:
 @pytest.fixture
 def run(aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]) -> RunSensor:
     """Run a sensor with these arguments in each mode."""
-    return lambda *args, **kwargs: run_task(sensor(*args, **kwargs, **mode), monkeypatch)
+    return lambda import_task_id=None, **arguments: run_task(sensor(import_task_id, **arguments, **mode), monkeypatch)
 
 
 @pytest.fixture

@@ -156,11 +156,8 @@ def end_refusal(ads: AdsEmulator) -> None:
     ads.inject("refuse", seconds=0.01)
 
     def connects() -> bool:
-        try:
-            socket.create_connection(address(ads)).close()
-        except ConnectionRefusedError:
-            return False
-        return True
+        with socket.socket() as connection:
+            return connection.connect_ex(address(ads)) == 0
 
     wait_for(connects)
 

@@ -16,6 +16,42 @@ AUTHORIZATION = (
     "SignedHeaders=host;x-amz-date;x-amz-target, Signature=0"
 )
 
+#: Calls that the emulator refuses and parts of its messages, by error code.
+INVALID_CALLS: dict[str, list[tuple[str, object, str]]] = {
+    # Missing, unknown and mistyped parameters.
+    "InvalidParameterException": [
+        ("StartImportTask", {}, "name"),
+        ("StartImportTask", START | {"name": None}, 'Missing required parameter in input: "name"'),
+        ("StartImportTask", START | {"colour": "red"}, "colour"),
+        ("DescribeImportTasks", {"maxResults": "1"}, "maxResults"),
+        ("DescribeImportTasks", {"filters": {"name": "NAME"}}, "filters"),
+        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK], "deleteHistory": "yes"}, "deleteHistory"),
+    ],
+    # Parameters of the right type with an invalid value.
+    "InvalidParameterValueException": [
+        ("StartImportTask", START | {"name": ""}, "minimum of 1"),
+        ("StartImportTask", START | {"name": " \n"}, "pattern"),
+        ("StartImportTask", START | {"name": "n" * 256}, "maximum of 255"),
+        ("StartImportTask", START | {"importUrl": " s3://bucket/key"}, "pattern"),
+        ("DescribeImportTasks", {"maxResults": 0}, "minimum of 1"),
+        ("DescribeImportTasks", {"maxResults": 101}, "maximum of 100"),
+        ("DescribeImportTasks", {"nextToken": "no token"}, "nextToken"),
+        ("DescribeImportTasks", {"nextToken": "aGVsbG8="}, "nextToken"),
+        ("DescribeImportTasks", {"nextToken": "aGVsbG8gMQ=="}, "nextToken"),
+        ("DescribeImportTasks", {"filters": [{"name": "ID", "values": ["x"]}]}, "IMPORT_TASK_ID"),
+        ("DescribeImportTasks", {"filters": [{"name": "NAME", "values": []}]}, "values"),
+        ("DescribeImportTasks", {"filters": [{"name": "NAME", "values": ["fine", "x" * 256]}]}, "values[1]"),
+        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK] * 11}, "maximum of 10"),
+        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK, "import-task-1"]}, "importTaskIds[1]"),
+    ],
+    "SerializationException": [
+        ("DescribeImportTasks", b"no JSON", "JSON"),
+        ("DescribeImportTasks", b"\xff", "JSON"),
+        ("DescribeImportTasks", ["a list"], "not a JSON object"),
+    ],
+    "UnknownOperationException": [("GetHomeRegion", {}, "GetHomeRegion")],
+}
+
 
 class Answer(NamedTuple):
     status: int
@@ -46,59 +82,12 @@ def test_times_are_epoch_seconds_with_a_fraction(ads: AdsEmulator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("operation", "parameters", "message"),
-    [
-        ("StartImportTask", {}, "name"),
-        ("StartImportTask", START | {"name": None}, 'Missing required parameter in input: "name"'),
-        ("StartImportTask", START | {"colour": "red"}, "colour"),
-        ("DescribeImportTasks", {"maxResults": "1"}, "maxResults"),
-        ("DescribeImportTasks", {"filters": {"name": "NAME"}}, "filters"),
-        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK], "deleteHistory": "yes"}, "deleteHistory"),
-    ],
+    ("code", "operation", "parameters", "message"),
+    [(code, *call) for code, calls in INVALID_CALLS.items() for call in calls],
 )
-def test_a_missing_unknown_or_mistyped_parameter_is_refused(
-    ads: AdsEmulator, operation: str, parameters: object, message: str
+def test_an_invalid_call_is_refused(
+    ads: AdsEmulator, code: str, operation: str, parameters: object, message: str
 ) -> None:
-    assert_refused(ads, operation, parameters, "InvalidParameterException", message)
-
-
-@pytest.mark.parametrize(
-    ("operation", "parameters", "message"),
-    [
-        ("StartImportTask", START | {"name": ""}, "minimum of 1"),
-        ("StartImportTask", START | {"name": " \n"}, "pattern"),
-        ("StartImportTask", START | {"name": "n" * 256}, "maximum of 255"),
-        ("StartImportTask", START | {"importUrl": " s3://bucket/key"}, "pattern"),
-        ("DescribeImportTasks", {"maxResults": 0}, "minimum of 1"),
-        ("DescribeImportTasks", {"maxResults": 101}, "maximum of 100"),
-        ("DescribeImportTasks", {"nextToken": "no token"}, "nextToken"),
-        ("DescribeImportTasks", {"nextToken": "aGVsbG8="}, "nextToken"),
-        ("DescribeImportTasks", {"nextToken": "aGVsbG8gMQ=="}, "nextToken"),
-        ("DescribeImportTasks", {"filters": [{"name": "ID", "values": ["x"]}]}, "IMPORT_TASK_ID"),
-        ("DescribeImportTasks", {"filters": [{"name": "NAME", "values": []}]}, "values"),
-        ("DescribeImportTasks", {"filters": [{"name": "NAME", "values": ["fine", "x" * 256]}]}, "values[1]"),
-        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK] * 11}, "maximum of 10"),
-        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK, "import-task-1"]}, "importTaskIds[1]"),
-    ],
-)
-def test_a_parameter_with_an_invalid_value_is_refused(
-    ads: AdsEmulator, operation: str, parameters: object, message: str
-) -> None:
-    assert_refused(ads, operation, parameters, "InvalidParameterValueException", message)
-
-
-@pytest.mark.parametrize(
-    ("body", "message"), [(b"no JSON", "JSON"), (["a list"], "not a JSON object"), (b"\xff", "JSON")]
-)
-def test_a_body_that_is_not_a_json_object_is_refused(ads: AdsEmulator, body: object, message: str) -> None:
-    assert_refused(ads, "DescribeImportTasks", body, "SerializationException", message)
-
-
-def test_an_operation_of_the_other_service_is_refused(ads: AdsEmulator) -> None:
-    assert_refused(ads, "GetHomeRegion", {}, "UnknownOperationException", "GetHomeRegion")
-
-
-def assert_refused(ads: AdsEmulator, operation: str, parameters: object, code: str, message: str) -> None:
     answer = call(ads, operation, parameters)
     assert (answer.status, answer.content["__type"]) == (400, code)
     assert message in answer.content["message"]
