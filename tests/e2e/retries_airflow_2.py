@@ -40,7 +40,7 @@ def play(scenario: str, steps: list[str]) -> None:
 
     :param scenario: the run id.
     :param steps: ``try``: run the task until it defers; ``fail``: fail it, as when its worker dies; ``clear``: clear
-        it in its present state; ``run``: mark it as running.
+        it in its current state; ``run``: mark it as running.
     """
     now = datetime.now(UTC)
     with create_session() as session:

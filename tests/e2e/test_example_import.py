@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 DAG_ID = "example_ads_import" if AIRFLOW_V_3_0_PLUS else "example_ads_import_airflow_2"
 DAG_FILE = f"{DAG_ID}.py"
 
-#: Python and Airflow name the file that causes a warning.
+#: A warning contains the name of the file that causes it.
 OUR_CODE = "airflow_provider_ads/"
 
 #: A line for the Dag file, whose warning shows that the test sees those of our code.

@@ -33,7 +33,7 @@ class GuideRun:
     The commands of a guide, after they have run.
 
     :param folder: the folder in which they ran.
-    :param output: their output; each command stands on a line before its own.
+    :param output: their output; each command is on the line before its output.
     """
 
     folder: Path
@@ -64,7 +64,7 @@ def run(script: list[str], folder: Path) -> str:
     script = ["set -e -m -o pipefail", "exec 2>&1", "PS4='\n+ '", "set -x", *script]
     emulator, api, worker_logs, trigger_logs = free_ports(4)
     with subprocess.Popen(
-        # Only the port differs from the guide's, which another process may use.
+        # Another process might use the guide's port.
         ["bash", "-c", "\n".join(script).replace("5005", str(emulator))],
         cwd=folder,
         env={
@@ -74,7 +74,7 @@ def run(script: list[str], folder: Path) -> str:
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_logs),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_logs),
-            # The run by hand is enough; last midnight's would come first.
+            # Otherwise, last midnight's scheduled run would come before the run that the guide triggers.
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
             "AWS_EC2_METADATA_DISABLED": "true",
             "HOME": str(folder),
@@ -108,7 +108,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:
-    """Return the processes whose working directory is the folder, or below it."""
+    """Return the processes whose working directory is the folder or inside it."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):

@@ -55,5 +55,5 @@ def imports_of(account: str) -> list[Import]:
 
 
 def component() -> str:
-    """Return the name of the component that this process belongs to; Airflow takes it for the name of its machine."""
+    """Return the name of the component that this process belongs to; Airflow uses it as the host name."""
     return os.environ.get("AWS_SDK_UA_APP_ID", "none")

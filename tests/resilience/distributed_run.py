@@ -31,13 +31,13 @@ WORKER = KillPoint(Victim.WORKER, Moment.BETWEEN)
 BROKER = KillPoint(Victim.BROKER, Moment.BUSY)
 TRIGGERER = KillPoint(Victim.TRIGGERER, Moment.WAITING)
 
-#: Seconds of an import that runs until the emulator is told otherwise.
+#: Seconds of an import that runs until the test shortens it.
 FOREVER = 1_000_000.0
 
-#: Seconds from the end of an import to the next in the same account, once they may end.
+#: Seconds between the ends of two imports in the same account, once imports can end.
 END_INTERVAL = 0.6
 
-#: Seconds until a worker or the broker is started again. A triggerer is when the other one has taken over.
+#: Seconds until a worker or the broker is started again. A triggerer is started when the other one has taken over.
 DOWNTIME = 3.0
 
 #: Seconds for each step, on a machine that may be busy.

@@ -15,10 +15,10 @@ from airflow_provider_ads.triggers import AdsImportTaskTrigger
 from tests.resilience.parameters import OUTAGE, WAITS
 from tests.support.recording_emulator import Call, emulator_process
 
-#: During the first sixth of the outage nothing listens on the port; then every call is answered with an error.
+#: During the first sixth of the outage, nothing listens on the port. Then every call returns an error.
 REFUSAL = OUTAGE / 6
 
-#: Seconds between two polls of a wait: 30 in an outage, if it did not back off.
+#: Seconds between two polls of a wait. Without a back-off, it would poll 30 times during the outage.
 INTERVAL = OUTAGE / 30
 
 #: Seconds over which imports end before the outage, and again after it.
@@ -39,7 +39,7 @@ TIMEOUT = 300 + 20 * OUTAGE
 
 class Script:
     """
-    What happens at AWS while the imports are waited for.
+    The events at AWS while the triggers wait for the imports.
 
     :param emulator: the emulator with the imports, or a proxy of it.
     :param monkeypatch: changes the Airflow connection.

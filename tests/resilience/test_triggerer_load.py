@@ -41,7 +41,7 @@ class LoadedTriggerer(NamedTuple):
 
     :param airflow: the Airflow.
     :param import_task_ids: the import that each task waited for, by map index.
-    :param blocked_folder: what ``airflow_local_settings.py`` recorded.
+    :param blocked_folder: the folder with the records of ``airflow_local_settings.py``.
     """
 
     airflow: LocalAirflow

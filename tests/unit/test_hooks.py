@@ -119,35 +119,23 @@ class TestTestConnection:
         assert "Add an access key or a role to aws_conn_id" in problem
         assert not aws_default.calls()
 
-    @pytest.mark.parametrize("variable", [None, "AWS_ENDPOINT_URL_STS"], ids=["connection", "environment"])
-    def test_calls_sts_at_its_own_endpoint(
-        self, change_connection: ChangeConnection, monkeypatch: pytest.MonkeyPatch, variable: str | None
+    @pytest.mark.parametrize(
+        ("service", "check"),
+        [("sts", "credentials: GetCallerIdentity"), ("migrationhub-config", "home region: GetHomeRegion")],
+    )
+    def test_calls_each_service_at_its_own_endpoint(
+        self, aws_default: AdsEmulator, change_connection: ChangeConnection, service: str, check: str
     ) -> None:
-        change_connection(service_config={} if variable else {"sts": {"endpoint_url": NOWHERE}})
-        if variable:
-            monkeypatch.setenv(variable, NOWHERE)
-        (problem,) = problems_of(AdsHook(config=ONE_ATTEMPT))
-        assert problem.startswith("credentials: GetCallerIdentity")
+        endpoints = {"sts": aws_default.endpoint_url, service: NOWHERE}
+        change_connection(service_config={name: {"endpoint_url": url} for name, url in endpoints.items()})
+        problem, *_ = problems_of(AdsHook(config=ONE_ATTEMPT))
+        assert problem.startswith(check)
         assert f'Could not connect to the endpoint URL: "{NOWHERE}/". The endpoint cannot be reached.' in problem
 
-    def test_asks_for_the_home_region_at_the_endpoint_of_the_connection(
-        self, aws_default: AdsEmulator, change_connection: ChangeConnection
-    ) -> None:
-        service_config = json.loads(aws_default.airflow_connection)["extra"]["service_config"]
-        change_connection(service_config={**service_config, "migrationhub-config": {"endpoint_url": NOWHERE}})
-        problem, _ = problems_of(AdsHook(config=ONE_ATTEMPT))
-        assert problem.startswith("home region: GetHomeRegion")
-        assert f'"{NOWHERE}/"' in problem
-        assert aws_default.calls() == {"DescribeImportTasks": 1}
-
-    @pytest.mark.parametrize(
-        ("operation", "check"), [("GetHomeRegion", "home region"), ("DescribeImportTasks", "permissions")]
-    )
-    def test_uses_the_hooks_config_for_every_call(self, aws_default: AdsEmulator, operation: str, check: str) -> None:
-        aws_default.inject("latency", operation=operation, delay=1.0)
-        problem, _ = problems_of(AdsHook(config={**ONE_ATTEMPT, "read_timeout": 0.1}))
-        assert problem.startswith(f"{check}: {operation}")
-        assert "ReadTimeoutError" in problem
+    def test_uses_the_hooks_config_for_every_call(self, aws_default: AdsEmulator) -> None:
+        aws_default.inject("latency", delay=1.0)
+        problems = problems_of(AdsHook(config={**ONE_ATTEMPT, "read_timeout": 0.1}))
+        assert ["ReadTimeoutError" in problem for problem in problems] == [True, True, False]
 
     @pytest.mark.parametrize("service", ["sts", "migrationhub-config", "discovery"])
     def test_verifies_every_certificate_as_the_hook_does(
@@ -161,11 +149,7 @@ class TestTestConnection:
 
     @pytest.mark.parametrize(
         ("region_name", "problem"),
-        [
-            (None, "No region is set"),
-            ("eu-west-3", "The service is not available in eu-west-3"),
-            ("mars-north-1", "The service is not available in mars-north-1"),
-        ],
+        [(None, "No region is set"), ("mars-north-1", "The service is not available in mars-north-1")],
     )
     def test_names_the_home_region_if_the_region_does_not_have_the_service(
         self, aws_default: AdsEmulator, change_connection: ChangeConnection, region_name: str | None, problem: str
@@ -216,31 +200,20 @@ class TestTestConnection:
         assert checked.startswith("Checked as")
 
     @pytest.mark.parametrize(
-        ("extra", "checks", "reason"),
+        ("extra", "first", "reason"),
         [
-            ({"profile_name": "nope"}, ["credentials"], "Correct profile_name in aws_conn_id"),
-            (
-                {"role_arn": "x", "assume_role_method": "y"},
-                ["credentials"],
-                "NotImplementedError: Found assume_role_method='y'",
-            ),
-            ({"config_kwargs": {"x": 1}}, ["credentials"], "argument 'x'. Correct the connection 'aws_default'"),
-            ({"service_config": 1}, ["credentials"], "attribute 'get'. Correct the connection 'aws_default'"),
-            (
-                {"endpoint_url": "localhost:5005"},
-                ["home region", "permissions"],
-                "ValueError: Invalid endpoint: localhost:5005. Correct the connection 'aws_default'",
-            ),
+            ({"profile_name": "nope"}, "credentials: ", "Correct profile_name in aws_conn_id"),
+            ({"config_kwargs": {"x": 1}}, "credentials: ", "argument 'x'. Correct the connection 'aws_default'"),
+            ({"endpoint_url": "localhost"}, "home region: ", "localhost. Correct the connection 'aws_default'"),
         ],
-        ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
     )
     def test_reports_an_invalid_connection_instead_of_raising(
-        self, change_connection: ChangeConnection, extra: dict[str, Any], checks: list[str], reason: str
+        self, change_connection: ChangeConnection, extra: dict[str, Any], first: str, reason: str
     ) -> None:
         change_connection(**extra)
-        for check, problem in zip(checks, problems_of(AdsHook())[: len(checks)], strict=True):
-            assert problem.startswith(f"{check}: ")
-            assert reason in problem
+        problem, *_ = problems_of(AdsHook())
+        assert problem.startswith(first)
+        assert reason in problem
 
     @pytest.mark.parametrize("connection", [None, "{"], ids=["missing", "malformed"])
     def test_names_a_connection_that_airflow_cannot_read(

@@ -32,19 +32,13 @@ class TestOutage:
         with pytest.raises(AdsCallError, match="throttled"):
             outage.check(THROTTLED)
 
-    def test_an_outage_starts_with_its_first_failed_poll(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(progress, "LONGEST_OUTAGE", 0.1)
-        outage = Outage()
-        outage.check(None)
-        time.sleep(0.2)
-        outage.check(THROTTLED)
-
-    def test_a_successful_poll_ends_an_outage(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_failed_poll_after_a_successful_one_starts_another_outage(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(progress, "LONGEST_OUTAGE", 0.1)
         outage = Outage()
         outage.check(THROTTLED)
         time.sleep(0.2)
         outage.check(None)
+        time.sleep(0.2)
         outage.check(THROTTLED)
 
 

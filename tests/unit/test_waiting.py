@@ -14,7 +14,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.operators import AdsDeleteImportDataOperator, AdsStartImportTaskOperator
 from airflow_provider_ads.sensors import AdsImportTaskSensor
 from airflow_provider_ads.waiting import end_import_wait
-from tests.support.task_runs import Run, at_the_second_poll, context_of, run_task
+from tests.support.task_runs import Run, context_of, run_task
 
 if TYPE_CHECKING or AIRFLOW_V_3_0_PLUS:
     from airflow.sdk import Asset
@@ -52,20 +52,6 @@ class TestAssetEvents:
             task_id="wait", import_task_id=ids, poke_interval=0.02, deferrable=deferrable, outlets=[INVENTORY]
         )
         run = run_task(sensor, monkeypatch)
-        assert run.outlet_events[INVENTORY].extra == {"import_task": run.result}
-
-    @pytest.mark.parametrize("deferrable", [False, True])
-    def test_events_of_a_sensor_by_name_contain_the_import(
-        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, deferrable: bool
-    ) -> None:
-        sensor = AdsImportTaskSensor(
-            task_id="wait", name="cmdb", poke_interval=0.02, deferrable=deferrable, outlets=[INVENTORY]
-        )
-        with at_the_second_poll(
-            aws_default, lambda: aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
-        ):
-            run = run_task(sensor, monkeypatch)
-        assert run.result["name"] == "cmdb"
         assert run.outlet_events[INVENTORY].extra == {"import_task": run.result}
 
     def test_other_outlets_are_ignored(

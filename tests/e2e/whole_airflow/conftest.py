@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,8 @@ def started(request: pytest.FixtureRequest, airflow: LocalAirflow, aws: dict[str
     :return: what each module's function ``start_runs`` returned, by the module's name.
     """
     modules = {item.module for item in request.session.items if isinstance(item, pytest.Function)}
-    with Runs(airflow) as runs:
+    with ThreadPoolExecutor(100) as threads:
+        runs = Runs(airflow, threads)
         yield {
             module.__name__: module.start_runs(runs, aws)
             for module in sorted(modules, key=lambda module: module.__name__)

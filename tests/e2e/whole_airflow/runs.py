@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from airflow_provider_ads.emulator import AdsEmulator
 from tests.support.airflow import LocalAirflow, TaskInstance
@@ -55,7 +54,7 @@ class Run:
 
 class Runs:
     """
-    Run Dags in the background; a context manager.
+    Run Dags in the background.
 
     Airflow 3.0 to 3.3 can mistake a task that returns from a deferral or a rescheduling for one that was killed, if
     the scheduler does not know yet that its worker ended (https://github.com/apache/airflow/issues/71580). On a busy
@@ -63,25 +62,14 @@ class Runs:
     the provider, so it is repeated.
 
     :param airflow: the Airflow that runs the Dags.
+    :param threads: the threads that watch the runs.
     """
 
-    def __init__(self, airflow: LocalAirflow) -> None:
+    def __init__(self, airflow: LocalAirflow, threads: ThreadPoolExecutor) -> None:
         self.airflow = airflow
-        self._threads = ThreadPoolExecutor(100)
+        self.submit = threads.submit
         # Many simultaneous requests would keep the API server from answering the tasks in time.
         self._triggering = Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._threads.shutdown()
-
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Call a function in the background."""
-        return self._threads.submit(function, *arguments)
 
     def start(
         self,
@@ -90,7 +78,7 @@ class Runs:
         while_running: Callable[[str, list[TaskInstance]], Any] = lambda run_id, task_instances: None,
     ) -> Future[Run]:
         """Run a Dag in the background; see :meth:`run`."""
-        return self._threads.submit(self.run, dag_id, conf, while_running)
+        return self.submit(self.run, dag_id, conf, while_running)
 
     def run(
         self,

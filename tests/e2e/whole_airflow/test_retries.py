@@ -24,7 +24,7 @@ MODES = ("sync", "deferrable")
 @dataclass(frozen=True)
 class Scenario:
     """
-    What happens to a task with one retry, and the expected number of imports.
+    A scenario for a task with one retry, and the expected number of imports.
 
     :param statuses: the final status of each import, in the order of their starts; None if it keeps running.
     :param imports: the number of imports.

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import botocore.session
@@ -30,18 +30,7 @@ _session = botocore.session.Session()
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 ImportFile = Callable[..., dict[str, Any]]
-
-
-class MakeClient(Protocol):
-    def __call__(
-        self,
-        service: str,
-        *,
-        region: str = ...,
-        emulator: AdsEmulator | None = ...,
-        url: str | None = ...,
-        **config: Any,
-    ) -> Any: ...
+MakeClient = Callable[..., Any]
 
 
 class HttpResponse(NamedTuple):
@@ -167,11 +156,8 @@ def end_refusal(ads: AdsEmulator) -> None:
     ads.inject("refuse", seconds=0.01)
 
     def connects() -> bool:
-        try:
-            socket.create_connection(address(ads)).close()
-        except ConnectionRefusedError:
-            return False
-        return True
+        with socket.socket() as connection:
+            return connection.connect_ex(address(ads)) == 0
 
     wait_for(connects)
 

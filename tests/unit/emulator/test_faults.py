@@ -16,7 +16,6 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutE
 
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.emulator.http_server import HttpServer
-from airflow_provider_ads.emulator.protocol import HTTP_STATUS
 from tests.unit.emulator.conftest import (
     RAW_CALL,
     START,
@@ -46,11 +45,6 @@ def describe(discovery: Any) -> Callable[[], Any]:
 
 
 class TestErrors:
-    @pytest.mark.parametrize(("code", "status"), HTTP_STATUS.items())
-    def test_a_known_code_has_its_status(self, ads: AdsEmulator, describe: Any, code: str, status: int) -> None:
-        ads.inject(code)
-        assert error_of(describe) == (status, code)
-
     def test_an_unknown_code_has_the_injected_status(self, ads: AdsEmulator, describe: Any) -> None:
         ads.inject("TeapotException", status=418, message="short and stout")
         with pytest.raises(ClientError, match=r"\(TeapotException\).*: short and stout") as caught:
@@ -99,12 +93,6 @@ class TestDuration:
         ads.inject("ThrottlingException", seconds=0.1)
         wait_for(lambda: error_of(describe) is None)
 
-    def test_a_fault_lasts_until_it_is_cleared(self, ads: AdsEmulator, describe: Any) -> None:
-        ads.inject("ThrottlingException")
-        assert [error_of(describe) for _ in range(3)] == [(400, "ThrottlingException")] * 3
-        ads.clear_faults()
-        assert error_of(describe) is None
-
 
 class TestScope:
     def test_a_fault_can_affect_one_operation(self, ads: AdsEmulator, discovery: Any, describe: Any) -> None:
@@ -133,9 +121,6 @@ class TestScope:
             (503, "ServiceUnavailable"),
             None,
         ]
-
-    def test_an_operation_need_not_be_emulated(self, ads: AdsEmulator) -> None:
-        ads.inject("ThrottlingException", operation="DescribeTags")
 
 
 class TestDrop:
@@ -290,27 +275,18 @@ def held_and_reset(ads: AdsEmulator) -> Iterator[None]:
 
 class TestLatency:
     @pytest.mark.parametrize(
-        ("fault", "error"), [(None, None), ("ThrottlingException", ClientError), ("lose", ConnectionClosedError)]
+        ("fault", "error"), [("ThrottlingException", ClientError), ("lose", ConnectionClosedError)]
     )
     def test_latencies_add_up_and_combine_with_another_fault(
-        self,
-        ads: AdsEmulator,
-        describe: Any,
-        caplog: pytest.LogCaptureFixture,
-        fault: str | None,
-        error: type[Exception] | None,
+        self, ads: AdsEmulator, describe: Any, caplog: pytest.LogCaptureFixture, fault: str, error: type[Exception]
     ) -> None:
         caplog.set_level("INFO")
         ads.inject("latency", delay=0.25, calls=1)
         ads.inject("latency", delay=0.125, calls=1)
-        if fault:
-            ads.inject(fault, calls=1)
+        ads.inject(fault, calls=1)
         started = time.monotonic()
-        if error is None:
+        with pytest.raises(error):
             describe()
-        else:
-            with pytest.raises(error):
-                describe()
         assert time.monotonic() - started >= 0.375
         assert caplog.messages.count("DescribeImportTasks: injected fault: delayed by 0.375 s") == 1
         describe()
@@ -332,11 +308,10 @@ class TestErrorsOfImportTasks:
         }
         assert statuses(ads) == ["DELETE_IN_PROGRESS", "IMPORT_COMPLETE", "DELETE_IN_PROGRESS"]
 
-    @pytest.mark.parametrize("code", ["INTERNAL_SERVER_ERROR", "NOT_FOUND", "OVER_LIMIT"])
-    def test_each_task_counts_as_a_call(self, ads: AdsEmulator, discovery: Any, ids: list[str], code: str) -> None:
-        ads.inject(code, operation="BatchDeleteImportData", calls=2)
+    def test_each_task_counts_as_a_call(self, ads: AdsEmulator, discovery: Any, ids: list[str]) -> None:
+        ads.inject("OVER_LIMIT", operation="BatchDeleteImportData", calls=2)
         errors = discovery.batch_delete_import_data(importTaskIds=ids)["errors"]
-        assert [(error["importTaskId"], error["errorCode"]) for error in errors] == [(each, code) for each in ids[:2]]
+        assert {error["importTaskId"]: error["errorCode"] for error in errors} == dict.fromkeys(ids[:2], "OVER_LIMIT")
         assert discovery.batch_delete_import_data(importTaskIds=ids)["errors"] == []
 
     def test_other_operations_are_not_affected(self, ads: AdsEmulator, describe: Any) -> None:
@@ -353,29 +328,19 @@ class TestErrorsOfImportTasks:
         ({"fault": "ThrottlingException", "calls": 1, "seconds": 1}, "calls or of seconds"),
         ({"fault": "ThrottlingException", "calls": 0}, "calls must be 1 or more, not 0"),
         ({"fault": "ThrottlingException", "share": 0}, "share must be more than 0 and at most 1, not 0"),
-        ({"fault": "ThrottlingException", "share": 50}, "share must be more than 0 and at most 1, not 50"),
         ({"fault": "ThrottlingException", "seconds": 0}, "seconds must be more than 0, not 0"),
         ({"fault": "ThrottlingException", "delay": 1}, "'latency' needs a delay"),
-        ({"fault": "latency"}, "'latency' needs a delay"),
         ({"fault": "latency", "delay": 0}, "delay must be more than 0, not 0"),
-        ({"fault": "latency", "delay": 1, "status": 500}, "require an error code, not 'latency'"),
         ({"fault": "drop", "message": "gone"}, "require an error code, not 'drop'"),
         ({"fault": 5}, "fault must be a string, not 5"),
         ({"fault": "ThrottlingException", "operation": ["x"]}, "operation must be a string, not"),
-        ({"fault": "ThrottlingException", "calls": 1.5}, "calls must be an integer, not 1.5"),
         ({"fault": "ThrottlingException", "calls": True}, "calls must be an integer, not True"),
-        ({"fault": "ThrottlingException", "status": "500"}, "status must be an integer, not '500'"),
-        ({"fault": "ThrottlingException", "share": "1"}, "share must be a finite number, not '1'"),
         ({"fault": "refuse", "seconds": math.inf}, "seconds must be a finite number, not inf"),
-        ({"fault": "latency", "delay": math.inf}, "delay must be a finite number, not inf"),
         ({"fault": "refuse"}, "needs seconds and accepts nothing else"),
-        ({"fault": "refuse", "seconds": -1}, "seconds must be more than 0, not -1"),
-        ({"fault": "refuse", "seconds": 1, "calls": 1}, "needs seconds and accepts nothing else"),
         ({"fault": "refuse", "seconds": 1, "operation": "GetHomeRegion"}, "accepts nothing else"),
         ({"fault": "NOT_FOUND", "status": 404}, "accepts no status and no other operation"),
         ({"fault": "NOT_FOUND", "operation": "StartImportTask"}, "accepts no status and no other operation"),
         ({"fault": "ThrottlingException", "import_task_id": "x"}, "requires INTERNAL_SERVER_ERROR, NOT_FOUND, OVER"),
-        ({"fault": "refuse", "seconds": 1, "import_task_id": "x"}, "requires .*, not 'refuse'"),
     ],
 )
 def test_an_invalid_fault_is_refused(ads: AdsEmulator, describe: Any, arguments: dict[str, Any], message: str) -> None:

@@ -10,16 +10,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.emulator.http_server import HttpServer
-from tests.unit.emulator.conftest import (
-    RAW_CALL,
-    address,
-    end_refusal,
-    is_closed,
-    start_import,
-    statuses,
-    wait_for,
-    wait_for_import,
-)
+from tests.unit.emulator.conftest import RAW_CALL, address, end_refusal, is_closed, wait_for
 
 
 def test_the_port_is_closed_until_the_seconds_have_passed(ads: AdsEmulator, discovery: Any, s3: Any) -> None:
@@ -49,16 +40,6 @@ def test_open_connections_are_closed(ads: AdsEmulator) -> None:
         ads.inject("refuse", seconds=60)
         for connection in (idle, incomplete, delayed):
             assert is_closed(connection)
-
-
-def test_imports_continue_while_the_port_is_closed(ads: AdsEmulator, discovery: Any) -> None:
-    ads.import_seconds = 3600
-    import_task_id = start_import(discovery, ads.upload("s3://inventory/k", "ExternalId\na\n \n"))
-    ads.inject("refuse", seconds=3600)
-    ads.import_seconds = 0
-    wait_for(lambda: statuses(ads) == ["IMPORT_COMPLETE_WITH_ERRORS"])
-    end_refusal(ads)
-    assert wait_for_import(discovery, import_task_id)["serverImportSuccess"] == 1
 
 
 def test_a_port_that_another_process_takes_is_reopened_later(

@@ -54,18 +54,13 @@ class TestType:
         "content",
         [
             b"",
-            b"\n",
-            b"name,owner\nweb,me\n",
             b"externalid\na\n",
             b"ExternalId;HostName\na;b\n",
             "ExternalId\n\N{SNOWMAN}\n".encode("utf-16"),
             b"ExternalId\n\xff\n",
             b"ExternalId\na\0\n",
-            b"PK\x05\x06" + bytes(18),
             pack({}),
-            pack({"RVTools_tabvHost.csv": "Host\nesx1\n"}),
             pack({"RVTools_tabvInfo.csv": "Name\nweb1\n"}),
-            pack({"notvinfoatall.csv": "VM\nweb1\n"}),
             pack({"notvinfo.csv": "VM\nweb1\n"}),
             pack({"vInfo2.csv": "VM\nweb1\n"}),
             pack({"vInfo.csv": "VM\n" + "web\n" * 9}).replace(b"web\nweb", b"bad\nbad"),
@@ -82,9 +77,7 @@ class TestType:
         "content",
         [
             b"ExternalId\na\n",
-            b"\xef\xbb\xbfExternalId\na\n",
             b'\xef\xbb\xbf"ExternalId"\r\n"a"\r\n',
-            b"ExternalId\ra",
             b"\n\nExternalId\na",
             b"owner, ExternalId \nme, a ",
         ],
@@ -126,7 +119,6 @@ class TestIdentity:
         [
             ("ExternalId", "a"),
             ("IPAddress", "10.0.0.1"),
-            ("MACAddress", "00:00:00:00:00:01"),
             ("HostName", "web1"),
             ("VMware.MoRefId,VMware.VCenterId", "vm-1,vc-1"),
         ],
@@ -141,7 +133,6 @@ class TestIdentity:
             ("ExternalId,HostName,OS.Name", " ,,Linux"),
             ("VMware.MoRefId,VMware.VCenterId", "vm-1,"),
             ("VMware.MoRefId,VMware.VCenterId", ",vc-1"),
-            ("VMware.MoRefId", "vm-1"),
         ],
     )
     def test_a_row_without_an_identity_fails(self, header: str, row: str) -> None:
@@ -167,11 +158,11 @@ class TestNumbers:
 
 
 class TestRows:
-    def test_unknown_columns_are_ignored(self) -> None:
-        assert read_rows("ExternalId,Colour,CPUCount\na,red,many\n")[0].errors == ()
-
-    def test_a_row_shorter_than_the_header_is_accepted(self) -> None:
-        assert read_rows("ExternalId,HostName,OS.Name\na\n")[0].errors == ()
+    @pytest.mark.parametrize(
+        "content", ["ExternalId,Colour,CPUCount\na,red,many\n", "ExternalId,HostName,OS.Name\na\n"]
+    )
+    def test_unknown_columns_are_ignored_and_missing_cells_are_empty(self, content: str) -> None:
+        assert read_rows(content)[0].errors == ()
 
     def test_a_row_longer_than_the_header_fails(self) -> None:
         header = "ExternalId,IPAddress,CPU.NumberOfCores"
@@ -179,10 +170,6 @@ class TestRows:
         assert quoted.errors == ()
         assert [error.column for error in unquoted.errors] == ["", "CPU.NumberOfCores"]
         assert unquoted.errors[0].message == "The row has 4 cells, but the header has 3."
-
-    def test_every_failed_field_is_reported(self) -> None:
-        (row,) = read_rows("ExternalId,CPU.NumberOfCores,RAM.TotalSizeInMB\n,x,y\n")
-        assert [error.column for error in row.errors] == ["ExternalId", "CPU.NumberOfCores", "RAM.TotalSizeInMB"]
 
     def test_rows_keep_their_line_and_text(self) -> None:
         rows = read_rows('ExternalId,OS.Name\r\n\r\na,"two\r\nlines, ""quoted"""\r\n"b",x\r\nc,\u2028')
@@ -198,10 +185,6 @@ class TestRows:
         assert (first.errors, third.errors) == ((), ())
         assert second.text == huge
         assert second.errors[0].message == "The row cannot be read as CSV."
-
-    def test_applications_are_a_comma_separated_list(self) -> None:
-        (row,) = read_rows('ExternalId,Applications\na," shop, crm,,shop "\n')
-        assert row.applications == {"shop", "crm"}
 
 
 def test_the_error_archive_contains_each_failed_field_and_row() -> None:

@@ -9,14 +9,48 @@ import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.emulator.protocol import HTTP_STATUS
-from tests.unit.emulator.conftest import UNKNOWN_TASK, send
+from tests.unit.emulator.conftest import START, UNKNOWN_TASK, send
 
 AUTHORIZATION = (
     "AWS4-HMAC-SHA256 Credential=AKIA/20260102/us-west-2/discovery/aws4_request, "
     "SignedHeaders=host;x-amz-date;x-amz-target, Signature=0"
 )
-DISCOVERY = "AWSPoseidonService_V2015_11_01"
-START = {"name": "n", "importUrl": "s3://bucket/key"}
+
+#: Calls that the emulator refuses and parts of its messages, by error code.
+INVALID_CALLS: dict[str, list[tuple[str, object, str]]] = {
+    # Missing, unknown and mistyped parameters.
+    "InvalidParameterException": [
+        ("StartImportTask", {}, "name"),
+        ("StartImportTask", START | {"name": None}, 'Missing required parameter in input: "name"'),
+        ("StartImportTask", START | {"colour": "red"}, "colour"),
+        ("DescribeImportTasks", {"maxResults": "1"}, "maxResults"),
+        ("DescribeImportTasks", {"filters": {"name": "NAME"}}, "filters"),
+        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK], "deleteHistory": "yes"}, "deleteHistory"),
+    ],
+    # Parameters of the right type with an invalid value.
+    "InvalidParameterValueException": [
+        ("StartImportTask", START | {"name": ""}, "minimum of 1"),
+        ("StartImportTask", START | {"name": " \n"}, "pattern"),
+        ("StartImportTask", START | {"name": "n" * 256}, "maximum of 255"),
+        ("StartImportTask", START | {"importUrl": " s3://bucket/key"}, "pattern"),
+        ("DescribeImportTasks", {"maxResults": 0}, "minimum of 1"),
+        ("DescribeImportTasks", {"maxResults": 101}, "maximum of 100"),
+        ("DescribeImportTasks", {"nextToken": "no token"}, "nextToken"),
+        ("DescribeImportTasks", {"nextToken": "aGVsbG8="}, "nextToken"),
+        ("DescribeImportTasks", {"nextToken": "aGVsbG8gMQ=="}, "nextToken"),
+        ("DescribeImportTasks", {"filters": [{"name": "ID", "values": ["x"]}]}, "IMPORT_TASK_ID"),
+        ("DescribeImportTasks", {"filters": [{"name": "NAME", "values": []}]}, "values"),
+        ("DescribeImportTasks", {"filters": [{"name": "NAME", "values": ["fine", "x" * 256]}]}, "values[1]"),
+        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK] * 11}, "maximum of 10"),
+        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK, "import-task-1"]}, "importTaskIds[1]"),
+    ],
+    "SerializationException": [
+        ("DescribeImportTasks", b"no JSON", "JSON"),
+        ("DescribeImportTasks", b"\xff", "JSON"),
+        ("DescribeImportTasks", ["a list"], "not a JSON object"),
+    ],
+    "UnknownOperationException": [("GetHomeRegion", {}, "GetHomeRegion")],
+}
 
 
 class Answer(NamedTuple):
@@ -25,28 +59,16 @@ class Answer(NamedTuple):
     content: dict[str, Any]
 
 
-def call(
-    ads: AdsEmulator,
-    operation: str,
-    parameters: object,
-    *,
-    prefix: str = DISCOVERY,
-    authorization: str = AUTHORIZATION,
-) -> Answer:
+def call(ads: AdsEmulator, operation: str, parameters: object, authorization: str = AUTHORIZATION) -> Answer:
     body = parameters if isinstance(parameters, bytes) else json.dumps(parameters).encode()
-    headers = {"X-Amz-Target": f"{prefix}.{operation}", "Authorization": authorization}
+    headers = {"X-Amz-Target": f"AWSPoseidonService_V2015_11_01.{operation}", "Authorization": authorization}
     status, response_headers, content = send(ads.endpoint_url, "POST", body, **headers)
     return Answer(status, response_headers, json.loads(content))
 
 
-@pytest.mark.parametrize(
-    ("operation", "parameters", "expected"),
-    [("DescribeImportTasks", {}, (200, "tasks")), ("StartImportTask", {"name": "n"}, (400, "__type"))],
-)
-def test_responses_have_a_request_id(
-    ads: AdsEmulator, operation: str, parameters: object, expected: tuple[int, str]
-) -> None:
-    answer = call(ads, operation, parameters)
+@pytest.mark.parametrize(("parameters", "expected"), [({}, (200, "tasks")), ({"maxResults": 0}, (400, "__type"))])
+def test_responses_have_a_request_id(ads: AdsEmulator, parameters: object, expected: tuple[int, str]) -> None:
+    answer = call(ads, "DescribeImportTasks", parameters)
     assert (answer.status, next(iter(answer.content))) == expected
     assert answer.headers["Content-Type"] == "application/x-amz-json-1.1"
     assert answer.headers["x-amzn-RequestId"]
@@ -60,88 +82,30 @@ def test_times_are_epoch_seconds_with_a_fraction(ads: AdsEmulator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("operation", "parameters", "message"),
-    [
-        ("StartImportTask", {}, "name"),
-        ("StartImportTask", START | {"name": 1}, "name"),
-        ("StartImportTask", START | {"name": None}, 'Missing required parameter in input: "name"'),
-        ("StartImportTask", START | {"colour": "red"}, "colour"),
-        ("DescribeImportTasks", {"maxResults": "1"}, "maxResults"),
-        ("DescribeImportTasks", {"filters": {"name": "NAME"}}, "filters"),
-        ("BatchDeleteImportData", {}, "importTaskIds"),
-        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK], "deleteHistory": "yes"}, "deleteHistory"),
-    ],
+    ("code", "operation", "parameters", "message"),
+    [(code, *call) for code, calls in INVALID_CALLS.items() for call in calls],
 )
-def test_a_missing_unknown_or_mistyped_parameter_is_refused(
-    ads: AdsEmulator, operation: str, parameters: object, message: str
+def test_an_invalid_call_is_refused(
+    ads: AdsEmulator, code: str, operation: str, parameters: object, message: str
 ) -> None:
-    assert_refused(ads, operation, parameters, "InvalidParameterException", message)
-
-
-@pytest.mark.parametrize(
-    ("operation", "parameters", "message"),
-    [
-        ("StartImportTask", START | {"name": ""}, "minimum of 1"),
-        ("StartImportTask", START | {"name": " \n"}, "pattern"),
-        ("StartImportTask", START | {"name": "n" * 256}, "maximum of 255"),
-        ("StartImportTask", START | {"importUrl": "bucket/key"}, "pattern"),
-        ("StartImportTask", START | {"importUrl": " s3://bucket/key"}, "pattern"),
-        ("StartImportTask", START | {"importUrl": "s3://bucket/" + "k" * 4000}, "maximum of 4000"),
-        ("StartImportTask", START | {"clientRequestToken": "t" * 101}, "maximum of 100"),
-        ("DescribeImportTasks", {"maxResults": 0}, "minimum of 1"),
-        ("DescribeImportTasks", {"maxResults": 101}, "maximum of 100"),
-        ("DescribeImportTasks", {"nextToken": "no token"}, "nextToken"),
-        ("DescribeImportTasks", {"nextToken": "aGVsbG8="}, "nextToken"),
-        ("DescribeImportTasks", {"nextToken": "aGVsbG8gMQ=="}, "nextToken"),
-        ("DescribeImportTasks", {"filters": [{"name": "ID", "values": ["x"]}]}, "IMPORT_TASK_ID"),
-        ("DescribeImportTasks", {"filters": [{"name": "NAME", "values": []}]}, "values"),
-        ("DescribeImportTasks", {"filters": [{"name": "NAME", "values": ["x"] * 101}]}, "maximum of 100"),
-        ("DescribeImportTasks", {"filters": [{"name": "NAME", "values": ["fine", "x" * 256]}]}, "values[1]"),
-        ("BatchDeleteImportData", {"importTaskIds": []}, "minimum of 1"),
-        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK] * 11}, "maximum of 10"),
-        ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK, "import-task-1"]}, "importTaskIds[1]"),
-    ],
-)
-def test_a_parameter_with_an_invalid_value_is_refused(
-    ads: AdsEmulator, operation: str, parameters: object, message: str
-) -> None:
-    assert_refused(ads, operation, parameters, "InvalidParameterValueException", message)
-
-
-@pytest.mark.parametrize(
-    ("body", "message"), [(b"no JSON", "JSON"), (["a list"], "not a JSON object"), (b"\xff", "JSON")]
-)
-def test_a_body_that_is_not_a_json_object_is_refused(ads: AdsEmulator, body: object, message: str) -> None:
-    assert_refused(ads, "DescribeImportTasks", body, "SerializationException", message)
-
-
-@pytest.mark.parametrize("operation", ["StopDataCollectionByAgentIds", "GetHomeRegion"])
-def test_an_operation_that_the_service_does_not_have_is_refused(ads: AdsEmulator, operation: str) -> None:
-    assert_refused(ads, operation, {}, "UnknownOperationException", operation)
-
-
-def assert_refused(ads: AdsEmulator, operation: str, parameters: object, code: str, message: str) -> None:
     answer = call(ads, operation, parameters)
     assert (answer.status, answer.content["__type"]) == (400, code)
     assert message in answer.content["message"]
     assert ads.import_tasks() == []
 
 
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        {"name": "n" * 255, "importUrl": "s3://bucket/" + "k" * 3988, "clientRequestToken": "t" * 100},
-        {"name": "\N{SNOWMAN}" * 255, "importUrl": "s3://b/k\n", "clientRequestToken": " "},
-    ],
-)
-def test_the_longest_parameters_are_accepted(ads: AdsEmulator, parameters: dict[str, str]) -> None:
+def test_the_longest_parameters_are_accepted(ads: AdsEmulator) -> None:
+    parameters = {
+        "name": "\N{SNOWMAN}" * 255,
+        "importUrl": "s3://b/" + "k" * 3992 + "\n",
+        "clientRequestToken": "t" * 100,
+    }
     assert call(ads, "StartImportTask", parameters).status == 200
 
 
 @pytest.mark.parametrize(
     ("operation", "parameters"),
     [
-        ("StartImportTask", START | {"clientRequestToken": None}),
         ("DescribeImportTasks", {"filters": None, "maxResults": None, "nextToken": None}),
         ("DescribeImportTasks", {"filters": [{"name": None, "values": None}]}),
         ("BatchDeleteImportData", {"importTaskIds": [UNKNOWN_TASK] * 10, "deleteHistory": None}),
@@ -159,11 +123,6 @@ def test_an_empty_body_has_no_parameters(ads: AdsEmulator) -> None:
 def test_a_request_without_a_signature_is_refused(ads: AdsEmulator, authorization: str) -> None:
     answer = call(ads, "DescribeImportTasks", {}, authorization=authorization)
     assert (answer.status, answer.content["__type"]) == (400, "MissingAuthenticationTokenException")
-
-
-def test_migration_hub_config_has_its_own_prefix(ads: AdsEmulator) -> None:
-    answer = call(ads, "GetHomeRegion", {}, prefix="AWSMigrationHubMultiAccountService")
-    assert (answer.status, answer.content) == (200, {"HomeRegion": "us-west-2"})
 
 
 def test_error_codes_have_their_documented_status() -> None:

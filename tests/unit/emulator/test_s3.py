@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +8,6 @@ from botocore.exceptions import ClientError
 from airflow_provider_ads.emulator import AdsEmulator, s3
 from airflow_provider_ads.emulator.s3 import parse_import_url
 from tests.unit.emulator.conftest import (
-    ImportFile,
     MakeClient,
     describe,
     fetch_archive,
@@ -24,34 +21,20 @@ OBJECT = {"Bucket": "inventory", "Key": "servers.csv"}
 
 class TestImportUrl:
     @pytest.mark.parametrize(
-        ("import_url", "key"),
+        ("import_url", "expected"),
         [
-            ("s3://inventory/2026/my servers.csv", "2026/my servers.csv"),
-            ("s3://inventory/a+b%20c?d#e", "a+b%20c?d#e"),
-            ("https://inventory.s3.amazonaws.com/2026/servers.csv", "2026/servers.csv"),
-            ("https://inventory.s3.us-west-2.amazonaws.com/my+servers.csv", "my servers.csv"),
-            ("https://inventory.s3.us-west-2.amazonaws.com/a%2Bb%20c.csv", "a+b c.csv"),
-            ("https://inventory.s3-us-west-2.amazonaws.com/servers.csv?versionId=1", "servers.csv"),
-            ("https://s3.amazonaws.com/inventory/2026/servers.csv", "2026/servers.csv"),
-            ("https://s3.us-west-2.amazonaws.com/inventory/servers.csv", "servers.csv"),
-            ("https://s3-us-west-2.amazonaws.com/inventory/servers.csv", "servers.csv"),
+            ("s3://inventory/a+b%20c?d#e f", ("inventory", "a+b%20c?d#e f")),
+            ("https://inventory.s3.amazonaws.com/2026/servers.csv", ("inventory", "2026/servers.csv")),
+            ("https://inventory.s3.us-west-2.amazonaws.com/my+a%2Bb%20c.csv", ("inventory", "my a+b c.csv")),
+            ("https://my.s3.bucket.s3-us-west-2.amazonaws.com/k?versionId=1", ("my.s3.bucket", "k")),
+            ("https://s3.us-west-2.amazonaws.com/inventory/2026/servers.csv", ("inventory", "2026/servers.csv")),
         ],
     )
-    def test_s3_and_https_urls_name_an_object(self, import_url: str, key: str) -> None:
-        assert parse_import_url(import_url) == ("inventory", key)
-
-    def test_the_name_of_a_bucket_can_contain_dots(self) -> None:
-        url = "https://my.s3.bucket.s3.eu-west-1.amazonaws.com/k"
-        assert parse_import_url(url) == ("my.s3.bucket", "k")
+    def test_s3_and_https_urls_name_an_object(self, import_url: str, expected: tuple[str, str]) -> None:
+        assert parse_import_url(import_url) == expected
 
     @pytest.mark.parametrize(
-        "import_url",
-        [
-            "http://inventory.s3.amazonaws.com/servers.csv",
-            "https://example.com/servers.csv",
-            "https://s3.amazonaws.com.example.com/inventory/servers.csv",
-            "ftp://inventory/servers.csv",
-        ],
+        "import_url", ["http://s3.amazonaws.com/inventory/k", "https://s3.amazonaws.com.example.com/inventory/k"]
     )
     def test_other_urls_are_refused(self, import_url: str) -> None:
         with pytest.raises(ValueError, match="is not the URL of an S3 object"):
@@ -88,45 +71,27 @@ class TestUpload:
         assert ads.calls() == ads.iam_actions() == {}
 
 
-class TestArchive:
-    def test_each_description_has_a_new_presigned_link(
-        self, ads: AdsEmulator, import_file: ImportFile, discovery: Any
-    ) -> None:
-        task = import_file("ExternalId\n \n")
+def test_each_description_has_a_new_archive_link_that_expires(client: MakeClient) -> None:
+    with AdsEmulator(import_seconds=0, archive_link_seconds=1) as ads:
+        discovery = client("discovery", emulator=ads)
+        task = run_import(discovery, ads.upload("s3://inventory/bad.csv", "ExternalId\n \n"))
         link = task["errorsAndFailedEntriesZip"]
         assert link.startswith(ads.endpoint_url)
-        assert "X-Amz-Signature=" in link
-        assert "X-Amz-Expires=3600" in link
-        date = link.partition("X-Amz-Date=")[2][:16]
-        wait_for(lambda: date not in describe(discovery, task["importTaskId"])["errorsAndFailedEntriesZip"])
-
-    def test_a_link_expires(self, client: MakeClient) -> None:
-        with AdsEmulator(import_seconds=0, archive_link_seconds=1) as ads:
-            task = run_import(
-                client("discovery", emulator=ads), ads.upload("s3://inventory/bad.csv", "ExternalId\n \n")
-            )
-            time.sleep(1)
-            response = wait_for(lambda: (got := send(task["errorsAndFailedEntriesZip"])).status != 200 and got)
-            assert response.status == 403
-            assert b"<Code>AccessDenied</Code><Message>Request has expired</Message>" in response.body
+        response = wait_for(lambda: (got := send(link)).status != 200 and got)
+        assert response.status == 403
+        assert b"<Code>AccessDenied</Code><Message>Request has expired</Message>" in response.body
+        assert describe(discovery, task["importTaskId"])["errorsAndFailedEntriesZip"] != link
 
 
 class TestPresignedUrls:
-    @pytest.fixture(params=["s3v4", "s3"])
-    def presigned(
-        self, request: pytest.FixtureRequest, ads: AdsEmulator, client: MakeClient
-    ) -> Callable[[str, int], str]:
-        """Create presigned URLs with each version of AWS's signatures."""
-        ads.upload("s3://inventory/servers.csv", b"content")
-        signer = client("s3", signature_version=request.param)
-        return lambda method, seconds: str(signer.generate_presigned_url(method, Params=OBJECT, ExpiresIn=seconds))
-
-    def test_a_valid_url_is_accepted(self, presigned: Any) -> None:
-        assert send(presigned("get_object", 60)).body == b"content"
-
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
-    def test_an_expired_url_is_refused(self, presigned: Any, method: str) -> None:
-        response = send(presigned(f"{method.lower()}_object", -1), method)
+    @pytest.mark.parametrize("signature_version", ["s3v4", "s3"])
+    def test_an_expired_url_is_refused(
+        self, ads: AdsEmulator, client: MakeClient, signature_version: str, method: str
+    ) -> None:
+        signer = client("s3", signature_version=signature_version)
+        url = signer.generate_presigned_url(f"{method.lower()}_object", Params=OBJECT, ExpiresIn=-1)
+        response = send(url, method)
         assert (response.status, response.headers["Content-Type"]) == (403, "application/xml")
         assert (b"Request has expired" in response.body) == (method == "GET")
 
@@ -152,14 +117,12 @@ class TestMoto:
         ("operation", "parameters"),
         [
             ("upload_part", {"PartNumber": 1, "Body": b""}),
-            ("upload_part_copy", {"PartNumber": 1, "CopySource": "inventory/servers.csv"}),
             ("complete_multipart_upload", {"MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": "x"}]}}),
         ],
     )
     def test_a_part_of_an_unknown_upload_is_refused_without_a_traceback(
         self, s3: Any, caplog: pytest.LogCaptureFixture, operation: str, parameters: dict[str, Any]
     ) -> None:
-        s3.put_object(**OBJECT, Body=b"content")
         with pytest.raises(ClientError) as caught:
             getattr(s3, operation)(**OBJECT, UploadId="1", **parameters)
         assert caught.value.response["Error"]["Code"] == "NoSuchUpload"
@@ -190,9 +153,6 @@ class TestMoto:
                 assert [bucket["Name"] for bucket in buckets] == ["shared"]
         with AdsEmulator() as fourth:
             assert client("s3", emulator=fourth).list_buckets()["Buckets"] == []
-
-    def test_sts_is_available(self, client: MakeClient) -> None:
-        assert client("sts").get_caller_identity()["Account"] == "123456789012"
 
 
 def test_the_user_s_aws_configuration_is_ignored(monkeypatch: pytest.MonkeyPatch, client: MakeClient) -> None:

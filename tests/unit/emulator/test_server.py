@@ -3,23 +3,14 @@ from __future__ import annotations
 import errno
 import gc
 import json
-import os
 import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # aiobotocore has no types
-from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # aiobotocore has no types
 
 from airflow_provider_ads.emulator import AdsEmulator
 from tests.unit.emulator.conftest import (
-    HOME_REGION,
     RAW_CALL,
     MakeClient,
     address,
@@ -28,7 +19,6 @@ from tests.unit.emulator.conftest import (
     start_import,
     statuses,
     wait_for,
-    wait_for_import,
 )
 
 
@@ -63,29 +53,6 @@ class TestStart:
             assert ads.endpoint_url.startswith(f"http://{expected}:")
             client("discovery", emulator=ads).describe_import_tasks()
             assert ads.calls() == {"DescribeImportTasks": 1}
-
-    def test_calls_are_answered_concurrently(self, ads: AdsEmulator, discovery: Any) -> None:
-        ads.inject("latency", delay=0.5)
-        threads = [threading.Thread(target=discovery.describe_import_tasks) for _ in range(20)]
-        started = time.monotonic()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert ads.calls() == {"DescribeImportTasks": 20}
-        assert time.monotonic() - started < 20 * 0.5
-
-    def test_a_subclass_can_observe_requests(self, client: MakeClient) -> None:
-        targets = []
-
-        class Observed(AdsEmulator):
-            def answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-                targets.append(environ["HTTP_X_AMZ_TARGET"])
-                return super().answer(environ, start_response)
-
-        with Observed() as ads:
-            assert client("discovery", emulator=ads).describe_import_tasks()["tasks"] == []
-        assert targets == ["AWSPoseidonService_V2015_11_01.DescribeImportTasks"]
 
 
 class TestStop:
@@ -130,12 +97,6 @@ class TestStop:
                 assert is_closed(idle)
         assert set(threading.enumerate()) == before
 
-    def test_a_closed_port_is_not_reopened(self, emulator: AdsEmulator) -> None:
-        before = set(threading.enumerate())
-        with emulator:
-            emulator.inject("refuse", seconds=3600)
-        assert set(threading.enumerate()) == before
-
     def test_stopping_before_the_start_or_twice_does_nothing(self, emulator: AdsEmulator) -> None:
         emulator.stop()
         with emulator:
@@ -154,13 +115,12 @@ class TestPublicUrl:
         with pytest.raises(ValueError, match="public_url must begin with http:// or https://"):
             AdsEmulator(public_url=public_url)
 
-    @pytest.mark.parametrize("end", ["", "/"])
-    def test_a_link_to_an_archive_works_at_a_public_url_with_dots(self, client: MakeClient, end: str) -> None:
+    def test_a_link_to_an_archive_works_at_a_public_url_with_dots(self, client: MakeClient) -> None:
         """Moto would take the first label of the host name for a bucket."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         public_url = f"http://ads.localtest.me:{port}"
-        with AdsEmulator(port=port, public_url=public_url + end, import_seconds=0) as ads:
+        with AdsEmulator(port=port, public_url=public_url, import_seconds=0) as ads:
             import_url = ads.upload("s3://inventory/k", "ExternalId\n \n")
             task = run_import(client("discovery", url=f"http://127.0.0.1:{port}"), import_url)
             link = task["errorsAndFailedEntriesZip"]
@@ -172,67 +132,8 @@ class TestPublicUrl:
                     assert b" 200 " in response.readline()
 
 
-def test_the_airflow_connection_leads_to_the_emulator(ads: AdsEmulator) -> None:
-    ads.home_region = "eu-central-1"
-    connection = json.loads(ads.airflow_connection)
-    assert connection["conn_type"] == "aws"
-    assert connection["extra"]["endpoint_url"] == ads.endpoint_url
-    assert connection["extra"]["region_name"] == "eu-central-1"
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda ads: ads.upload("s3://inventory/servers.csv", ""),
-        lambda ads: ads._archive_url("import-task-0"),
-    ],
-)
-def test_s3_needs_an_emulator_that_was_started(call: Any) -> None:
+def test_s3_needs_an_emulator_that_was_started() -> None:
     with pytest.raises(RuntimeError, match="Start the emulator"):
-        call(AdsEmulator())
-
-
-class TestClients:
-    @pytest.mark.anyio
-    async def test_aiobotocore(self, ads: AdsEmulator) -> None:
-        ids = [ads.add_import_task() for _ in range(3)]
-        async with AioSession().create_client(
-            "discovery",
-            region_name=HOME_REGION,
-            endpoint_url=ads.endpoint_url,
-            aws_access_key_id="user",
-            aws_secret_access_key="secret",
-            config=AioConfig(proxies={}),
-        ) as discovery:
-            started = await discovery.start_import_task(name="servers", importUrl="s3://inventory/servers.csv")
-            pages = discovery.get_paginator("describe_import_tasks").paginate(PaginationConfig={"PageSize": 2})
-            found = [task["importTaskId"] async for page in pages for task in page["tasks"]]
-        assert found == [*ids, started["task"]["importTaskId"]]
-
-    def test_aws_cli(self, ads: AdsEmulator, s3: Any, discovery: Any, tmp_path: Path) -> None:
-        def aws(*arguments: str) -> Any:
-            done = subprocess.run(
-                [Path(sys.executable).with_name("aws"), *arguments, "--endpoint-url", ads.endpoint_url],
-                env={
-                    "PATH": os.environ["PATH"],
-                    "AWS_ACCESS_KEY_ID": "user",
-                    "AWS_SECRET_ACCESS_KEY": "secret",
-                    "AWS_DEFAULT_REGION": HOME_REGION,
-                    "AWS_DEFAULT_OUTPUT": "json",
-                    "AWS_CONFIG_FILE": os.devnull,
-                    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-                },
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            return json.loads(done.stdout) if done.stdout.startswith("{") else done.stdout
-
-        (tmp_path / "servers.csv").write_text("ExternalId\na\n \n")
-        import_url = "s3://inventory/servers.csv"
-        aws("s3", "cp", str(tmp_path / "servers.csv"), import_url)
-        started = aws("discovery", "start-import-task", "--name", "servers", "--import-url", import_url)
-        wait_for_import(discovery, started["task"]["importTaskId"])
-        (task,) = aws("discovery", "describe-import-tasks", "--filters", "name=NAME,values=servers")["tasks"]
-        assert (task["status"], task["serverImportFailure"]) == ("IMPORT_COMPLETE_WITH_ERRORS", 1)
-        assert aws("migrationhub-config", "get-home-region") == {"HomeRegion": HOME_REGION}
+        AdsEmulator().upload("s3://inventory/servers.csv", "")
+    with pytest.raises(RuntimeError, match="Start the emulator"):
+        AdsEmulator()._archive_url("import-task-0")

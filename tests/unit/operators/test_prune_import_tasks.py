@@ -324,7 +324,7 @@ class TestRandomDagRuns:
 
         def prune(run: DagRun) -> None:
             # A run whose import was replaced deletes nothing, and says so.
-            if run.imports[-1] not in running and "DELETE" not in str(status_of(account, run.imports[-1])):
+            if run.imports[-1] not in running and "DELETE" not in statuses_of(account)[run.imports[-1]]:
                 deleted = execute(operator(run.imports[-1], wait_for_completion=False), run)
                 assert [each for each in deleted if due_of[each] > run.due] == []
 
