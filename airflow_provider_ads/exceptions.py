@@ -31,6 +31,7 @@ from airflow_provider_ads.version_compat import AirflowFailException
 __all__ = [
     "EXPIRED_CREDENTIALS_CODES",
     "OVER_LIMIT",
+    "TEMPORARY_CREDENTIALS_CODES",
     "AdsCallError",
     "AdsError",
     "DeletionWaitTimeout",
@@ -103,6 +104,15 @@ class AdsCallError(AdsError):
         self.code = code
         self.import_task_id = import_task_id
         self.transient = transient
+
+    def is_outage(self, has_polled: bool) -> bool:
+        """
+        Return True if the next poll of a wait might succeed.
+
+        :param has_polled: True once a poll of the wait has succeeded. Credentials that are missing or expired are then
+            an outage of whatever provides them; before, they are a mistake.
+        """
+        return self.transient or (has_polled and self.code in TEMPORARY_CREDENTIALS_CODES)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.code, self.import_task_id, self.transient)
@@ -183,7 +193,7 @@ class ImportNotSeen(ImportWaitTimeout):
     """
 
     def __init__(self, name: str, region_name: str | None, last_error: str | None) -> None:
-        self.awaited = f"an import named {name!r} in {region_name}"
+        self.awaited = f"an import named {name!r} in {region_name or 'the region of the connection'}"
         result = (
             "No such import was listed."
             if last_error is None
@@ -221,6 +231,9 @@ EXPIRED_CREDENTIALS_CODES = frozenset(
         "UnrecognizedClientException",
     }
 )
+
+#: Those of them that mean that credentials are not available, rather than wrong.
+TEMPORARY_CREDENTIALS_CODES = EXPIRED_CREDENTIALS_CODES - {"InvalidClientTokenId", "UnrecognizedClientException"}
 
 _NOT_ALLOWED = (
     "The credentials may not call {action}. Allow the action in the IAM policy of the user or role behind aws_conn_id"

@@ -202,7 +202,7 @@ class AdsHook(AwsGenericHook[Any]):
             if all(import_task_id in found for import_task_id in ids):
                 return [found[import_task_id] for import_task_id in ids]
         missing = next(import_task_id for import_task_id in ids if import_task_id not in found)
-        raise ImportTaskNotFound(missing, self._called_region)
+        raise ImportTaskNotFound(missing, self.called_region)
 
     def find_import_tasks(self, import_task_ids: str | Iterable[str]) -> dict[str, ImportTask]:
         """
@@ -268,7 +268,7 @@ class AdsHook(AwsGenericHook[Any]):
             )
             refused.update((error["importTaskId"], error) for error in response.get("errors", []))
         if refused:
-            raise deletion_error(refused, self._called_region)
+            raise deletion_error(refused, self.called_region)
 
     def _name_import_of_token(self, error: AdsCallError, client_request_token: str) -> AdsCallError:
         """Return the error with the import that the token belongs to, if the service lists that import."""
@@ -335,10 +335,11 @@ class AdsHook(AwsGenericHook[Any]):
         try:
             return call(self.conn)
         except (ClientError, BotoCoreError) as error:
-            raise call_error(error, operation, about, self._called_region, self.aws_conn_id) from error
+            raise call_error(error, operation, about, self.called_region, self.aws_conn_id) from error
 
     @property
-    def _called_region(self) -> str | None:
+    def called_region(self) -> str | None:
+        """The region of the client or, before there is one, of the settings; reading it never calls AWS."""
         return self.conn_region_name if "conn" in self.__dict__ else self.region_name
 
 

@@ -104,7 +104,8 @@ async def poll_import_tasks(
 
     The first poll comes one interval after the start, because the caller has just described the tasks itself. While the
     service cannot be polled (throttling, server errors, no connection), the interval doubles with every poll up to
-    :data:`LONGEST_BACK_OFF`. After an error about expired credentials, they are read again once before it counts.
+    :data:`LONGEST_BACK_OFF`. After an error about expired credentials, they are read again once before it counts; once
+    a poll has succeeded, credentials that are not available are an outage like any other.
 
     :param settings: how to reach AWS.
     :param import_task_ids: the tasks, any number of them.
@@ -120,6 +121,7 @@ async def poll_import_tasks(
     seen: dict[str, ImportTask] = {}
     misses: dict[str, int] = {}
     failures = 0
+    has_polled = False
     waiting = list(dict.fromkeys(import_task_ids))
     poller = _join(settings)
     try:
@@ -129,12 +131,13 @@ async def poll_import_tasks(
                 known = {} if failures or misses else seen
                 found = await poller.poll(waiting, _interval(poll_interval, failures), known)
             except AdsCallError as error:
-                if not error.transient:
+                if not error.is_outage(has_polled):
                     raise
                 failures += 1
                 yield Poll(dict(seen), error)
                 continue
             failures = 0
+            has_polled = True
             seen.update(found)
             if unlisted_is_done:
                 for import_task_id in set(waiting) - set(found):
@@ -168,19 +171,21 @@ async def poll_newest_import_task(
     newest: dict[str, ImportTask] = {}
     known: dict[str, ImportTask | None] = {}
     failures = 0
+    has_polled = False
     poller = _join(settings, by_name=True)
     try:
         while name not in newest or is_running(newest[name].status):
             try:
                 newest = await poller.poll([name], _interval(poll_interval, failures), known)
             except AdsCallError as error:
-                if not error.transient:
+                if not error.is_outage(has_polled):
                     raise
                 failures += 1
                 known = {}
                 yield Poll(newest, error)
             else:
                 failures = 0
+                has_polled = True
                 known = {name: newest.get(name)}
                 yield Poll(newest)
     finally:

@@ -32,7 +32,7 @@ class Outage:
 
     def check(self, error: AdsCallError | None) -> None:
         """
-        Take note of a poll.
+        Take note of a poll, after at least one that succeeded.
 
         :param error: the reason why the poll failed; None if it succeeded.
         :raises AdsCallError: ``error``, if it is final or the outage has lasted too long.
@@ -42,7 +42,7 @@ class Outage:
             return
         now = time.monotonic()
         self._started = self._started or now
-        if not error.transient or now - self._started > LONGEST_OUTAGE:
+        if not error.is_outage(has_polled=True) or now - self._started > LONGEST_OUTAGE:
             raise error
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.import_task import ImportTask, newest_by_name
@@ -88,7 +89,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
 
     _import_tasks: Sequence[ImportTask] = ()
     _last_error: str | None = None
-    _is_linked = False
+    _has_polled = False
 
     def __init__(
         self,
@@ -146,14 +147,14 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         try:
             self._import_tasks = self._describe()
         except AdsCallError as error:
-            if not error.transient:
+            if not error.is_outage(self._has_polled or self._was_rescheduled(context)):
                 raise
             self._last_error = str(error)
             self.log.warning("Polling again soon: %s", error)
         else:
-            if not self._is_linked:
+            if not self._has_polled:
                 MigrationHubLink.persist_for(context, self)
-                self._is_linked = True
+                self._has_polled = True
             self._last_error = None
             running = [task for task in self._import_tasks if statuses.is_running(task.status)]
             if self._import_tasks and not running:
@@ -166,6 +167,18 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         if self.deferrable:
             self._defer()
         return PokeReturnValue(is_done=False)
+
+    def _was_rescheduled(self, context: Any) -> bool:
+        """Return True after a poke in reschedule mode, each of which is a process of its own."""
+        if not self.reschedule:
+            return False
+        ti = context["ti"]
+        if AIRFLOW_V_3_0_PLUS:
+            return ti.get_first_reschedule_date(context) is not None
+        from airflow.sensors import base
+
+        key = {name: getattr(ti, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
+        return base._orig_start_date(**key, try_number=ti.max_tries - self.retries + 1) is not None
 
     @cached_property
     def _import_task_ids(self) -> list[str]:
@@ -200,23 +213,15 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
     def execute_complete(self, context: Any, event: Any = None) -> Any:
         """Resume after the triggerer's wait; returns and raises what :meth:`execute` does."""
         try:
-            import_tasks = AdsImportTaskTrigger.read_event(event)
+            import_tasks = self.read_event(context, event)
         except ImportWaitTimeout as error:
             seen = [ImportTask.from_response(summary) for summary in error.import_tasks]
             raise AirflowSensorTimeout(self._log_timeout(seen, error.last_error)) from error
         return self._end_wait(context, import_tasks)
 
-    def deferral_error(self, failure: AdsCallError) -> Exception:
-        """
-        Return the exception that a failed deferral raises.
-
-        Without it, ``soft_fail`` would skip the task after the trigger crashed, which says nothing about the import,
-        and Airflow 2 would retry a task that timed out.
-        """
-        if not isinstance(failure, ImportWaitTimeout):
-            return failure
-        message = self._log_timeout((), "no triggerer has answered in time; check that one is running.")
-        return (AirflowSkipException if self.soft_fail else AirflowSensorTimeout)(message)
+    def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
+        """Describe the imports that the sensor waits for."""
+        return self._describe()
 
     def _end_wait(self, context: Any, import_tasks: Sequence[ImportTask]) -> Any:
         try:
@@ -233,7 +238,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
     def _log_timeout(self, import_tasks: Sequence[ImportTask], last_error: str | None) -> str:
         """Log that the wait timed out, and return the message."""
         if self._by_name and not import_tasks:
-            error: ImportWaitTimeout = ImportNotSeen(str(self.name), self.hook.conn_region_name, last_error)
+            error: ImportWaitTimeout = ImportNotSeen(str(self.name), self.hook.called_region, last_error)
         else:
             import_tasks = import_tasks or [ImportTask(import_task_id=id_) for id_ in self._import_task_ids]
             error = ImportWaitTimeout([task.summary() for task in import_tasks], last_error)

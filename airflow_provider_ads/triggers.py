@@ -27,6 +27,7 @@ __all__ = [
     "DEFERRAL_FAILED",
     "DEFERRAL_GRACE",
     "EARLIEST_EVENT",
+    "NO_TRIGGERER",
     "AdsDeleteImportDataTrigger",
     "AdsImportTaskTrigger",
     "AdsNamedImportTaskTrigger",
@@ -42,6 +43,9 @@ DEFERRAL_GRACE = 120.0
 
 #: The method name with which every supported version of Airflow resumes a task whose deferral failed.
 DEFERRAL_FAILED = "__fail__"
+
+#: The error of a wait that Airflow itself ended, at its limit on the deferral.
+NO_TRIGGERER = "no triggerer has answered in time; check that one is running."
 
 
 class AdsImportTaskTrigger(BaseTrigger):
@@ -193,17 +197,17 @@ class AdsImportTaskTrigger(BaseTrigger):
         return import_tasks
 
     @classmethod
-    def deferral_failure(cls, next_kwargs: Mapping[str, Any] | None, about: str) -> AdsCallError:
+    def deferral_failure(cls, next_kwargs: Mapping[str, Any] | None, about: str) -> AdsCallError | None:
         """
-        Return the error for a failed deferral, which Airflow reports without naming the import.
+        Return the error for a crashed trigger, which Airflow reports without naming the import.
 
         :param next_kwargs: the arguments with which Airflow resumes the task instead of an event.
         :param about: the imports that the task waited for, for the message.
-        :return: :attr:`wait_timeout` if Airflow's own limit on the deferral passed; otherwise the trigger crashed.
+        :return: the error; None if the trigger did not crash, but Airflow's own limit on the deferral passed.
         """
         reason = str((next_kwargs or {}).get("error"))
         if "timeout" in reason.lower():
-            return cls.wait_timeout([], None)
+            return None
         return AdsCallError(
             f"The trigger that waited for {about} crashed ({reason}); see the log above. {cls.wait_timeout.advice}",
             code="TriggerFailure",

@@ -8,7 +8,8 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
@@ -17,11 +18,11 @@ from botocore.config import Config
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.parameters import check_poll_interval, join_first, summarize_ids
 from airflow_provider_ads.discovery.verdicts import Verdict, VerdictKind, judge_import
-from airflow_provider_ads.exceptions import AdsCallError, AdsError, ImportOutcomeError
+from airflow_provider_ads.exceptions import AdsCallError, AdsError, ImportOutcomeError, ImportWaitTimeout
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.polling import Poll
 from airflow_provider_ads.progress import Outage, ProgressLog
-from airflow_provider_ads.triggers import DEFERRAL_FAILED, DEFERRAL_GRACE, AdsImportTaskTrigger
+from airflow_provider_ads.triggers import DEFERRAL_FAILED, DEFERRAL_GRACE, NO_TRIGGERER, AdsImportTaskTrigger
 
 __all__ = [
     "IMPORT_TASK_XCOM_KEY",
@@ -37,6 +38,14 @@ __all__ = [
 #: Key of the XCom with the summaries, which is pushed even if an import failed, and their key in the extra of asset
 #: events.
 IMPORT_TASK_XCOM_KEY = "import_task"
+
+T = TypeVar("T")
+
+#: Maximum number of seconds for the last poll of a wait that has timed out.
+LAST_POLL_SECONDS = 30.0
+
+#: Seconds before its ``execution_timeout`` at which a task that waits on a worker polls for the last time.
+LAST_POLL_MARGIN = 5.0
 
 #: Maximum number of imports that a deferred task waits for. Airflow stores their ids, encrypted, in a column that holds
 #: 65,535 bytes on MySQL, which is enough for 1,023.
@@ -109,18 +118,60 @@ class AdsDeferrableMixin:
         }
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
-        """Resume the task as Airflow does, but explain a deferral that failed."""
-        try:
-            return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
-        except Exception as error:
-            if next_method != DEFERRAL_FAILED:
-                raise
-            failure = self.trigger_class.deferral_failure(next_kwargs, self.subject)
-            raise self.deferral_error(failure) from error
+        """
+        Resume the task as Airflow does, but treat Airflow's limit on the deferral as a timeout of the trigger.
 
-    def deferral_error(self, failure: AdsCallError) -> Exception:
-        """Return the exception that a failed deferral raises."""
-        return failure
+        :raises AdsCallError: the trigger crashed. Airflow's own exception would skip a sensor with ``soft_fail``,
+            although the crash says nothing about the import.
+        """
+        base: Any = super()
+        if next_method != DEFERRAL_FAILED:
+            return base.resume_execution(next_method, next_kwargs, context)
+        failure = self.trigger_class.deferral_failure(next_kwargs, self.subject)
+        if failure is not None:
+            raise failure
+        event = {"status": "timeout", "tasks": [], "error": {"message": NO_TRIGGERER}}
+        return base.resume_execution("execute_complete", {"event": event}, context)
+
+    def read_event(self, context: Any, event: Any) -> list[ImportTask]:
+        """
+        Return the tasks of the trigger's event; after a timeout, poll once more.
+
+        What has ended counts, even if it ended after the trigger's last poll or no triggerer was running.
+
+        :param context: the task's context.
+        :param event: the event as Airflow passes it on.
+        :raises ImportWaitTimeout: an import is still running, or could not be polled within 30 seconds.
+        :raises AdsCallError: the trigger could not continue, or the event is not one of its own.
+        """
+        try:
+            return self.trigger_class.read_event(event)
+        except ImportWaitTimeout as timeout:
+            known = [task["importTaskId"] for task in timeout.import_tasks]
+            try:
+                import_tasks = self._poll_once_more(context, known)
+            except Exception as error:
+                last_error = str(error) if isinstance(error, AdsError) else f"{type(error).__name__}: {error}"
+                raise type(timeout)(timeout.import_tasks, timeout.last_error or last_error) from error
+            if not import_tasks or any(self.trigger_class.is_running(task.status) for task in import_tasks):
+                reason = timeout.last_error if timeout.last_error == NO_TRIGGERER else None
+                raise type(timeout)([task.summary() for task in import_tasks], reason) from None
+            return import_tasks
+
+    def _poll_once_more(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
+        task: Any = self
+        # Only the main thread looks up connections.
+        task.hook.conn_config  # noqa: B018
+        return run_in_thread(lambda: self.describe_awaited(context, import_task_ids), LAST_POLL_SECONDS)
+
+    def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
+        """
+        Return the current state of the tasks that the deferred task waits for.
+
+        :param context: the task's context.
+        :param import_task_ids: their ids; empty if Airflow ended the deferral, which forgets what it was for.
+        """
+        raise NotImplementedError
 
     @property
     def subject(self) -> str:
@@ -171,8 +222,16 @@ class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
             self._defer(context)
         progress = ProgressLog(self.log, last_poll=self._poll())
         outage = Outage()
+        last_poll = None
+        if self.execution_timeout:
+            # Airflow ends the task at its execution_timeout, so poll shortly before.
+            timeout = self.execution_timeout.total_seconds()
+            last_poll = context["ti"].start_date.timestamp() + timeout - min(LAST_POLL_MARGIN, timeout / 4)
         while self._is_running():
-            time.sleep(self.poll_interval)
+            pause = self.poll_interval
+            if last_poll is not None and 0 < (remaining := last_poll - time.time()) < pause:
+                pause = remaining
+            time.sleep(pause)
             error = None
             try:
                 self.import_tasks = self.describe([task.import_task_id for task in self.import_tasks])
@@ -198,6 +257,32 @@ class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
                 deadline -= min(RESUMPTION_MARGIN, timeout / 2)
         self.log.info("Waiting in the triggerer for %s", summarize_ids(import_task_ids))
         self.defer_to(self.trigger_class, deadline, import_task_ids=import_task_ids, poll_interval=self.poll_interval)
+
+
+def run_in_thread(function: Callable[[], T], seconds: float) -> T:
+    """
+    Call a function in a thread, and leave it behind if it takes too long.
+
+    :raises TimeoutError: the function did not return in time.
+    """
+    results: list[T] = []
+    errors: list[Exception] = []
+
+    def call() -> None:
+        try:
+            results.append(function())
+        except Exception as error:
+            errors.append(error)
+
+    # Unlike the threads of an executor, this one does not keep the process from exiting.
+    thread = Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError(f"no answer within {seconds:.0f} seconds")
+    return results[0]
 
 
 def end_wait(

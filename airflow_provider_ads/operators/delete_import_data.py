@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.parameters import as_list
 from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.links import MigrationHubLink
@@ -103,3 +104,7 @@ class AdsDeleteImportDataOperator(AdsDeletingOperator):
             self.hook.delete_import_data(to_delete, self.delete_history)
         self.import_tasks = import_tasks
         return self.wait_until_deleted(context, [task.import_task_id for task in import_tasks])
+
+    def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
+        """Describe the imports whose deletion the operator requested."""
+        return self.describe(import_task_ids or self.import_task_id)

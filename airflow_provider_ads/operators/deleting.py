@@ -55,7 +55,7 @@ class AdsDeletingOperator(AdsWaitingOperator):
 
     def execute_complete(self, context: Any, event: Any = None) -> list[str]:
         """Resume after the triggerer's wait; returns and raises what ``execute`` does."""
-        return self.end_wait(self.trigger_class.read_event(event))
+        return self.end_wait(self.read_event(context, event))
 
     def end_wait(self, import_tasks: Sequence[ImportTask]) -> list[str]:
         """

@@ -118,8 +118,7 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
         superseded_by = self.hook.get_import_tasks(self.superseded_by)
         MigrationHubLink.persist_for(context, self)
         self._check(superseded_by)
-        listed = self.hook.list_import_tasks(name_prefix=self.name_prefix)
-        superseded = superseded_imports(listed, superseded_by, due_time_of_run(context["dag_run"]))
+        superseded = self._superseded(context, superseded_by)
         self._log_superseded(superseded)
         deletable = [task.import_task_id for task in superseded.deletable]
         if self._dry_run:
@@ -131,6 +130,16 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
         if deletable:
             deletable = self._delete(deletable)
         return self.wait_until_deleted(context, [*(task.import_task_id for task in superseded.deleting), *deletable])
+
+    def _superseded(self, context: Any, superseded_by: Sequence[ImportTask]) -> Superseded:
+        listed = self.hook.list_import_tasks(name_prefix=self.name_prefix)
+        return superseded_imports(listed, superseded_by, due_time_of_run(context["dag_run"]))
+
+    def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
+        """Describe the imports whose deletion was requested: those that are being deleted, if no ids are known."""
+        if import_task_ids:
+            return self.describe(import_task_ids)
+        return self._superseded(context, self.hook.get_import_tasks(self.superseded_by)).deleting
 
     def end_wait(self, import_tasks: Sequence[ImportTask]) -> list[str]:
         """End the wait as the base class does, but leave imports beyond the daily limit to the next run."""

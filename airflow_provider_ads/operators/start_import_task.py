@@ -10,11 +10,10 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.import_task import ImportTask
-from airflow_provider_ads.discovery.parameters import check_max_failed_records
+from airflow_provider_ads.discovery.parameters import check_client_request_token, check_max_failed_records
 from airflow_provider_ads.exceptions import ImportOutcomeError, fail_without_retry
 from airflow_provider_ads.idempotency import StartRequest
 from airflow_provider_ads.links import MigrationHubLink
-from airflow_provider_ads.triggers import AdsImportTaskTrigger
 from airflow_provider_ads.version_compat import conf
 from airflow_provider_ads.waiting import AdsWaitingOperator, attach_to_asset_events, end_import_wait
 
@@ -143,7 +142,19 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
 
     def execute_complete(self, context: Any, event: Any = None) -> str:
         """Resume after the triggerer's wait; returns and raises what :meth:`execute` does."""
-        return self._end_wait(context, *AdsImportTaskTrigger.read_event(event))
+        return self._end_wait(context, *self.read_event(context, event))
+
+    def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
+        """Describe the import, which its token identifies if its id is not known."""
+        if import_task_ids:
+            return self.describe(import_task_ids)
+        import_tasks = list(self.hook.list_import_tasks(name=self.name))
+        if self.client_request_token is not None:
+            token = check_client_request_token(self.client_request_token)
+            return [task for task in import_tasks if task.client_request_token == token]
+        request = StartRequest.from_context(context, self.name, self.import_url)
+        latest = request and request.latest(import_tasks)
+        return [latest[1]] if latest else []
 
     @property
     def subject(self) -> str:

@@ -233,14 +233,14 @@ def decode(encoded: Any) -> Any:
 
 
 @contextmanager
-def at_the_second_poll(ads: AdsEmulator, change: Callable[[], Any]) -> Iterator[None]:
-    """Call a function after the second poll; a deferrable sensor has deferred by then."""
+def at_the_second_poll(ads: AdsEmulator, change: Callable[[], Any], number: int = 2) -> Iterator[None]:
+    """Call a function after the second poll, or another one; a deferrable sensor has deferred by then."""
     polls = ads.calls()["DescribeImportTasks"]
     stop = Event()
 
     def watch() -> None:
         while not stop.wait(0.005):
-            if ads.calls()["DescribeImportTasks"] >= polls + 2:
+            if ads.calls()["DescribeImportTasks"] >= polls + number:
                 change()
                 return
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ads import waiting
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError
@@ -19,6 +20,7 @@ from tests.support.task_runs import (
     TRIGGER_CRASHED,
     TRIGGER_TIMED_OUT,
     Run,
+    TaskDeferred,
     at_the_second_poll,
     context_of,
     run_task,
@@ -68,6 +70,9 @@ def short_timeout(mode: dict[str, Any]) -> float:
         ("DELETE_COMPLETE", "failed"),
         ("timeout", "failed"),
         ("timeout in an outage", "failed"),
+        ("IMPORT_COMPLETE after the last poll", "success"),
+        ("IMPORT_COMPLETE after malformed answers", "success"),
+        ("IMPORT_COMPLETE after a credentials outage", "success"),
         ("IMPORT_OF_THE_FUTURE", "up_for_retry"),
         ("refused call", "up_for_retry"),
     ],
@@ -80,16 +85,29 @@ def test_the_outcome_is_the_same_in_every_mode_and_by_id_and_name(
         "timeout": lambda: None,
         "timeout in an outage": lambda: aws_default.inject("ThrottlingException"),
         "refused call": lambda: aws_default.inject("AuthorizationErrorException"),
+        "IMPORT_COMPLETE after malformed answers": lambda: complete("malformed"),
+        "IMPORT_COMPLETE after a credentials outage": lambda: complete("ExpiredTokenException", status=400),
     }
-    change = changes.get(end, lambda: aws_default.update_import_task(import_task_id, status=end))
+    status = end.partition(" ")[0]
+
+    def complete(fault: str | None = None, **arguments: Any) -> None:
+        if fault:
+            aws_default.inject(fault, calls=4, **arguments)
+        aws_default.update_import_task(import_task_id, status=status)
+
+    change = changes.get(end, complete)
+    after_last_poll = end.endswith("last poll")
     runs = []
     for subject in ({"import_task_id": import_task_id}, {"name": "cmdb"}):
         for mode in MODES.values():
             aws_default.clear_faults()
             aws_default.update_import_task(import_task_id, status="IMPORT_IN_PROGRESS")
-            timeout = 0.4 if end.startswith("timeout") else 60
+            timeout = 0.4 if end.startswith("timeout") or after_last_poll else 60
             task = sensor(timeout=timeout, soft_fail=soft_fail, **subject, **mode)
-            with at_the_second_poll(aws_default, change):
+            if after_last_poll:
+                # Airflow pokes before it compares the time, so the second poke is the last one.
+                task.poke_interval = 1
+            with at_the_second_poll(aws_default, change, 1 if after_last_poll else 2):
                 runs.append(run_task(task, monkeypatch))
             assert len(runs[-1].deferrals) == int("deferrable" in mode)
     assert [run.state for run in runs] == ["skipped" if soft_fail and state == "failed" else state] * 6
@@ -98,7 +116,7 @@ def test_the_outcome_is_the_same_in_every_mode_and_by_id_and_name(
     if end.startswith(("timeout", "refused")):
         assert runs[0].xcoms == {}
     else:
-        assert runs[0].xcoms["import_task"]["status"] == end
+        assert runs[0].xcoms["import_task"]["status"] == status
         assert runs[0].result == (runs[0].xcoms["import_task"] if state == "success" else None)
 
 
@@ -270,7 +288,7 @@ class TestName:
         import_task_id = aws_default.add_import_task(name="cmdb")
         # The wait times out before the triggerer's first poll.
         run = run_task(sensor(name="cmdb", deferrable=True, timeout=0.1, poke_interval=60), monkeypatch)
-        assert f"Last status: {import_task_id}: no status" in str(run.error)
+        assert f"Last status: {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS" in str(run.error)
 
 
 def test_an_iterator_of_ids_is_read_once(aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,6 +360,7 @@ class TestDeferral:
         self,
         aws_default: AdsEmulator,
         monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
         subject: dict[str, str],
         words: str,
         soft_fail: bool,
@@ -351,8 +370,9 @@ class TestDeferral:
         task = sensor(**subject, deferrable=True, soft_fail=soft_fail)
         run = run_task(task, monkeypatch, deferral_failure=TRIGGER_TIMED_OUT)
         assert run.state == state
-        assert words in str(run.error)
-        assert "no triggerer has answered in time" in str(run.error)
+        log = capsys.readouterr().out
+        assert words in log
+        assert "no triggerer has answered in time" in log
 
     def test_the_result_needs_nothing_but_the_event(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task()
@@ -360,6 +380,54 @@ class TestDeferral:
         event = {"status": "finished", "tasks": [{"importTaskId": import_task_id, "status": "IMPORT_COMPLETE"}]}
         assert task.execute_complete(context_of(task), event)["status"] == "IMPORT_COMPLETE"
         assert not aws_default.calls()
+
+    @pytest.mark.parametrize("subject", [{"import_task_id": UNKNOWN_ID}, {"name": "cmdb"}], ids=["id", "name"])
+    def test_an_import_that_ended_while_no_triggerer_ran_counts(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, subject: dict[str, str]
+    ) -> None:
+        aws_default.add_import_task(importTaskId=UNKNOWN_ID, name="cmdb")
+        task = sensor(**subject, deferrable=True)
+        with (
+            at_the_second_poll(
+                aws_default, lambda: aws_default.update_import_task(UNKNOWN_ID, status="IMPORT_COMPLETE"), 1
+            ),
+            pytest.raises(TaskDeferred),
+        ):
+            task.execute(context_of(task))
+        while aws_default.import_tasks()[0]["status"] == "IMPORT_IN_PROGRESS":
+            pass
+        result = task.resume_execution("__fail__", TRIGGER_TIMED_OUT, context_of(task))
+        assert result["status"] == "IMPORT_COMPLETE"
+
+    def test_an_outage_at_the_last_poll_is_a_timeout_and_calls_aws_no_further(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        aws_default.inject("AuthorizationErrorException")
+        task = sensor(name="cmdb", deferrable=True)
+        with pytest.raises(AirflowSensorTimeout, match="The last poll failed: no triggerer has answered in time"):
+            task.resume_execution("__fail__", TRIGGER_TIMED_OUT, context_of(task))
+        assert aws_default.calls() == {"DescribeImportTasks": 1}
+
+    def test_a_last_poll_that_hangs_is_left_behind(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        aws_default.add_import_task(importTaskId=UNKNOWN_ID, status="IMPORT_COMPLETE")
+        monkeypatch.setattr(waiting, "LAST_POLL_SECONDS", 0.1)
+        aws_default.inject("hold")
+        event = {"status": "timeout", "tasks": [{"importTaskId": UNKNOWN_ID}], "error": None}
+        task = sensor(UNKNOWN_ID, deferrable=True)
+        with pytest.raises(AirflowSensorTimeout, match="TimeoutError: no answer within 0 seconds"):
+            task.execute_complete(context_of(task), event)
+
+
+def test_missing_credentials_fail_the_first_poll(
+    aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+) -> None:
+    aws_default.inject("ExpiredTokenException", status=400)
+    run = run_task(sensor(UNKNOWN_ID, **mode), monkeypatch)
+    assert run.state == "up_for_retry"
+    assert "ExpiredTokenException" in str(run.error)
+    assert aws_default.calls()["DescribeImportTasks"] == 2  # with the same credentials, read again
 
 
 class TestConstructor:

@@ -281,7 +281,7 @@ class TestNamedTrigger:
         assert (event["status"], event["error"]["code"]) == ("timeout", "ThrottlingException")
         assert [(task["importTaskId"], task["status"]) for task in event["tasks"]] == [(ID, None)]
 
-    @pytest.mark.parametrize("name", ["", " ", "x" * 256, None, 7])
+    @pytest.mark.parametrize("name", ["", " ", "x" * 256, None, 7.0])
     async def test_invalid_arguments_are_one_error_event(
         self, aws_default: AdsEmulator, capsys: pytest.CaptureFixture[str], name: Any
     ) -> None:

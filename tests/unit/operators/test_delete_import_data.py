@@ -8,7 +8,14 @@ import pytest
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportDeletionError
 from airflow_provider_ads.operators import AdsDeleteImportDataOperator
-from tests.support.task_runs import TRIGGER_CRASHED, at_the_second_poll, context_of, run_task
+from tests.support.task_runs import (
+    TRIGGER_CRASHED,
+    TRIGGER_TIMED_OUT,
+    TaskDeferred,
+    at_the_second_poll,
+    context_of,
+    run_task,
+)
 
 UNKNOWN_ID = "import-task-" + "f" * 32
 WAITS: dict[str, dict[str, Any]] = {"sync": {"deferrable": False}, "deferrable": {"deferrable": True}}
@@ -172,6 +179,17 @@ class TestDeferral:
         assert "DELETE_IN_PROGRESS" in str(run.error)
         assert "a retry of the task waits for it" in str(run.error)
         assert "AdsImportTaskSensor" not in str(run.error)
+
+    def test_a_deletion_that_ended_while_no_triggerer_ran_counts(
+        self, aws_default: AdsEmulator, ended: list[str]
+    ) -> None:
+        aws_default.delete_seconds = 0.1
+        task = operator(ended, deferrable=True)
+        with pytest.raises(TaskDeferred):
+            task.execute(context_of(task))
+        while "DELETE_IN_PROGRESS" in [each["status"] for each in aws_default.import_tasks()]:
+            pass
+        assert task.resume_execution("__fail__", TRIGGER_TIMED_OUT, context_of(task)) == ended
 
     def test_a_failed_deferral_is_explained(
         self, aws_default: AdsEmulator, ended: list[str], monkeypatch: pytest.MonkeyPatch

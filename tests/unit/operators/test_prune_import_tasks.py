@@ -16,7 +16,7 @@ from airflow_provider_ads.exceptions import AdsCallError, AdsError, ImportDeleti
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsPruneImportTasksOperator, AdsStartImportTaskOperator
 from airflow_provider_ads.version_compat import AirflowFailException
-from tests.support.task_runs import context_of, run_task
+from tests.support.task_runs import TRIGGER_TIMED_OUT, TaskDeferred, context_of, run_task
 
 WAITS: dict[str, dict[str, Any]] = {"sync": {"deferrable": False}, "deferrable": {"deferrable": True}}
 
@@ -242,6 +242,16 @@ class TestRandomHistories:
             if prefix == "cmdb-" and requested < since and status not in keep
         }
         assert deleted == (replaced if good else set())
+
+
+def test_a_deletion_that_ended_while_no_triggerer_ran_counts(ads: AdsEmulator) -> None:
+    old, new = add(ads, 1e9), add(ads, 1.1e9)
+    task = operator(new, deferrable=True)
+    with pytest.raises(TaskDeferred):
+        task.execute(context_of(task))
+    while statuses_of(ads)[old] != "DELETE_COMPLETE":
+        pass
+    assert task.resume_execution("__fail__", TRIGGER_TIMED_OUT, context_of(task)) == [old]
 
 
 DAY = timedelta(days=1)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
+from airflow_provider_ads import waiting
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError
@@ -14,7 +15,14 @@ from airflow_provider_ads.operators import AdsStartImportTaskOperator
 from airflow_provider_ads.triggers import DEFERRAL_GRACE
 from airflow_provider_ads.version_compat import AirflowFailException
 from airflow_provider_ads.waiting import RESUMPTION_MARGIN
-from tests.support.task_runs import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, at_the_second_poll, context_of, run_task
+from tests.support.task_runs import (
+    TRIGGER_CRASHED,
+    TRIGGER_TIMED_OUT,
+    TaskDeferred,
+    at_the_second_poll,
+    context_of,
+    run_task,
+)
 
 ID = "import-task-" + "f" * 32
 WAITS: dict[str, dict[str, Any]] = {
@@ -207,10 +215,36 @@ class TestDeferral:
         run = run_task(task, monkeypatch, start_date=started)
         assert run.deferrals[0]["deadline"] == started.timestamp() + 6 * 3600 - RESUMPTION_MARGIN
 
+    @pytest.mark.parametrize("own_token", [None, "my-token"])
+    def test_an_import_that_ended_while_no_triggerer_ran_counts(
+        self, aws_default: AdsEmulator, inventory: str, own_token: str | None
+    ) -> None:
+        aws_default.import_seconds = 0.1
+        AdsHook().start_import_task("cmdb", inventory, "the token of another import of that name")
+        started = datetime.now(UTC)
+        task = operator(inventory, client_request_token=own_token, **WAITS["deferrable"])
+        with pytest.raises(TaskDeferred) as deferred:
+            task.execute(context_of(task, run_started=started))
+        while aws_default.import_tasks()[-1]["status"] == "IMPORT_IN_PROGRESS":
+            pass
+        result = task.resume_execution("__fail__", TRIGGER_TIMED_OUT, context_of(task, run_started=started))
+        assert result == deferred.value.trigger.import_task_ids[0]
+
+    @pytest.mark.parametrize("wait", WAITS)
+    def test_an_import_that_ends_after_the_last_poll_counts(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: str
+    ) -> None:
+        aws_default.import_seconds = 0.1
+        monkeypatch.setattr(waiting, "LAST_POLL_MARGIN", 0.5)
+        monkeypatch.setattr(waiting, "RESUMPTION_MARGIN", 0)
+        task = operator(inventory, poll_interval=60, execution_timeout=timedelta(seconds=2), **WAITS[wait])
+        assert run_task(task, monkeypatch).state == "success"
+
     @pytest.mark.parametrize("failure", [TRIGGER_CRASHED, TRIGGER_TIMED_OUT], ids=["crashed", "timed out"])
     def test_a_failed_deferral_is_explained(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, failure: dict[str, Any]
     ) -> None:
+        aws_default.import_seconds = 60
         run = run_task(operator(inventory, **WAITS["deferrable"]), monkeypatch, deferral_failure=failure)
         assert run.state == "up_for_retry"
         assert "wait for it with AdsImportTaskSensor" in str(run.error)
