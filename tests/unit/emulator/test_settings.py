@@ -14,7 +14,11 @@ INVALID = [-1, math.nan, math.inf, 10**400, True, "1"]
 @pytest.mark.parametrize(
     ("name", "seconds"),
     [
-        *((name, seconds) for name in ("import_seconds", "delete_seconds") for seconds in (*INVALID, None)),
+        *(
+            (name, seconds)
+            for name in ("import_seconds", "delete_seconds", "role_seconds")
+            for seconds in (*INVALID, None)
+        ),
         *(("token_seconds", seconds) for seconds in INVALID),
     ],
 )
