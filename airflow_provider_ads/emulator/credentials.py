@@ -88,12 +88,12 @@ _AUTHORIZATION = re.compile(r"AWS4-HMAC-SHA256 Credential=([^,\s]+),\s*SignedHea
 
 
 class _Session(NamedTuple):
-    """The credentials of an assumed role, the caller's identity, and the time when they were issued."""
+    """The credentials of an assumed role, the caller's identity, and the time when they expire."""
 
     credentials: Credentials
     role: str
     identity: dict[str, str]
-    issued: float
+    expires: float
 
 
 class _Signature(NamedTuple):
@@ -126,6 +126,11 @@ class CredentialChecks:
         """Return the ARN of the role for which an access key was issued; None for any other key."""
         session = self._sessions.get(access_key)
         return None if session is None else session.role
+
+    def expire_role_credentials(self) -> None:
+        """Expire all credentials that were issued for roles."""
+        for access_key, session in list(self._sessions.items()):
+            self._sessions[access_key] = session._replace(expires=0.0)
 
     def check_call(self, request: Request) -> None:
         """
@@ -172,7 +177,7 @@ class CredentialChecks:
             credentials = session.credentials
             if signature.token != credentials.token:
                 return _UNKNOWN
-            if time.time() >= session.issued + self._settings.role_seconds:
+            if time.time() >= session.expires:
                 return _EXPIRED
         elif (secret := access_keys.get(signature.access_key)) is not None:
             credentials = Credentials(signature.access_key, secret)
@@ -201,15 +206,14 @@ class CredentialChecks:
             "UserId": f"AROA{unique}:{parameters.get('RoleSessionName')}",
             "Account": account,
         }
-        issued = time.time()
-        self._sessions[credentials.access_key] = _Session(credentials, role, identity, issued)
-        expiration = datetime.fromtimestamp(issued + self._settings.role_seconds, UTC)
+        expires = time.time() + self._settings.role_seconds
+        self._sessions[credentials.access_key] = _Session(credentials, role, identity, expires)
         result = {
             "Credentials": {
                 "AccessKeyId": credentials.access_key,
                 "SecretAccessKey": credentials.secret_key,
                 "SessionToken": credentials.token,
-                "Expiration": f"{expiration:%Y-%m-%dT%H:%M:%SZ}",
+                "Expiration": f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%dT%H:%M:%SZ}",
             },
             "AssumedRoleUser": {"Arn": identity["Arn"], "AssumedRoleId": identity["UserId"]},
         }

@@ -290,6 +290,14 @@ class AdsEmulator(Settings):
         """Remove all faults and send the held responses. A closed port stays closed until its time has passed."""
         self._faults.clear()
 
+    def expire_role_credentials(self) -> None:
+        """
+        Expire all credentials that were issued for roles, earlier than their callers expect.
+
+        A role can be assumed again, and its new credentials are valid.
+        """
+        self._credentials.expire_role_credentials()
+
     # -- to check a test -------------------------------------------------------------------------------------
 
     def held(self) -> int:

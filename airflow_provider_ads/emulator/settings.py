@@ -79,8 +79,7 @@ class Settings:
     #: The ARNs of the roles that callers may assume, if credentials are checked.
     roles: set[str]
 
-    #: Seconds for which the credentials of an assumed role last. A change also applies to credentials that were issued
-    #: earlier, although their callers know only the former expiration.
+    #: Seconds for which the credentials of an assumed role last. A change applies to credentials that are issued later.
     role_seconds = _Seconds[float]("seconds for which the credentials of an assumed role last")
 
     def __init__(

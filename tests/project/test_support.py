@@ -258,7 +258,7 @@ class TestCredentialsEndpoint:
         discovery = client("discovery", access_key=None)
         discovery.describe_import_tasks()
         assert [call.role for call in ads.recorded] == [ROLE]
-        ads.role_seconds = 0
+        ads.expire_role_credentials()
         with pytest.raises(ClientError, match="ExpiredTokenException"):
             discovery.describe_import_tasks()
 

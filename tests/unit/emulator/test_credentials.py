@@ -93,7 +93,7 @@ class TestCalls:
             "expired": assumed,
             "unsigned": KNOWN,
         }
-        ads.role_seconds = 0
+        ads.expire_role_credentials()
         refused = client(service, credentials=credentials[case], **config)
         expected = REFUSALS[case][list(CALLS).index(service)]
         assert refusal(lambda: CALLS[service](refused)) == expected
@@ -183,7 +183,7 @@ class TestPresignedUrls:
     def test_others_are_refused(
         self, ads: AdsEmulator, client: MakeClient, assumed: Any, version: str, case: str, expected: Any
     ) -> None:
-        ads.role_seconds = 0
+        ads.expire_role_credentials()
         credentials = {"unknown": ("unknown", "secret"), "wrong secret": (KNOWN[0], "another"), "expired": assumed}
         s3 = client("s3", credentials=credentials[case], signature_version=version)
         response = send(s3.generate_presigned_url("get_object", {"Bucket": "inventory", "Key": "servers.csv"}))
@@ -240,14 +240,21 @@ class TestRoles:
         left = answer["Credentials"]["Expiration"] - datetime.now(UTC)
         assert timedelta(seconds=840) < left <= timedelta(seconds=900)
 
-    def test_a_change_applies_to_earlier_credentials(
+    def test_credentials_last_for_the_seconds_that_were_set_when_they_were_issued(
         self, ads: AdsEmulator, client: MakeClient, assumed: tuple[str, str, str]
     ) -> None:
-        discovery = client("discovery", credentials=assumed)
         ads.role_seconds = 0
-        assert refusal(discovery.describe_import_tasks)[0] == "ExpiredTokenException"
-        ads.role_seconds = 3600
-        discovery.describe_import_tasks()
+        later = keys(client("sts", credentials=assumed).assume_role(**ASSUME))
+        assert refusal(client("discovery", credentials=later).describe_import_tasks)[0] == "ExpiredTokenException"
+        client("discovery", credentials=assumed).describe_import_tasks()
+
+    def test_a_role_can_be_assumed_again_after_its_credentials_expired(
+        self, ads: AdsEmulator, client: MakeClient, assumed: tuple[str, str, str]
+    ) -> None:
+        ads.expire_role_credentials()
+        assert refusal(client("discovery", credentials=assumed).describe_import_tasks)[0] == "ExpiredTokenException"
+        again = keys(client("sts", credentials=KNOWN).assume_role(**ASSUME))
+        client("discovery", credentials=again).describe_import_tasks()
 
     def test_another_emulator_does_not_know_the_key(self, client: MakeClient, assumed: tuple[str, str, str]) -> None:
         with AdsEmulator(access_keys=dict([KNOWN]), roles=[ROLE]) as other:
