@@ -40,7 +40,6 @@ __all__ = [
     "ImportOutcomeError",
     "ImportTaskNotFound",
     "ImportWaitTimeout",
-    "MalformedAnswer",
     "call_error",
     "deletion_error",
     "fail_without_retry",
@@ -116,17 +115,6 @@ class AdsCallError(AdsError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.code, self.import_task_id, self.transient)
-
-
-class MalformedAnswer(BotoCoreError):
-    """
-    A successful response that the service did not send, or not completely: the page of a proxy, or an empty body.
-
-    Responses can contain secrets, so the message does not quote this one. :func:`call_error` converts it like every
-    exception of botocore.
-    """
-
-    fmt = "HTTP {status}, {content_type}, {length:,} bytes, without {expected}"
 
 
 class ImportTaskNotFound(AdsCallError):
@@ -387,8 +375,8 @@ def _is_transient(error: ClientError | BotoCoreError, response: Any) -> bool:
     cause = getattr(error, "kwargs", {}).get("error")
     if isinstance(error, SSLError) or isinstance(cause, _PERMANENT_CAUSES):
         return False
-    if isinstance(error, IncompleteReadError | MalformedAnswer):
-        # botocore does not retry them: the connection broke while an S3 object was downloaded, or a proxy answered.
+    if isinstance(error, IncompleteReadError):
+        # botocore does not retry it: the connection broke while an S3 object was downloaded, or a proxy answered.
         return True
     checkers = [standard.TransientRetryableChecker(), standard.ThrottledRetryableChecker()]
     return any(checker.is_retryable(context) for checker in checkers)

@@ -14,7 +14,7 @@ import boto3
 import botocore.session
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.limits import (
@@ -37,7 +37,6 @@ from airflow_provider_ads.exceptions import (
     OVER_LIMIT,
     AdsCallError,
     ImportTaskNotFound,
-    MalformedAnswer,
     call_error,
     deletion_error,
 )
@@ -341,6 +340,16 @@ class AdsHook(AwsGenericHook[Any]):
     def called_region(self) -> str | None:
         """The region of the client or, before there is one, of the settings; reading it never calls AWS."""
         return self.conn_region_name if "conn" in self.__dict__ else self.region_name
+
+
+class MalformedAnswer(IncompleteReadError):
+    """
+    A successful response that does not come from the service, or is incomplete: the page of a proxy, or an empty body.
+
+    The message does not quote the response, which can contain secrets.
+    """
+
+    fmt = "HTTP {status}, {content_type}, {length:,} bytes, without {expected}"
 
 
 def _check_answer(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from werkzeug.wrappers import Request, Response
 
+from airflow_provider_ads.emulator.credentials import CredentialChecks
 from airflow_provider_ads.emulator.faults import Faults
 from airflow_provider_ads.emulator.iam_actions import iam_actions_of
 from airflow_provider_ads.emulator.import_tasks import ImportTasks
@@ -40,10 +41,13 @@ class Application:
 
     :param tasks: the import tasks.
     :param faults: the injected faults.
+    :param credentials: the checks of credentials.
     :param inject: :meth:`airflow_provider_ads.emulator.AdsEmulator.inject`.
     """
 
-    def __init__(self, tasks: ImportTasks, faults: Faults, inject: Callable[..., None]) -> None:
+    def __init__(
+        self, tasks: ImportTasks, faults: Faults, credentials: CredentialChecks, inject: Callable[..., None]
+    ) -> None:
         self._stopping = Event()
         self._operations: dict[str, Operation] = {
             "BatchDeleteImportData": self._batch_delete_import_data,
@@ -73,6 +77,7 @@ class Application:
         }
         self._tasks = tasks
         self._faults = faults
+        self._credentials = credentials
         self._calls: Counter[str] = Counter()
         self._iam_actions: Counter[str] = Counter()
         self._lock = Lock()
@@ -114,6 +119,8 @@ class Application:
         if (expired := expired_response(request)) is not None:
             return expired(environ, start_response)
         self.count_iam_actions(*iam_actions_of(request))
+        if (answer := self._credentials.answer(request)) is not None:
+            return answer(environ, start_response)
         return call_moto(environ, start_response)
 
     def _answer(self, request: Request, target_prefix: str, operation: str) -> Response:
@@ -154,6 +161,7 @@ class Application:
         return response
 
     def _perform(self, request: Request, body: bytes, target_prefix: str, operation: str) -> dict[str, Any]:
+        self._credentials.check_call(request)
         if operation not in self._operations or operation not in SERVICES[target_prefix].operation_names:
             raise ServiceError("UnknownOperationException", f"The emulator has no operation {operation!r}.")
         region = region_of(request.headers.get("Authorization", ""))

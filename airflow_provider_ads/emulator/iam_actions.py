@@ -13,7 +13,7 @@ from botocore.model import ServiceModel
 from moto.s3.responses import S3ResponseInstance
 from werkzeug.wrappers import Request
 
-__all__ = ["iam_actions_of"]
+__all__ = ["iam_actions_of", "service_of"]
 
 #: The actions of the S3 operations that pipelines use:
 #: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
@@ -60,8 +60,7 @@ def iam_actions_of(request: Request) -> tuple[str, ...]:
     """
     Return the actions that an IAM policy must allow for a request that moto answers.
 
-    Requests about moto itself need none, and neither do presigned URLs, which act for the user who signed them. An
-    unsigned request is treated as one to STS if it is a form with an action, otherwise as one to S3.
+    Requests about moto itself need none, and neither do presigned URLs, which act for the user who signed them.
 
     The limits are:
 
@@ -76,15 +75,24 @@ def iam_actions_of(request: Request) -> tuple[str, ...]:
     about_moto = request.path.startswith(("/moto-api", "/favicon.ico"))
     if about_moto or "X-Amz-Signature" in request.args or "Signature" in request.args:
         return ()
-    scope = re.search(r"/([^/,\s]+)/aws4_request", request.headers.get("Authorization", ""))
-    operation = _form_action(request)
-    service = scope[1] if scope else "s3" if operation is None else "sts"
+    service, operation = service_of(request)
     if service == "s3":
         return _s3_actions(request)
     if operation is None:
         return (_unknown(service, f"{request.method} {request.path}"),)
     action = f"{service}:{operation}"
     return () if action in _WITHOUT_PERMISSION else (action,)
+
+
+def service_of(request: Request) -> tuple[str, str | None]:
+    """
+    Return the service that a request is for, such as ``sts``, and the action that its body names if it is a form.
+
+    An unsigned request is treated as one to STS if it is a form with an action, otherwise as one to S3.
+    """
+    scope = re.search(r"/([^/,\s]+)/aws4_request", request.headers.get("Authorization", ""))
+    action = _form_action(request)
+    return scope[1] if scope else "s3" if action is None else "sts", action
 
 
 def _unknown(service: str, operation: str) -> str:

@@ -25,7 +25,16 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.test import Client
 from werkzeug.wrappers import Request, Response
 
-__all__ = ["Storage", "UnreadableFileError", "call_moto", "expired_response", "parse_import_url", "share_moto"]
+__all__ = [
+    "OWN_CREDENTIALS",
+    "Storage",
+    "UnreadableFileError",
+    "call_moto",
+    "expired_response",
+    "parse_import_url",
+    "s3_error_response",
+    "share_moto",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +42,9 @@ _log = logging.getLogger(__name__)
 _ARCHIVE_BUCKET = "application-discovery-service-import-errors"
 
 _REGION = "us-east-1"
-_CREDENTIALS = Credentials("emulator", "emulator")
+
+#: The credentials with which the emulator itself uses S3, and signs the links to error archives.
+OWN_CREDENTIALS = Credentials("emulator", "emulator")
 
 #: https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
 _S3_HOST = re.compile(r"(?:(?P<bucket>.+)\.)?s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
@@ -75,9 +86,9 @@ def call_moto(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
         _log.warning("moto failed: %s %s: %r", request.method, request.path, error)
         if isinstance(error, KeyError) and error.args == (request.args.get("uploadId"),):
-            response = _error_response(404, "NoSuchUpload", "The specified upload does not exist.")
+            response = s3_error_response(404, "NoSuchUpload", "The specified upload does not exist.")
         else:
-            response = _error_response(500, "InternalError", f"moto failed: {error!r}")
+            response = s3_error_response(500, "InternalError", f"moto failed: {error!r}")
         return response(environ, start_response)
 
 
@@ -103,10 +114,11 @@ def expired_response(request: Request) -> Response | None:
     if now < expires:
         return None
     times = f"<Expires>{expires:%Y-%m-%dT%H:%M:%SZ}</Expires><ServerTime>{now:%Y-%m-%dT%H:%M:%SZ}</ServerTime>"
-    return _error_response(403, "AccessDenied", "Request has expired", times)
+    return s3_error_response(403, "AccessDenied", "Request has expired", times)
 
 
-def _error_response(status: int, code: str, message: str, details: str = "") -> Response:
+def s3_error_response(status: int, code: str, message: str, details: str = "") -> Response:
+    """Create the response of S3 for an error."""
     return Response(
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>{details}</Error>",
@@ -207,7 +219,7 @@ class Storage:
         """Create a presigned URL of the error archive of a task."""
         # Signing needs no client, and creating one would take most of an emulator's start-up time.
         request = AWSRequest("GET", f"{self._public_url}/{_ARCHIVE_BUCKET}/{import_task_id}.zip")
-        S3SigV4QueryAuth(_CREDENTIALS, "s3", _REGION, expires=self._link_seconds).add_auth(request)
+        S3SigV4QueryAuth(OWN_CREDENTIALS, "s3", _REGION, expires=self._link_seconds).add_auth(request)
         return str(request.prepare().url)
 
 
@@ -226,8 +238,8 @@ def _s3_client() -> Any:
         "s3",
         region_name=_REGION,
         endpoint_url="http://127.0.0.1",
-        aws_access_key_id=_CREDENTIALS.access_key,
-        aws_secret_access_key=_CREDENTIALS.secret_key,
+        aws_access_key_id=OWN_CREDENTIALS.access_key,
+        aws_secret_access_key=OWN_CREDENTIALS.secret_key,
         config=Config(proxies={}, s3={"addressing_style": "path"}, signature_version="s3v4"),
     )
     client.meta.events.register("before-send.s3", _send_to_moto)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from airflow_provider_ads.discovery import limits
 from airflow_provider_ads.emulator.application import Application
+from airflow_provider_ads.emulator.credentials import SIGNED_HOST, CredentialChecks
 from airflow_provider_ads.emulator.faults import Fault, Faults
 from airflow_provider_ads.emulator.http_server import HttpServer
 from airflow_provider_ads.emulator.import_tasks import ImportTasks
@@ -52,7 +53,11 @@ class AdsEmulator(Settings):
     :param seed: the seed that decides which calls a fault with a share affects.
     :param token_seconds: the number of seconds for which a client request token is remembered; None: forever,
         which is the emulator's own choice. AWS documents no number.
-    :raises ValueError: if ``public_url`` or a number of seconds is not valid.
+    :param access_keys: the known access keys and their secrets; None: credentials are not checked. See
+        :mod:`airflow_provider_ads.emulator.credentials`.
+    :param roles: the ARNs of the roles that callers may assume, if credentials are checked.
+    :param role_seconds: the number of seconds for which the credentials of an assumed role last.
+    :raises ValueError: if ``public_url``, a number of seconds or a role is not valid.
     """
 
     def __init__(
@@ -70,12 +75,18 @@ class AdsEmulator(Settings):
         archive_link_seconds: int = 3600,
         seed: int = 0,
         token_seconds: float | None = None,
+        access_keys: Mapping[str, str] | None = None,
+        roles: Collection[str] = (),
+        role_seconds: float = 3600.0,
     ) -> None:
         super().__init__(
             home_region=home_region,
             import_seconds=import_seconds,
             delete_seconds=delete_seconds,
             token_seconds=token_seconds,
+            access_keys=access_keys,
+            roles=roles,
+            role_seconds=role_seconds,
         )
         if public_url is not None:
             public_url = public_url.rstrip("/")
@@ -87,7 +98,8 @@ class AdsEmulator(Settings):
         self._archive_link_seconds = archive_link_seconds
         self._tasks = ImportTasks(self, deletion_quota=deletion_quota, archive_url=self._archive_url)
         self._faults = Faults(seed)
-        self._application = Application(self._tasks, self._faults, self.inject)
+        self._credentials = CredentialChecks(self)
+        self._application = Application(self._tasks, self._faults, self._credentials, self.inject)
         self._server = HttpServer(host, port, self.answer)
         self._storage: Storage | None = None
         self._running = ExitStack()
@@ -136,7 +148,7 @@ class AdsEmulator(Settings):
         """Answer a WSGI request. A subclass can override this method to observe requests or to replace responses."""
         if self._public_url is not None and environ.get("HTTP_HOST") == urlsplit(self._public_url).netloc:
             # moto would take the first label of a host name with dots for a bucket.
-            environ["HTTP_HOST"] = "localhost"
+            environ[SIGNED_HOST], environ["HTTP_HOST"] = environ["HTTP_HOST"], "localhost"
         return self._application(environ, start_response)
 
     # -- for clients -----------------------------------------------------------------------------------------
@@ -150,13 +162,19 @@ class AdsEmulator(Settings):
         return f"http://[{host}]:{self._server.port}" if ":" in host else f"http://{host}:{self._server.port}"
 
     @property
+    def access_key(self) -> tuple[str, str]:
+        """The first known access key and its secret; ``emulator`` and ``emulator`` if there is none."""
+        return next(iter((self.access_keys or {}).items()), ("emulator", "emulator"))
+
+    @property
     def airflow_connection(self) -> str:
         """An AWS connection to the emulator, as JSON for the environment variable ``AIRFLOW_CONN_AWS_DEFAULT``."""
+        access_key, secret = self.access_key
         return json.dumps(
             {
                 "conn_type": "aws",
-                "login": "emulator",
-                "password": "emulator",
+                "login": access_key,
+                "password": secret,
                 "extra": {
                     "region_name": self.home_region or "us-west-2",
                     "endpoint_url": self.endpoint_url,
@@ -274,6 +292,14 @@ class AdsEmulator(Settings):
         """Remove all faults and send the held responses. A closed port stays closed until its time has passed."""
         self._faults.clear()
 
+    def expire_role_credentials(self) -> None:
+        """
+        Expire all credentials that were issued for roles, earlier than their callers expect.
+
+        A role can be assumed again, and its new credentials are valid.
+        """
+        self._credentials.expire_role_credentials()
+
     # -- to check a test -------------------------------------------------------------------------------------
 
     def held(self) -> int:
@@ -308,6 +334,10 @@ class AdsEmulator(Settings):
     def clear_calls(self) -> None:
         """Reset the numbers of calls and IAM actions."""
         self._application.clear_calls()
+
+    def role_of(self, access_key: str) -> str | None:
+        """Return the ARN of the role for which an access key was issued; None for any other key."""
+        return self._credentials.role_of(access_key)
 
     def import_tasks(self) -> list[dict[str, Any]]:
         """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Mapping
 from threading import TIMEOUT_MAX, Condition
 from typing import Generic, TypeVar, overload
 
@@ -53,7 +55,7 @@ class Settings:
 
     :ivar changed: notified after each change of a number of seconds. It also guards the import tasks, whose threads
         wait for these seconds to pass.
-    :raises ValueError: if a number of seconds is not a finite number of 0 or more.
+    :raises ValueError: if a number of seconds is not a finite number of 0 or more, or if a role is not an ARN.
     """
 
     #: Seconds that each import takes. A change also applies to the import that is running.
@@ -71,10 +73,33 @@ class Settings:
     #: The Migration Hub home region; None: not set. Import tasks stay in the region that they were created in.
     home_region: str | None
 
+    #: The secrets of the known access keys; None: credentials are not checked. Add or remove a key at any time.
+    access_keys: dict[str, str] | None
+
+    #: The ARNs of the roles that callers may assume, if credentials are checked.
+    roles: set[str]
+
+    #: Seconds for which the credentials of an assumed role last. A change applies to credentials that are issued later.
+    role_seconds = _Seconds[float]("seconds for which the credentials of an assumed role last")
+
     def __init__(
-        self, *, home_region: str | None, import_seconds: float, delete_seconds: float, token_seconds: float | None
+        self,
+        *,
+        home_region: str | None,
+        import_seconds: float,
+        delete_seconds: float,
+        token_seconds: float | None,
+        access_keys: Mapping[str, str] | None,
+        roles: Collection[str],
+        role_seconds: float,
     ) -> None:
         self.changed = Condition()
+        self.access_keys = None if access_keys is None else dict(access_keys)
+        self.roles = set(roles)
+        for role in self.roles:
+            if not re.fullmatch(r"arn:[\w-]+:iam::\d{12}:role/.+", role):
+                raise ValueError(f"roles must contain ARNs such as arn:aws:iam::123456789012:role/name, not {role!r}.")
+        self.role_seconds = role_seconds
         self.home_region = home_region
         self.import_seconds = import_seconds
         self.delete_seconds = delete_seconds

@@ -29,6 +29,7 @@ class Call:
     :param app_id: the caller's ``AWS_SDK_UA_APP_ID``, which :class:`tests.support.airflow.LocalAirflow` sets to the
         name of the component; empty if the caller has none.
     :param key: the access key that signed it.
+    :param role: the ARN of the assumed role that the key belongs to; empty if it belongs to none.
     :param import_task_ids: the import tasks that it names.
     :param answer: ``ok``, an error code, or ``dropped``; empty while there is no answer yet.
     """
@@ -37,6 +38,7 @@ class Call:
     operation: str
     app_id: str
     key: str
+    role: str
     import_task_ids: list[str]
     answer: str = ""
 
@@ -88,14 +90,15 @@ class RecordingEmulator(AdsEmulator):
 
     def _record(self, operation: str, parameters: dict[str, Any], environ: dict[str, Any]) -> Call:
         app_id = re.search(r"\bapp/(\S+)", environ.get("HTTP_USER_AGENT", ""))
-        key = re.search("Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+        found = re.search("Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+        key = found[1] if found else ""
         ids = [*parameters.get("importTaskIds", [])]
         if operation == "BatchDeleteImportData":
             statuses = {task["importTaskId"]: task["status"] for task in self.import_tasks()}
             self.deletions += [(import_task_id, statuses.get(import_task_id)) for import_task_id in ids]
         for each in parameters.get("filters", []):
             ids += each["values"] if each["name"] == "IMPORT_TASK_ID" else []
-        call = Call(time.time(), operation, app_id[1] if app_id else "", key[1] if key else "", ids)
+        call = Call(time.time(), operation, app_id[1] if app_id else "", key, self.role_of(key) or "", ids)
         self.recorded.append(call)
         return call
 

@@ -56,14 +56,17 @@ def client(request: pytest.FixtureRequest) -> Iterator[MakeClient]:
         region: str = HOME_REGION,
         emulator: AdsEmulator | None = None,
         url: str | None = None,
+        credentials: tuple[str, ...] = ("user", "secret"),
         **config: Any,
     ) -> Any:
+        access_key, secret, token = (*credentials, None)[:3]
         new = _session.create_client(
             service,
             region_name=region,
             endpoint_url=url or (emulator or request.getfixturevalue("ads")).endpoint_url,
-            aws_access_key_id="user",
-            aws_secret_access_key="secret",
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
             config=Config(**{"proxies": {}, "retries": {"total_max_attempts": 1}, **config}),
         )
         clients.append(new)

@@ -9,7 +9,6 @@ import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.emulator.import_tasks import ImportTasks
-from airflow_provider_ads.emulator.settings import Settings
 from tests.unit.emulator.conftest import (
     HOME_REGION,
     START,
@@ -326,8 +325,7 @@ class TestAddedTasks:
 
 
 def test_a_status_that_is_set_before_the_outcome_remains() -> None:
-    settings = Settings(home_region=HOME_REGION, import_seconds=0, delete_seconds=0, token_seconds=None)
-    tasks = ImportTasks(settings, deletion_quota=0, archive_url=str)
+    tasks = ImportTasks(AdsEmulator(import_seconds=0), deletion_quota=0, archive_url=str)
     tasks.start_import_task(START, HOME_REGION)
     task = tasks.next_import()
     assert task is not None

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import botocore.session
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 ROOT = Path(__file__).parents[3]
 
@@ -82,6 +83,48 @@ def test_the_emulator_runs_until_it_is_interrupted(
     assert (process.returncode, output) == (0, "")
     assert "GetHomeRegion in eu-central-1" in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+def test_credentials_can_be_required(run: Run, has_key: bool) -> None:
+    """A role requires credentials too: a web identity can assume it without a key."""
+    role = "arn:aws:iam::123456789012:role/importer"
+    keys = ("--access-key", "AKIAFIRST:a:b", "--access-key", "AKIASECOND:c") if has_key else ()
+    endpoint_url, connection, variables = read_output(
+        run("--port", "0", "--role", role, "--role-seconds", "900", *keys)
+    )
+    expected = ("AKIAFIRST", "a:b") if has_key else ("emulator", "emulator")
+    assert (connection["login"], connection["password"]) == expected
+    assert (variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"]) == expected
+    clients = ExitStack()
+
+    def sts(access_key: str, secret: str) -> Any:
+        new: Any = botocore.session.Session().create_client(
+            "sts",
+            region_name="us-west-2",
+            endpoint_url=endpoint_url,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret,
+            config=Config(proxies={}),
+        )
+        clients.callback(new.close)
+        return new
+
+    with clients:
+        assume = {"RoleArn": role, "RoleSessionName": "airflow"}
+        assert sts("", "").assume_role_with_web_identity(**assume, WebIdentityToken="token")["Credentials"]
+        for access_key, secret in (("AKIAFIRST", "a:b"), ("AKIASECOND", "c")) if has_key else ():
+            assert sts(access_key, secret).assume_role(**assume)["Credentials"]
+        with pytest.raises(ClientError, match="InvalidClientTokenId"):
+            sts("AKIATHIRD", "c").get_caller_identity()
+
+
+@pytest.mark.parametrize("argument", ["AKIAFIRST", "AKIAFIRST:", ":secret"])
+def test_an_access_key_needs_its_secret(run: Run, argument: str) -> None:
+    process = run("--access-key", argument)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert f"{argument!r} is not an access key and its secret, separated by a colon" in errors
 
 
 def test_an_empty_home_region_is_not_set(run: Run) -> None:

@@ -13,7 +13,10 @@ from tests.unit.emulator.conftest import describe, start_import, wait_for_import
 @pytest.mark.parametrize(
     ("name", "seconds"),
     [
-        *product(("import_seconds", "delete_seconds", "token_seconds"), (-1, math.nan, math.inf, 10**400, True, "1")),
+        *product(
+            ("import_seconds", "delete_seconds", "role_seconds", "token_seconds"),
+            (-1, math.nan, math.inf, 10**400, True, "1"),
+        ),
         ("import_seconds", None),
     ],
 )
