@@ -43,6 +43,7 @@ __all__ = [
     "call_error",
     "deletion_error",
     "fail_without_retry",
+    "is_transient",
 ]
 
 
@@ -221,7 +222,9 @@ EXPIRED_CREDENTIALS_CODES = frozenset(
 )
 
 #: Those of them that mean that credentials are not available, rather than wrong.
-TEMPORARY_CREDENTIALS_CODES = EXPIRED_CREDENTIALS_CODES - {"InvalidClientTokenId", "UnrecognizedClientException"}
+TEMPORARY_CREDENTIALS_CODES = EXPIRED_CREDENTIALS_CODES - {"InvalidClientTokenId", "UnrecognizedClientException"} | {
+    "ConnectionLookupFailed"
+}
 
 _NOT_ALLOWED = (
     "The credentials may not call {action}. Allow the action in the IAM policy of the user or role behind aws_conn_id"
@@ -344,7 +347,7 @@ def call_error(
         operation = error.operation_name
     metadata = response.get("ResponseMetadata", {})
     code = response.get("Error", {}).get("Code") or type(error).__name__
-    transient = _is_transient(error, response)
+    transient = is_transient(error)
     reason = response.get("Error", {}).get("Message") or str(error)
     request_id = f" (request id {metadata['RequestId']})" if metadata.get("RequestId") else ""
     advice = _ADVICE.get(code)
@@ -361,8 +364,9 @@ def call_error(
     )
 
 
-def _is_transient(error: ClientError | BotoCoreError, response: Any) -> bool:
-    """True if botocore would retry the call and a retry can succeed."""
+def is_transient(error: ClientError | BotoCoreError) -> bool:
+    """Return True if botocore would retry the call and a retry can succeed."""
+    response: Any = error.response if isinstance(error, ClientError) else {}
     # Imported here because the triggerer imports this module on its event loop, and loading these would block it.
     from botocore.retries import standard
 

@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ import boto3
 import botocore.session
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, NoCredentialsError
 
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.limits import (
@@ -76,15 +76,35 @@ class AdsHook(AwsGenericHook[Any]):
             _check_region(region_name)
         return super().get_client_type(region_name, config, deferrable)
 
+    def async_client_factory(self, config: Config) -> Callable[[], Any]:
+        """
+        Return a function that returns aiobotocore's context manager for a client.
+
+        Everything that takes time is done here: for a role, AWS STS is asked for credentials, which never refresh.
+
+        :param config: the config of the client.
+        :raises UnknownRegionError: see :meth:`get_client_type`.
+        """
+        if self.region_name is not None:
+            _check_region(self.region_name)
+        return functools.partial(
+            self.get_session(self.region_name, deferrable=True).create_client,
+            "discovery",
+            endpoint_url=self.conn_config.get_service_endpoint_url("discovery"),
+            config=self._get_config(config),
+            verify=self.verify,
+        )
+
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
-        """Return a boto3 session or, if deferrable, an aiobotocore session: see the base class."""
-        session: Any = super().get_session(region_name, deferrable)
-        if deferrable:
-            # The client is created on the event loop, so read the files that it needs here, once for all sessions.
-            session.register_component("data_loader", _service_data())
-        events = session.get_component("event_emitter") if deferrable else session.events
-        events.register("before-parse.application-discovery-service", _check_answer)
-        return session
+        """
+        Return a boto3 session or, if deferrable, an aiobotocore session with the boto3 session's current credentials.
+
+        The credentials of the aiobotocore session never refresh, because the Amazon provider would ask AWS STS for new
+        ones on the event loop.
+        """
+        session: Any = super().get_session(region_name)
+        session.events.register("before-parse.application-discovery-service", _check_answer)
+        return _static_session(session) if deferrable else session
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -380,6 +400,23 @@ def _check_answer(operation_model: Any, response_dict: Mapping[str, Any], **_: A
 
 def _has_id(task: Any) -> bool:
     return isinstance(task, dict) and isinstance(task.get("importTaskId"), str)
+
+
+def _static_session(session: boto3.session.Session) -> Any:
+    from aiobotocore.session import AioSession  # type: ignore[import-untyped]
+
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise NoCredentialsError
+    static: Any = AioSession()
+    # The client is created on the event loop, so read the files that it needs here, once for all sessions.
+    static.register_component("data_loader", _service_data())
+    static.set_credentials(*credentials.get_frozen_credentials()[:3])
+    static.set_config_variable("region", session.region_name)
+    if session.profile_name != "default":
+        static.set_config_variable("profile", session.profile_name)
+    static.register("before-parse.application-discovery-service", _check_answer)
+    return static
 
 
 @functools.cache

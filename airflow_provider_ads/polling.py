@@ -14,36 +14,32 @@ would appear in the log of whichever task happened to start it.
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextvars import Context
-from dataclasses import asdict, dataclass, field
+from copy import copy
+from dataclasses import dataclass
 from itertools import accumulate
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from asgiref.sync import sync_to_async
 from botocore.exceptions import BotoCoreError, ClientError
 
+from airflow_provider_ads.clients import AwsSettings, SharedClient, uncancelled
 from airflow_provider_ads.discovery.import_task import ImportTask, newest_by_name
 from airflow_provider_ads.discovery.limits import IMPORT_TASK_PAGE_SIZE, VALUES_PER_FILTER
 from airflow_provider_ads.discovery.parameters import filter_parameters, summarize_ids
 from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS
-from airflow_provider_ads.exceptions import EXPIRED_CREDENTIALS_CODES, AdsCallError, ImportTaskNotFound, call_error
+from airflow_provider_ads.exceptions import AdsCallError, ImportTaskNotFound, call_error, is_transient
 
 __all__ = [
     "LONGEST_BACK_OFF",
     "LONGEST_SILENCE",
-    "AwsSettings",
     "Poll",
     "poll_import_tasks",
     "poll_newest_import_task",
 ]
-
-T = TypeVar("T")
 
 #: Maximum number of seconds between two polls during an outage, unless the poll interval is longer.
 LONGEST_BACK_OFF = 60.0
@@ -59,23 +55,6 @@ LONGEST_SILENCE = 600.0
 
 #: Codes of a call that can have failed because of just one of its ids.
 BAD_ID_CODES = frozenset({"InvalidParameterException", "InvalidParameterValueException"})
-
-
-@dataclass(frozen=True)
-class AwsSettings:
-    """
-    How to reach AWS: the arguments of a hook, as a trigger stores them.
-
-    :param aws_conn_id: the Airflow connection; None for boto3's own credentials.
-    :param region_name: the region; None for the connection's region.
-    :param verify: True or False to verify certificates or not, or the path of a CA bundle.
-    :param botocore_config: arguments of :class:`botocore.config.Config`.
-    """
-
-    aws_conn_id: str | None
-    region_name: str | None
-    verify: bool | str | None
-    botocore_config: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -121,7 +100,8 @@ async def poll_import_tasks(
     seen: dict[str, ImportTask] = {}
     misses: dict[str, int] = {}
     failures = 0
-    has_polled = False
+    has_polled = has_replaced = False
+    identity: tuple[str | None, ...] | None = None
     waiting = list(dict.fromkeys(import_task_ids))
     poller = _join(settings)
     try:
@@ -138,15 +118,25 @@ async def poll_import_tasks(
                 continue
             failures = 0
             has_polled = True
+            identity = identity or poller.client.identity
             seen.update(found)
-            if unlisted_is_done:
+            if unlisted_is_done and set(waiting) - set(found):
+                if poller.client.identity != identity:
+                    raise AdsCallError(
+                        f"Run the task again: the connection has changed while the task waited for "
+                        f"{summarize_ids(waiting)}, so an import that is not listed need not be deleted.",
+                        code="ConnectionChanged",
+                    )
                 for import_task_id in set(waiting) - set(found):
                     seen.pop(import_task_id, None)
                 waiting = [import_task_id for import_task_id in waiting if import_task_id in found]
             misses = {id_: misses.get(id_, 0) + 1 for id_ in waiting if id_ not in found}
             for import_task_id, count in misses.items():
                 if count >= MISSING_TASK_POLLS:
-                    raise ImportTaskNotFound(import_task_id, poller.region_name)
+                    # The connection might be for another account by now.
+                    if has_replaced or not await poller.client.replace():
+                        raise ImportTaskNotFound(import_task_id, poller.client.region_name)
+                    has_replaced = True
             waiting = [id_ for id_ in waiting if id_ not in found or is_running(found[id_].status)]
             yield Poll(dict(seen))
     finally:
@@ -238,48 +228,35 @@ class _PendingPoll:
         return self.result.done()
 
 
-@dataclass
-class _Loop:
-    """The pollers of one event loop."""
-
-    pollers: dict[str, _Poller] = field(default_factory=dict)
-    #: Creating a client blocks the loop for some milliseconds, so create one at a time.
-    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
-_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
+_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, bool], _Poller]] = WeakKeyDictionary()
 
 
 def _join(settings: AwsSettings, by_name: bool = False) -> _Poller:
     """Return the poller for these settings on this loop; it starts with the first wait that joins it."""
-    loop = _loops.setdefault(asyncio.get_running_loop(), _Loop())
-    key = json.dumps([asdict(settings), by_name], sort_keys=True, default=str)
-    if key not in loop.pollers:
-        loop.pollers[key] = _Poller(settings, by_name, loop.opening, lambda: loop.pollers.pop(key))
-    poller = loop.pollers[key]
+    pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
+    key = (settings.key, by_name)
+    if key not in pollers:
+        pollers[key] = _Poller(settings, by_name, lambda: pollers.pop(key))
+    poller = pollers[key]
     poller.waits += 1
     return poller
 
 
 class _Poller:
     """
-    One aiobotocore client for many waits, opened on first use and again when its credentials have expired.
+    The calls for many waits.
 
     :param settings: how to reach AWS.
     :param by_name: True if the waits poll for the newest tasks of names instead of for ids.
-    :param opening: the lock that is held while a client is opened.
     :param forget: called when the last wait has left.
     """
 
-    def __init__(self, settings: AwsSettings, by_name: bool, opening: asyncio.Lock, forget: Callable[[], Any]) -> None:
+    def __init__(self, settings: AwsSettings, by_name: bool, forget: Callable[[], Any]) -> None:
         self.waits = 0
-        self.region_name = settings.region_name
+        self.client = SharedClient.join(settings)
         self._settings = settings
         self._by_name = by_name
-        self._opening = opening
         self._forget = forget
-        self._context: Any = None
-        self._client: Any = None
         self._pending: set[_PendingPoll] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._calling: asyncio.Task[None] | None = None
@@ -306,9 +283,11 @@ class _Poller:
             return await pending.result
         except (ClientError, BotoCoreError) as error:
             about = f"imports named {values[0]!r}" if self._by_name else summarize_ids(values)
-            raise call_error(
-                error, "DescribeImportTasks", about, self.region_name, self._settings.aws_conn_id
-            ) from error
+            region_name = self.client.region_name
+            raise call_error(error, "DescribeImportTasks", about, region_name, self._settings.aws_conn_id) from error
+        except AdsCallError as error:
+            # Many waits share the error, and each raise would prolong its traceback.
+            raise copy(error) from None
         finally:
             # A cancelled wait must not be polled for again.
             self._pending.discard(pending)
@@ -320,7 +299,7 @@ class _Poller:
         self.waits -= 1
         if not self.waits:
             self._forget()
-            await _uncancelled(self._close())
+            await uncancelled(self._close())
 
     async def _close(self) -> None:
         if self._timer is not None:
@@ -328,7 +307,7 @@ class _Poller:
         if self._calling is not None:
             self._calling.cancel()
             await asyncio.wait({self._calling})
-        await self._close_client()
+        await self.client.leave()
 
     def _wake_at(self, due: float) -> None:
         # Only one call is made at a time, so that the call after a slow one covers more waits.
@@ -394,20 +373,18 @@ class _Poller:
             await self._describe_all(values[middle:], found, failed)
 
     async def _describe(self, values: Sequence[str]) -> dict[str, ImportTask]:
-        try:
-            return await self._call(values)
-        except (ClientError, BotoCoreError) as error:
-            if _code(error) not in EXPIRED_CREDENTIALS_CODES:
-                raise
-            # The connection might have newer credentials by now.
-            await self._close_client()
-            return await self._call(values)
+        async with self.client.use() as opened:
+            try:
+                return await self._call(opened.client, values)
+            except (ClientError, BotoCoreError) as error:
+                # The connection might have other credentials by now.
+                if is_transient(error) or _code(error) in BAD_ID_CODES or not await self.client.replace(opened):
+                    raise
+        async with self.client.use() as opened:
+            return await self._call(opened.client, values)
 
-    async def _call(self, values: Sequence[str]) -> dict[str, ImportTask]:
-        if self._client is None:
-            async with self._opening:
-                await _uncancelled(self._open_client())
-        pages = self._client.get_paginator("describe_import_tasks").paginate(
+    async def _call(self, client: Any, values: Sequence[str]) -> dict[str, ImportTask]:
+        pages = client.get_paginator("describe_import_tasks").paginate(
             **filter_parameters(values, "NAME" if self._by_name else "IMPORT_TASK_ID"),
             PaginationConfig={"PageSize": IMPORT_TASK_PAGE_SIZE},
         )
@@ -415,51 +392,6 @@ class _Poller:
         tasks = [ImportTask.from_response(task) for task in result.get("tasks", [])]
         return newest_by_name(tasks) if self._by_name else {task.import_task_id: task for task in tasks}
 
-    async def _open_client(self) -> None:
-        # Looking up an Airflow connection blocks, and from any thread but asgiref's it can end the triggerer of Airflow
-        # 3.0 and 3.1.
-        self._context = await sync_to_async(self._client_context)()
-        self._client = await self._context.__aenter__()
-        self.region_name = self._client.meta.region_name
-
-    def _client_context(self) -> Any:
-        # Imported here, because the triggerer imports this module on its event loop and loading boto3 would block it.
-        from botocore.config import Config
-
-        from airflow_provider_ads.hooks import AdsHook
-
-        hook = AdsHook(
-            aws_conn_id=self._settings.aws_conn_id,
-            region_name=self._settings.region_name,
-            verify=self._settings.verify,
-            config=self._settings.botocore_config,
-        )
-        self.region_name = hook.region_name
-        config = hook.config
-        if config.retries is None:  # type: ignore[attr-defined]  # set by botocore from its own option table
-            # During an outage, botocore's retries inside a poll would multiply the calls of all waits.
-            config = config.merge(Config(retries={"total_max_attempts": 1}))
-        return hook.get_client_type(region_name=hook.region_name, config=config, deferrable=True)
-
-    async def _close_client(self) -> None:
-        if self._client is not None:
-            self._client = None
-            await _uncancelled(self._context.__aexit__(None, None, None))
-
 
 def _code(error: ClientError | BotoCoreError) -> str:
     return error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-
-
-async def _uncancelled(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end even if the caller is cancelled meanwhile."""
-    task = asyncio.ensure_future(coroutine)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()
-        raise

@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_ads.clients import AwsSettings
 from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.parameters import (
@@ -20,7 +21,7 @@ from airflow_provider_ads.discovery.parameters import (
     summarize_ids,
 )
 from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportWaitTimeout
-from airflow_provider_ads.polling import AwsSettings, Poll, poll_import_tasks, poll_newest_import_task
+from airflow_provider_ads.polling import Poll, poll_import_tasks, poll_newest_import_task
 from airflow_provider_ads.progress import Outage, ProgressLog
 
 __all__ = [

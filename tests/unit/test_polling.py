@@ -17,18 +17,14 @@ from typing import Any
 import psutil
 import pytest
 
-from airflow_provider_ads import polling
+from airflow_provider_ads import clients, polling
+from airflow_provider_ads.clients import AwsSettings
 from airflow_provider_ads.discovery.statuses import is_deletion_running, is_running
 from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, ImportTaskNotFound
 from airflow_provider_ads.hooks import AdsHook
-from airflow_provider_ads.polling import (
-    AwsSettings,
-    Poll,
-    poll_import_tasks,
-    poll_newest_import_task,
-)
+from airflow_provider_ads.polling import Poll, poll_import_tasks, poll_newest_import_task
 
 pytestmark = pytest.mark.anyio
 
@@ -198,8 +194,8 @@ class TestPolling:
         seen = iter("x--x--x--x")
         call = polling._Poller._call
 
-        async def forgetful(poller: Any, ids: Any) -> Any:
-            found = await call(poller, ids)
+        async def forgetful(poller: Any, client: Any, ids: Any) -> Any:
+            found = await call(poller, client, ids)
             return found if next(seen) == "x" else {}
 
         monkeypatch.setattr(polling._Poller, "_call", forgetful)
@@ -268,6 +264,7 @@ class TestPolling:
     async def test_expired_credentials_are_read_again_once(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(clients, "MIN_CLIENT_AGE", 0.0)
         import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
         aws_default.inject("ExpiredTokenException", calls=1)
         assert [poll.error for poll in await polls_of([import_task_id])] == [None]
@@ -282,7 +279,7 @@ class TestManyWaits:
     async def test_they_share_a_connection_a_client_and_calls_for_a_hundred(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        opened = counted(monkeypatch, "_open_client")
+        opened = counted(monkeypatch)
         ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(250)]
         polls = await asyncio.gather(*(polls_of([import_task_id], interval=1) for import_task_id in ids))
         assert [list(poll.import_tasks) for (poll,) in polls] == [[import_task_id] for import_task_id in ids]
@@ -293,7 +290,7 @@ class TestManyWaits:
     async def test_other_settings_have_another_client(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        opened = counted(monkeypatch, "_open_client")
+        opened = counted(monkeypatch)
         import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE")
         settings = [SETTINGS, SETTINGS, AwsSettings("aws_default", "us-west-2", None, {"read_timeout": 7})]
         await asyncio.gather(*(polls_of([import_task_id], each) for each in settings))
@@ -303,9 +300,9 @@ class TestManyWaits:
         polls: Counter[str] = Counter()
         call = polling._Poller._call
 
-        async def watched(poller: Any, ids: Any) -> Any:
+        async def watched(poller: Any, client: Any, ids: Any) -> Any:
             polls.update(ids)
-            return await call(poller, ids)
+            return await call(poller, client, ids)
 
         monkeypatch.setattr(polling._Poller, "_call", watched)
         often, seldom = (aws_default.add_import_task() for _ in range(2))
@@ -354,7 +351,8 @@ class TestManyWaits:
     async def test_expired_credentials_are_read_once_for_all(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        opened = counted(monkeypatch, "_open_client")
+        monkeypatch.setattr(clients, "MIN_CLIENT_AGE", 0.0)
+        opened = counted(monkeypatch)
         ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(50)]
         aws_default.inject("ExpiredTokenException", calls=1)
         polls = await asyncio.gather(*(polls_of([import_task_id], interval=0.5) for import_task_id in ids))
@@ -366,7 +364,8 @@ class TestManyWaits:
         ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(20)]
         await asyncio.gather(*(polls_of([import_task_id]) for import_task_id in ids))
         assert asyncio.all_tasks() == tasks
-        assert not any(loop.pollers for loop in polling._loops.values())
+        assert not any(polling._pollers.values())
+        assert not any(loop.clients for loop in clients._loops.values())
 
     async def test_cancelled_waits_leave_no_memory_and_no_sockets_behind(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task()
@@ -380,7 +379,7 @@ class TestManyWaits:
                 await asyncio.sleep((0, 0.02, 0.1)[number % 3])
                 wait.cancel()
                 await asyncio.gather(wait, return_exceptions=True)
-            while any(loop.pollers for loop in polling._loops.values()):
+            while any(loop.clients for loop in clients._loops.values()):
                 await asyncio.sleep(0.01)
             gc.collect()
             # Python caches failed module lookups, which waits do not leave behind.
@@ -413,9 +412,9 @@ class TestManyWaits:
         seen: list[str | None] = []
         call = polling._Poller._call
 
-        async def watched(poller: Any, ids: Any) -> Any:
+        async def watched(poller: Any, client: Any, ids: Any) -> Any:
             seen.append(variable.get(None))
-            return await call(poller, ids)
+            return await call(poller, client, ids)
 
         variable.set("of the first wait")
         with pytest.MonkeyPatch.context() as patch:
@@ -525,7 +524,7 @@ class TestNames:
     async def test_they_share_a_client_and_calls_for_a_hundred(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        opened = counted(monkeypatch, "_open_client")
+        opened = counted(monkeypatch)
         names = [f"cmdb-{number}" for number in range(250)]
         for name in names:
             aws_default.add_import_task(name=name, status="IMPORT_COMPLETE")
@@ -547,20 +546,21 @@ class TestNames:
         aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
         await asyncio.gather(*(polls_of_name("cmdb") for _ in range(20)))
         assert asyncio.all_tasks() == tasks
-        assert not any(loop.pollers for loop in polling._loops.values())
+        assert not any(polling._pollers.values())
+        assert not any(loop.clients for loop in clients._loops.values())
 
 
-def counted(monkeypatch: pytest.MonkeyPatch, method: str) -> list[Any]:
-    """Who calls a method of the poller from now on."""
-    callers: list[Any] = []
-    original = getattr(polling._Poller, method)
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return a list that every client is added to when it opens."""
+    opened: list[Any] = []
+    original = clients.SharedClient._renew
 
-    async def counting(poller: Any) -> Any:
-        callers.append(poller)
-        return await original(poller)
+    async def counting(client: Any) -> Any:
+        opened.append(client)
+        return await original(client)
 
-    monkeypatch.setattr(polling._Poller, method, counting)
-    return callers
+    monkeypatch.setattr(clients.SharedClient, "_renew", counting)
+    return opened
 
 
 class TestInterval:

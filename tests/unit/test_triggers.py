@@ -10,12 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from airflow_provider_ads import hooks, polling, progress, triggers
+from airflow_provider_ads import clients, hooks, polling, progress, triggers
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportWaitTimeout
 from airflow_provider_ads.hooks import AdsHook
@@ -312,21 +311,15 @@ class TestCancel:
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         closing, closed = asyncio.Event(), asyncio.Event()
-        open_client = polling._Poller._open_client
+        retire = clients.OpenClient.retire
 
-        async def open_slowly_closing(connection: Any) -> None:
-            await open_client(connection)
-            close = connection._context.__aexit__
+        async def retire_slowly(client: clients.OpenClient) -> None:
+            closing.set()
+            await asyncio.sleep(0.2)
+            await retire(client)
+            closed.set()
 
-            async def close_slowly(*exception: Any) -> None:
-                closing.set()
-                await asyncio.sleep(0.2)
-                await close(*exception)
-                closed.set()
-
-            connection._context = SimpleNamespace(__aexit__=close_slowly)
-
-        monkeypatch.setattr(polling._Poller, "_open_client", open_slowly_closing)
+        monkeypatch.setattr(clients.OpenClient, "retire", retire_slowly)
         waiting = asyncio.create_task(only_event(trigger_for(aws_default.add_import_task())))
         await until(lambda: aws_default.calls()["DescribeImportTasks"] > 1)
         waiting.cancel()
