@@ -55,9 +55,9 @@ unit: $$(VENV)/installed ## Run the unit and project tests (SET=lowest, TESTS=te
 e2e: $$(VENV)/installed ## Run the end-to-end tests on a whole Airflow (SET=lowest, TESTS=...)
 	$(VENV)/bin/python -m pytest $(or $(TESTS),tests/e2e)
 
-resilience: $(NEWEST)/installed ## Kill processes, inject faults (longer with KILLS=20, WAITS=1000, OUTAGE=60, TASKS=300, IMPORTS=300)
+resilience: $(NEWEST)/installed ## Kill processes, inject faults (longer with KILLS=20, WAITS=1000, OUTAGE=60, STS=45, TASKS=300, IMPORTS=300)
 	$(if $(KILLS),$(NEWEST)/bin/python -m pytest tests/unit/test_idempotency.py --hypothesis-profile=resilience)
-	$(foreach name,KILLS WAITS OUTAGE TASKS IMPORTS,$(if $($(name)),RESILIENCE_$(name)=$($(name)))) \
+	$(foreach name,KILLS WAITS OUTAGE STS TASKS IMPORTS,$(if $($(name)),RESILIENCE_$(name)=$($(name)))) \
 		$(NEWEST)/bin/python -m pytest $(or $(TESTS),tests/resilience)
 
 matrix: $(NEWEST)/installed ## Test the built wheel on all versions of Airflow and Python (ENVIRONMENTS=py311-lowest,...)

@@ -51,6 +51,10 @@ CREDENTIALS_TIMEOUT = 10.0
 #: Seconds after which a second thread may ask for credentials, because the first one might never return.
 SECOND_THREAD_AFTER = 300.0
 
+#: Seconds between the starts of two threads, unless the first one ends before. Making a session is work for the
+#: processor, and many threads at it would leave the event loop too little of it.
+THREAD_INTERVAL = 0.05
+
 #: Seconds from a failed renewal to the next one, while the old client serves.
 RENEWAL_INTERVAL = 30.0
 
@@ -120,6 +124,8 @@ class _Loop:
     attempts: dict[str, list[_Attempt]] = field(default_factory=dict)
     #: Creating a client blocks the loop for some milliseconds, so create one at a time.
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    #: Held from the start of a thread for :data:`THREAD_INTERVAL` at most.
+    starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
@@ -250,18 +256,22 @@ class SharedClient:
 
     async def _make_factory_in_thread(self, hook: Any) -> Callable[[], Any]:
         attempts = self._loop.attempts.setdefault(self._settings.key, [])
-        now = asyncio.get_running_loop().time()
         fingerprint = _fingerprint_of(hook)
-        # Other credentials are old, or those of a connection that has changed since.
-        current = [
-            each for each in attempts if each.fingerprint == fingerprint and now - each.started < SECOND_THREAD_AFTER
-        ]
-        attempts[:] = [each for each in attempts if each in current or not each.outcome.done()]
-        if not any(each.outcome.done() for each in current) and (
-            not attempts or (len(attempts) == 1 and now - attempts[0].started > SECOND_THREAD_AFTER)
-        ):
-            current.append(_Attempt(now, fingerprint, _in_thread(lambda: _make_factory(hook))))
-            attempts.append(current[-1])
+        async with self._loop.starting:
+            now = asyncio.get_running_loop().time()
+            # Other credentials are old, or those of a connection that has changed since.
+            current = [
+                each
+                for each in attempts
+                if each.fingerprint == fingerprint and now - each.started < SECOND_THREAD_AFTER
+            ]
+            attempts[:] = [each for each in attempts if each in current or not each.outcome.done()]
+            if not any(each.outcome.done() for each in current) and (
+                not attempts or (len(attempts) == 1 and now - attempts[0].started > SECOND_THREAD_AFTER)
+            ):
+                current.append(_Attempt(now, fingerprint, _in_thread(lambda: _make_factory(hook))))
+                attempts.append(current[-1])
+                await asyncio.wait({current[-1].outcome}, timeout=THREAD_INTERVAL)
         if current:
             outcomes = {each.outcome for each in current}
             await asyncio.wait(outcomes, timeout=CREDENTIALS_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)

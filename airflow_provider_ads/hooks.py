@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 import botocore.session
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from airflow.providers.amazon.aws.hooks import base_aws
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, NoCredentialsError
 
@@ -47,7 +47,7 @@ __all__ = ["AdsHook"]
 MISSING_TASK_INTERVAL = 2.0
 
 
-class AdsHook(AwsGenericHook[Any]):
+class AdsHook(base_aws.AwsGenericHook[Any]):
     """
     Interact with AWS Application Discovery Service (ADS).
 
@@ -102,7 +102,11 @@ class AdsHook(AwsGenericHook[Any]):
         The credentials of the aiobotocore session never refresh, because the Amazon provider would ask AWS STS for new
         ones on the event loop.
         """
-        session: Any = super().get_session(region_name)
+        factory = base_aws.SessionFactory(conn=self.conn_config, region_name=region_name, config=self.config)
+        # With a role, this session asks AWS STS. Reading botocore's data would take longer than the question.
+        _share_data(factory.basic_session)
+        session: Any = factory.create_session()
+        _share_data(session)
         session.events.register("before-parse.application-discovery-service", _check_answer)
         return _static_session(session) if deferrable else session
 
@@ -409,7 +413,7 @@ def _static_session(session: boto3.session.Session) -> Any:
     if credentials is None:
         raise NoCredentialsError
     static: Any = AioSession()
-    # The client is created on the event loop, so read the files that it needs here, once for all sessions.
+    # The client is created on the event loop, so read the files that it needs here.
     static.register_component("data_loader", _service_data())
     static.set_credentials(*credentials.get_frozen_credentials()[:3])
     static.set_config_variable("region", session.region_name)
@@ -417,6 +421,11 @@ def _static_session(session: boto3.session.Session) -> Any:
         static.set_config_variable("profile", session.profile_name)
     static.register("before-parse.application-discovery-service", _check_answer)
     return static
+
+
+def _share_data(session: Any) -> None:
+    """Let a boto3 session use the data that other sessions have read."""
+    session._session.register_component("data_loader", _data_loader())
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["IMPORTS", "KILLS", "OUTAGE", "TASKS", "WAITS"]
+__all__ = ["IMPORTS", "KILLS", "OUTAGE", "STS", "TASKS", "WAITS"]
 
 #: Kills at each kill point of ``test_kills.py``; twice as many for tasks, three times as many at random.
 KILLS = int(os.environ.get("RESILIENCE_KILLS", "1"))
@@ -12,6 +12,9 @@ KILLS = int(os.environ.get("RESILIENCE_KILLS", "1"))
 #: Waits of ``test_faults.py``, and the seconds for which AWS is out of reach meanwhile.
 WAITS = int(os.environ.get("RESILIENCE_WAITS", "100"))
 OUTAGE = float(os.environ.get("RESILIENCE_OUTAGE", "3"))
+
+#: Seconds that the STS of ``test_credentials.py`` takes to answer.
+STS = float(os.environ.get("RESILIENCE_STS", "12"))
 
 #: Deferred tasks of ``test_triggerer_load.py``, which runs only if the variable is set or the file is named.
 TASKS = int(os.environ.get("RESILIENCE_TASKS", "300"))

@@ -198,6 +198,14 @@ class LocalAirflow:
                 # They would wait for a task forever.
                 process.kill()
 
+    def stop_component(self, name: str) -> float:
+        """Stop a component with SIGTERM, and return the number of seconds until its end."""
+        started = time.monotonic()
+        component = self._running.pop(name)
+        component.terminate()
+        component.wait(TIMEOUT)
+        return time.monotonic() - started
+
     def kill_machine(self, name: str) -> None:
         """Kill a component and every process that it started with SIGKILL, as if its machine had failed."""
         session = self._running[name].pid
