@@ -40,6 +40,7 @@ from airflow_provider_ads.exceptions import (
     call_error,
     deletion_error,
 )
+from airflow_provider_ads.log_redaction import redact_logs
 
 __all__ = ["AdsHook"]
 
@@ -58,6 +59,7 @@ class AdsHook(AwsGenericHook[Any]):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        redact_logs()
         super().__init__(*args, **{**kwargs, "client_type": "discovery"})
         if isinstance(self._verify, os.PathLike):
             self._verify = os.fspath(self._verify)
