@@ -55,13 +55,13 @@ def log_of_everything() -> Iterator[list[str]]:
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if not re.match(r"moto|werkzeug|flask|airflow_provider_ads\.emulator", record.name):
-                messages.append(f"{record.name}: {self.format(record)}")
+            messages.append(f"{record.name}: {self.format(record)}")
 
     loggers = [logging.getLogger(name) for name in [*logging.Logger.manager.loggerDict]]
     before = [(logger, logger.level, logger.propagate) for logger in (logging.root, *loggers)]
     for logger in loggers:
-        logger.setLevel(logging.NOTSET)
+        is_of_emulator = re.match(r"moto|werkzeug|flask|airflow_provider_ads\.emulator", logger.name)
+        logger.setLevel(logging.WARNING if is_of_emulator else logging.NOTSET)
         logger.propagate = True
     logging.root.setLevel(1)
     collector = Collector()
