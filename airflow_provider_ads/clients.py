@@ -16,6 +16,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from threading import Thread
 from typing import Any, NamedTuple, TypeVar, cast
@@ -138,9 +139,12 @@ class SharedClient:
     :param settings: how to reach AWS.
     """
 
-    def __init__(self, settings: AwsSettings, loop: _Loop) -> None:
+    def __init__(self, settings: AwsSettings, key: str, loop: _Loop) -> None:
         self.region_name = settings.region_name
+        #: What errors say about the connection that was looked up last: see :func:`exceptions.call_error`.
+        self.error_details: dict[str, Any] = {}
         self._settings = settings
+        self._key = key
         self._loop = loop
         self._users = 0
         self._open: OpenClient | None = None
@@ -151,7 +155,8 @@ class SharedClient:
     def join(cls, settings: AwsSettings) -> SharedClient:
         """Return the client for these settings on this loop, to be left with :meth:`leave`."""
         loop = _loops.setdefault(asyncio.get_running_loop(), _Loop())
-        client = loop.clients.setdefault(settings.key, cls(settings, loop))
+        key = settings.key
+        client = loop.clients.setdefault(key, cls(settings, key, loop))
         client._users += 1
         return client
 
@@ -160,7 +165,7 @@ class SharedClient:
         self._users -= 1
         if self._users:
             return
-        self._loop.clients.pop(self._settings.key)
+        self._loop.clients.pop(self._key)
         if self._renewal is not None:
             self._renewal.cancel()
             await asyncio.wait({self._renewal})
@@ -227,6 +232,7 @@ class SharedClient:
             # connection, the machine's own credentials would be used, perhaps of another account.
             raise self._lookup_error("it is not found any more")
         identity = _identity_of(hook)
+        self.error_details = _error_details_of(hook)
         if _looks_up_in_sessions():
             factory = await uncancelled(sync_to_async(_make_factory)(hook))
         else:
@@ -255,7 +261,7 @@ class SharedClient:
         )
 
     async def _make_factory_in_thread(self, hook: Any) -> Callable[[], Any]:
-        attempts = self._loop.attempts.setdefault(self._settings.key, [])
+        attempts = self._loop.attempts.setdefault(self._key, [])
         fingerprint = _fingerprint_of(hook)
         async with self._loop.starting:
             now = asyncio.get_running_loop().time()
@@ -298,10 +304,17 @@ def _look_up(settings: AwsSettings) -> Any:
         aws_conn_id=settings.aws_conn_id,
         region_name=settings.region_name,
         verify=settings.verify,
-        config=settings.botocore_config,
+        # botocore changes the dictionaries in it.
+        config=deepcopy(settings.botocore_config),
     )
     hook.conn_config  # noqa: B018  # looks up the connection, and keeps it
     return hook
+
+
+def _error_details_of(hook: Any) -> dict[str, Any]:
+    from airflow_provider_ads.hooks import error_details_of
+
+    return error_details_of(hook)
 
 
 def _looks_up_in_sessions() -> bool:

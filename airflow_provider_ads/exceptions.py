@@ -20,6 +20,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, SSLError
 
@@ -30,6 +31,7 @@ from airflow_provider_ads.version_compat import AirflowFailException
 
 __all__ = [
     "EXPIRED_CREDENTIALS_CODES",
+    "NO_CREDENTIALS_CODES",
     "OVER_LIMIT",
     "TEMPORARY_CREDENTIALS_CODES",
     "AdsCallError",
@@ -226,6 +228,16 @@ TEMPORARY_CREDENTIALS_CODES = EXPIRED_CREDENTIALS_CODES - {"InvalidClientTokenId
     "ConnectionLookupFailed"
 }
 
+#: Codes of calls that have no credentials.
+NO_CREDENTIALS_CODES = frozenset(
+    {
+        "CredentialRetrievalError",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "NoCredentialsError",
+    }
+)
+
 _NOT_ALLOWED = (
     "The credentials may not call {action}. Allow the action in the IAM policy of the user or role behind aws_conn_id"
 )
@@ -254,6 +266,19 @@ _NO_CREDENTIALS = (
     "No credentials were found. Add an access key or a role to aws_conn_id, or check that the machine's own role is "
     "available"
 )
+_NO_CONNECTION = (
+    "Airflow found no readable connection {aws_conn_id!r}, and the machine has no credentials of its own. Create or "
+    "correct the connection, or set aws_conn_id to one that exists"
+)
+_NO_CONNECTION_AND_NO_REGION = (
+    "Airflow found no readable connection {aws_conn_id!r}, and no region is set elsewhere. Create or correct the "
+    "connection, or set aws_conn_id to one that exists"
+)
+_STS_NOT_REACHED = (
+    "AWS STS cannot be reached, which issues the credentials of roles. Check the network and the proxy between this "
+    "machine and STS. The endpoint_url of aws_conn_id does not apply to STS; set service_config.sts.endpoint_url in "
+    "the connection's extra to use another endpoint"
+)
 _WRONG_PARAMETER = "AWS rejected the parameter that its message names. Correct it and run the task again"
 
 #: The cause of an error code, and what to do. The service documents its codes on the pages of its operations, such as
@@ -261,13 +286,13 @@ _WRONG_PARAMETER = "AWS rejected the parameter that its message names. Correct i
 #: to all AWS services, https://docs.aws.amazon.com/securityhub/1.0/APIReference/CommonErrors.html, or names of
 #: botocore's exceptions.
 _ADVICE = {
+    **dict.fromkeys(NO_CREDENTIALS_CODES, _NO_CREDENTIALS),
     # botocore uses the HTTP status as the code when the answer of S3, or of a proxy, contains none.
     "403": _NOT_ALLOWED,
     "AccessDenied": _NOT_ALLOWED,
     "AccessDeniedException": _NOT_ALLOWED,
     "AuthorizationErrorException": _NOT_ALLOWED,
     "ConnectTimeoutError": "The endpoint did not answer. Check the network, the proxy and the region",
-    "CredentialRetrievalError": _NO_CREDENTIALS,
     "EndpointConnectionError": (
         "The endpoint cannot be reached. Check the network, the proxy, the region and the endpoint_url of aws_conn_id"
     ),
@@ -286,9 +311,6 @@ _ADVICE = {
         "The answer does not come from the service, or is incomplete. Check the proxy and the endpoint_url of "
         "aws_conn_id; if both are right, run the task again"
     ),
-    "MissingAuthenticationToken": _NO_CREDENTIALS,
-    "MissingAuthenticationTokenException": _NO_CREDENTIALS,
-    "NoCredentialsError": _NO_CREDENTIALS,
     "NoSuchBucket": "Correct the name of the bucket, or create it",
     "NoSuchKey": "Correct the key of the file, or upload it",
     "NoRegionError": "No region is set. " + _SET_HOME_REGION,
@@ -329,7 +351,14 @@ _PERMANENT_CAUSES = (ssl.SSLError, FileNotFoundError, IsADirectoryError, Permiss
 
 
 def call_error(
-    error: ClientError | BotoCoreError, operation: str, about: str, region_name: str | None, aws_conn_id: str | None
+    error: ClientError | BotoCoreError,
+    operation: str,
+    about: str,
+    region_name: str | None,
+    aws_conn_id: str | None,
+    *,
+    is_connection_missing: bool = False,
+    sts_endpoint_url: str | None = None,
 ) -> AdsCallError:
     """
     Convert an exception of boto3 into an error with advice.
@@ -339,6 +368,9 @@ def call_error(
     :param about: the imports or the file of the call, for the message.
     :param region_name: the region that was called.
     :param aws_conn_id: the connection with the credentials.
+    :param is_connection_missing: True if Airflow has no such connection. The Amazon provider then uses the machine's
+        own credentials.
+    :param sts_endpoint_url: the endpoint of AWS STS, if the connection sets one.
     """
     response: Any = {}
     if isinstance(error, ClientError):
@@ -351,17 +383,32 @@ def call_error(
     reason = response.get("Error", {}).get("Message") or str(error)
     request_id = f" (request id {metadata['RequestId']})" if metadata.get("RequestId") else ""
     advice = _ADVICE.get(code)
-    if advice is None:
+    if _is_about_sts(error, sts_endpoint_url):
+        advice = _STS_NOT_REACHED
+    elif is_connection_missing and code in NO_CREDENTIALS_CODES:
+        advice = _NO_CONNECTION
+    elif is_connection_missing and code == "NoRegionError":
+        advice = _NO_CONNECTION_AND_NO_REGION
+    elif advice is None:
         advice = "This failure is usually temporary. Try again later" if transient else _UNKNOWN_CODE
     elif advice is _NOT_ALLOWED and operation == "GetObject":
         advice += _DENIED_OR_MISSING
     action = f"{_IAM_PREFIXES.get(operation, 'discovery')}:{operation}"
     return AdsCallError(
         f"{operation} for {about} in {region_name or 'no region'} with aws_conn_id={aws_conn_id!r} failed with {code}: "
-        f"{reason.rstrip('.')}{request_id}. {advice.format(action=action)}.",
+        f"{reason.rstrip('.')}{request_id}. {advice.format(action=action, aws_conn_id=aws_conn_id)}.",
         code=code,
         transient=transient,
     )
+
+
+def _is_about_sts(error: ClientError | BotoCoreError, sts_endpoint_url: str | None) -> bool:
+    """Return True if AWS STS could not be reached, unless its certificate is the reason."""
+    if isinstance(error, ClientError | SSLError):
+        return False
+    url = str(error.kwargs.get("endpoint_url", ""))
+    is_of_connection = sts_endpoint_url is not None and url.rstrip("/") == sts_endpoint_url.rstrip("/")
+    return is_of_connection or (urlsplit(url).hostname or "").startswith(("sts.", "sts-fips."))
 
 
 def is_transient(error: ClientError | BotoCoreError) -> bool:
@@ -392,6 +439,7 @@ OVER_LIMIT = "OVER_LIMIT"
 
 #: Advice for the codes with which the service refuses to delete an import.
 _DELETION_ADVICE = {
+    **dict.fromkeys(NO_CREDENTIALS_CODES, _NO_CREDENTIALS),
     "INTERNAL_SERVER_ERROR": "The service itself failed. Run the task again",
     "NOT_FOUND": (
         "Check that region_name is the Migration Hub home region in which the import was started, and that aws_conn_id "

@@ -34,17 +34,63 @@ from airflow_provider_ads.discovery.parameters import (
 from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS
 from airflow_provider_ads.exceptions import (
     EXPIRED_CREDENTIALS_CODES,
+    NO_CREDENTIALS_CODES,
     OVER_LIMIT,
     AdsCallError,
     ImportTaskNotFound,
     call_error,
     deletion_error,
 )
+from airflow_provider_ads.log_redaction import redact_logs
 
-__all__ = ["AdsHook"]
+__all__ = ["AdsHook", "explained_errors"]
 
 #: Seconds between two polls for a task that the service does not list.
 MISSING_TASK_INTERVAL = 2.0
+
+
+def called_region_of(hook: base_aws.AwsGenericHook[Any]) -> str | None:
+    """Return the region of a hook's client or, before there is one, of its settings, without calling AWS."""
+    return hook.conn_region_name if "conn" in vars(hook) else hook.region_name
+
+
+def error_details_of(hook: base_aws.AwsGenericHook[Any]) -> dict[str, Any]:
+    """Return the arguments of :func:`~airflow_provider_ads.exceptions.call_error` about a hook's connection."""
+    connection = hook.conn_config
+    sts_endpoint_url = connection.get_service_endpoint_url("sts", sts_connection_assume=True)
+    if sts_endpoint_url == connection.get_service_endpoint_url(str(hook.client_type)):
+        # The URL of an endpoint that cannot be reached does not tell which of the two was called.
+        sts_endpoint_url = None
+    return {"is_connection_missing": bool(hook.aws_conn_id) and not connection, "sts_endpoint_url": sts_endpoint_url}
+
+
+@contextmanager
+def explained_errors(
+    hook: base_aws.AwsGenericHook[Any], operation: str, about: str, region_name: str | None = None
+) -> Iterator[None]:
+    """
+    Raise errors of boto3 in the block as errors with advice.
+
+    :param hook: the hook that makes the call, which also knows the connection.
+    :param operation: the operation, such as ``GetObject``.
+    :param about: the imports or the file of the call, for the message.
+    :param region_name: the region that is called, if it is not the hook's.
+    :raises AdsCallError: the call failed.
+    """
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        failure = call_error(
+            error,
+            operation,
+            about,
+            region_name or called_region_of(hook),
+            hook.aws_conn_id,
+            **error_details_of(hook),
+        )
+        # Where boto3 looked for credentials or a region explains nothing.
+        is_plain = failure.code in NO_CREDENTIALS_CODES or failure.code == "NoRegionError"
+        raise failure from None if is_plain else error
 
 
 class AdsHook(base_aws.AwsGenericHook[Any]):
@@ -58,6 +104,7 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        redact_logs()
         super().__init__(*args, **{**kwargs, "client_type": "discovery"})
         if isinstance(self._verify, os.PathLike):
             self._verify = os.fspath(self._verify)
@@ -143,12 +190,16 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         # https://docs.aws.amazon.com/application-discovery/latest/userguide/agentless-collector-gs-prerequisites.html
         called_region = region_name if available else "us-west-2"
         remarks = []
-        identity = None
+        has_credentials = False
         with self._record_problem(problems, "credentials", "GetCallerIdentity", called_region):
             session = self.get_session(called_region)
+            credentials = session.get_credentials()
+            # With a role, this calls AWS STS.
+            has_credentials = credentials is not None and bool(credentials.get_frozen_credentials().access_key)
             identity = self._client_for(session, "sts", sts_test_connection=True).get_caller_identity()
-        if identity is not None:
             remarks.append(f"Checked as {identity['Arn']} of account {identity['Account']}.")
+        if has_credentials:
+            # The other services can be reached even if AWS STS cannot.
             with self._record_problem(problems, "home region", "GetHomeRegion", called_region):
                 home_region = self._client_for(session, "migrationhub-config").get_home_region().get("HomeRegion")
                 if home_region is None:
@@ -164,11 +215,11 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
             if available:
                 with self._record_problem(problems, "permissions", "DescribeImportTasks", region_name):
                     self.conn.describe_import_tasks(maxResults=1)
-        if self.aws_conn_id and not self.conn_config:
-            remarks.append(
-                f"Airflow found no readable connection {self.aws_conn_id!r} and used the machine's own credentials. "
-                "Create or correct the connection, unless this is intended."
-            )
+            if self.aws_conn_id and not self.conn_config:
+                remarks.append(
+                    f"Airflow found no readable connection {self.aws_conn_id!r} and used the machine's own "
+                    "credentials. Create or correct the connection, unless this is intended."
+                )
         if problems:
             return False, "\n".join([*problems, *remarks])
         result = (
@@ -311,10 +362,10 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
     ) -> Iterator[None]:
         """Append the problem to ``problems`` if the block raises."""
         try:
-            yield
-        except (ClientError, BotoCoreError) as error:
-            problem = call_error(error, operation, "the connection test", region_name, self.aws_conn_id)
-            problems.append(f"{check}: {problem}")
+            with explained_errors(self, operation, "the connection test", region_name):
+                yield
+        except AdsCallError as error:
+            problems.append(f"{check}: {error}")
         except Exception as error:
             # Airflow and boto3 raise unrelated exceptions for an invalid connection.
             reason = f"{type(error).__name__}: {error}".rstrip(".")
@@ -349,21 +400,19 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         except AdsCallError as error:
             if error.code not in EXPIRED_CREDENTIALS_CODES:
                 raise
-            # The connection might have newer credentials by now. Read it again, once.
-            for cached in ("conn", "conn_config"):
-                self.__dict__.pop(cached, None)
-            return self._call_once(operation, about, call)
+        # The connection might have newer credentials by now. Read it again, once.
+        for cached in ("conn", "conn_config"):
+            self.__dict__.pop(cached, None)
+        return self._call_once(operation, about, call)
 
     def _call_once(self, operation: str, about: str, call: Any) -> Any:
-        try:
+        with explained_errors(self, operation, about):
             return call(self.conn)
-        except (ClientError, BotoCoreError) as error:
-            raise call_error(error, operation, about, self.called_region, self.aws_conn_id) from error
 
     @property
     def called_region(self) -> str | None:
         """The region of the client or, before there is one, of the settings; reading it never calls AWS."""
-        return self.conn_region_name if "conn" in self.__dict__ else self.region_name
+        return called_region_of(self)
 
 
 class MalformedAnswer(IncompleteReadError):

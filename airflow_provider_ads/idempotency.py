@@ -74,11 +74,12 @@ class StartRequest:
         name, import_url = check_name(name), check_import_url(import_url)
         ti = context["ti"]
         dag_run = context["dag_run"]
-        # "airflow dags test" of Airflow 2 sets the start date of every run to its logical date.
+        # dag.test(), which "airflow dags test" calls, sets the start date of a run to its logical date.
         if dag_run.start_date in (None, dag_run.logical_date):
             return None
         started = dag_run.start_date.timestamp()
-        # max_tries is constant over the retries of a task and increases when the task is cleared.
+        # max_tries is constant over the retries of a task. A clear sets it to the number of attempts so far plus
+        # retries, which is another number unless retries has been lowered by exactly the attempts since the last clear.
         task_instance_key = (ti.dag_id, ti.run_id, started, ti.task_id, ti.map_index, ti.max_tries)
         return cls(name, import_url, task_instance_key, ti.try_number, due_time_of_run(dag_run))
 
@@ -122,12 +123,22 @@ class StartRequest:
             else:
                 for task in import_tasks:
                     if task.import_url == self.import_url and statuses.is_running(task.status):
-                        log.warning("Import %s. It has the same name and file, but this task did not start it", task)
+                        log.warning(
+                            "Import %s. It has the same name and file, but it was started by another task, or by this "
+                            "one before it was cleared",
+                            task,
+                        )
         task = hook.start_import_task(self.name, self.import_url, self.token(generation))
         # The service can return a lost import that it did not list.
         while _is_lost(task) and generation < self.try_number - 1:
             generation += 1
             task = hook.start_import_task(self.name, self.import_url, self.token(generation))
+        if _is_lost(task):
+            log.warning(
+                "Import %s. AWS returned this import, which this task started before, and started no other. To import "
+                "again, clear the task",
+                task,
+            )
         return task
 
     def latest(self, import_tasks: Iterable[ImportTask]) -> tuple[int, ImportTask] | None:

@@ -283,8 +283,14 @@ class _Poller:
             return await pending.result
         except (ClientError, BotoCoreError) as error:
             about = f"imports named {values[0]!r}" if self._by_name else summarize_ids(values)
-            region_name = self.client.region_name
-            raise call_error(error, "DescribeImportTasks", about, region_name, self._settings.aws_conn_id) from error
+            raise call_error(
+                error,
+                "DescribeImportTasks",
+                about,
+                self.client.region_name,
+                self._settings.aws_conn_id,
+                **self.client.error_details,
+            ) from error
         except AdsCallError as error:
             # Many waits share the error, and each raise would prolong its traceback.
             raise copy(error) from None

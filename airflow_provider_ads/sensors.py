@@ -73,8 +73,9 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         ``[operators] default_deferrable``)
     :param poke_interval: seconds, or a ``timedelta``, between two polls; more than 0. (default: 60)
     :param timeout: seconds, or a ``timedelta``, after which the task fails without a retry, or is skipped with
-        ``soft_fail``; ``execution_timeout`` counts only the time on a worker, as in reschedule mode.
-        (default: ``[sensors] default_timeout``)
+        ``soft_fail``. It counts from the start of the attempt; on Airflow 2.11 in reschedule mode, from that of the
+        first attempt since the last clear. ``execution_timeout`` counts only the time on a worker; on Airflow 2.11 it
+        also counts the time while the task is deferred. (default: ``[sensors] default_timeout``)
     :param aws_conn_id: the Airflow connection with the credentials; None for boto3's own. (templated)
     :param region_name: the Migration Hub home region; None for the connection's region. (templated)
     :param verify: True or False to verify certificates or not, or the path of a CA bundle. (templated)

@@ -99,11 +99,11 @@ class AdsDeleteImportDataOperator(AdsDeletingOperator):
                 self.log.warning("Import %s. Region %s: deletion not requested again", task, self.hook.conn_region_name)
             else:
                 self.log.info("Import %s. Region %s: deleting its data", task, self.hook.conn_region_name)
-                to_delete.append(task.import_task_id)
+                to_delete.append(task)
         if to_delete:
-            self.hook.delete_import_data(to_delete, self.delete_history)
+            self.hook.delete_import_data([task.import_task_id for task in to_delete], self.delete_history)
         self.import_tasks = import_tasks
-        return self.wait_until_deleted(context, [task.import_task_id for task in import_tasks])
+        return self.wait_until_deleted(context, [task.import_task_id for task in import_tasks], to_delete)
 
     def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
         """Describe the imports whose deletion the operator requested."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from airflow_provider_ads import hooks
+from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.parameters import as_list, summarize_ids
-from airflow_provider_ads.discovery.verdicts import Verdict, VerdictKind, judge_deletion
+from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS, Verdict, VerdictKind, judge_deletion
 from airflow_provider_ads.exceptions import ImportDeletionError
 from airflow_provider_ads.links import MigrationHubLink
 from airflow_provider_ads.triggers import AdsDeleteImportDataTrigger
@@ -37,10 +40,15 @@ class AdsDeletingOperator(AdsWaitingOperator):
         listed = self.hook.find_import_tasks(ids)
         return [listed.get(id_, ImportTask(import_task_id=id_)) for id_ in dict.fromkeys(ids)]
 
-    def wait_until_deleted(self, context: Any, import_task_ids: Sequence[str]) -> list[str]:
+    def wait_until_deleted(
+        self, context: Any, import_task_ids: Sequence[str], requested: Iterable[ImportTask]
+    ) -> list[str]:
         """
         Wait for requested deletions, if the operator was asked to wait.
 
+        :param context: the task's context.
+        :param import_task_ids: the imports to wait for.
+        :param requested: those of them whose deletion has just been requested, as described before the request.
         :return: the ids of the imports whose data is deleted, or will be.
         :raises ImportDeletionError: the data of an import could not be deleted.
         :raises AdsCallError: AWS refused or could not be reached, or a status is unknown.
@@ -51,7 +59,20 @@ class AdsDeletingOperator(AdsWaitingOperator):
             if self.deferrable:
                 self.log.info("Not waiting for the deletion, because wait_for_completion is False")
             return list(import_task_ids)
-        return self.end_wait(self.wait(context, self.describe(import_task_ids)))
+        return self.end_wait(self.wait(context, self._describe_after_request(import_task_ids, requested)))
+
+    def _describe_after_request(
+        self, import_task_ids: Sequence[str], requested: Iterable[ImportTask]
+    ) -> list[ImportTask]:
+        """Describe the imports; if an earlier deletion had failed, poll again until its status is no longer shown."""
+        before = {(task.import_task_id, task.status) for task in requested if statuses.is_deletion_failed(task.status)}
+        import_tasks = self.describe(import_task_ids)
+        for _ in range(MISSING_TASK_POLLS - 1):
+            if before.isdisjoint((task.import_task_id, task.status) for task in import_tasks):
+                break
+            time.sleep(hooks.MISSING_TASK_INTERVAL)
+            import_tasks = self.describe(import_task_ids)
+        return import_tasks
 
     def execute_complete(self, context: Any, event: Any = None) -> list[str]:
         """Resume after the triggerer's wait; returns and raises what ``execute`` does."""

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
 from airflow_provider_ads.discovery.quotas import RecordQuota
-from airflow_provider_ads.exceptions import AdsCallError, call_error, fail_without_retry
-from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.exceptions import AdsCallError, fail_without_retry
+from airflow_provider_ads.hooks import AdsHook, explained_errors
 from airflow_provider_ads.inventory.columns import check_column_mapping
 from airflow_provider_ads.inventory.prepare import (
     OnInvalidRows,
@@ -153,13 +152,11 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
     def _prepare(
         self, bucket_name: str, key: str, folder: Path, column_mapping: dict[str, str | None]
     ) -> PreparedImportFile:
-        try:
+        with explained_errors(self.s3_hook, "GetObject", self.source_url):
             client: Any = self.s3_hook.get_conn()
             with closing(client.get_object(Bucket=bucket_name, Key=key)["Body"]) as source:
                 self.source_was_read = True
                 return prepare_import_file(source, folder, column_mapping, self.max_file_bytes, self.on_invalid_rows)
-        except (ClientError, BotoCoreError) as error:
-            raise call_error(error, "GetObject", self.source_url, self.s3_hook.region_name, self.aws_conn_id) from error
 
     def _log_quota(self, rows: int | None) -> None:
         # Don't retry: these calls only feed a log line.

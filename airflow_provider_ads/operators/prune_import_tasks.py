@@ -129,7 +129,8 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
             deletable = deletable[:room]
         if deletable:
             deletable = self._delete(deletable)
-        return self.wait_until_deleted(context, [*(task.import_task_id for task in superseded.deleting), *deletable])
+        import_task_ids = [*(task.import_task_id for task in superseded.deleting), *deletable]
+        return self.wait_until_deleted(context, import_task_ids, superseded.deletable)
 
     def _superseded(self, context: Any, superseded_by: Sequence[ImportTask]) -> Superseded:
         listed = self.hook.list_import_tasks(name_prefix=self.name_prefix)

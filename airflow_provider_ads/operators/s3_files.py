@@ -9,11 +9,9 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
-from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
-from airflow_provider_ads.exceptions import call_error
-from airflow_provider_ads.hooks import AdsHook
+from airflow_provider_ads.hooks import AdsHook, explained_errors
 
 __all__ = ["AdsS3FilesOperator", "split_s3_url"]
 
@@ -59,11 +57,8 @@ class AdsS3FilesOperator(AwsBaseOperator[AdsHook]):
         :raises AdsCallError: the call failed.
         """
         bucket_name, key = split_s3_url("s3_url", s3_url, "key")
-        try:
-            with file.open("rb") as content:
-                self.s3_hook.load_file_obj(content, key, bucket_name, replace=True)
-        except (ClientError, BotoCoreError) as error:
-            raise call_error(error, "PutObject", s3_url, self.s3_hook.region_name, self.aws_conn_id) from error
+        with file.open("rb") as content, explained_errors(self.s3_hook, "PutObject", s3_url):
+            self.s3_hook.load_file_obj(content, key, bucket_name, replace=True)
         return s3_url
 
     @cached_property

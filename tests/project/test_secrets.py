@@ -1,24 +1,149 @@
-"""Tokens and presigned URLs appear nowhere when an import fails."""
+"""Tokens, presigned URLs and credentials appear nowhere, at any log level."""
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from typing import Any
 
 import pytest
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
+from airflow_provider_ads import hooks
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.hooks import AdsHook
-from airflow_provider_ads.operators import AdsFailedRecordsToS3Operator, AdsStartImportTaskOperator
+from airflow_provider_ads.log_redaction import REDACTED_LOGGERS
+from airflow_provider_ads.operators import (
+    AdsFailedRecordsToS3Operator,
+    AdsPrepareImportFileOperator,
+    AdsStartImportTaskOperator,
+)
 from airflow_provider_ads.sensors import AdsImportTaskSensor
 from tests.support.task_runs import SERDE, Run, at_the_second_poll, run_task
 
 TOKEN = "secret-token"
+
+ROLE = "arn:aws:iam::123456789012:role/importer"
+
+
+class IssuingEmulator(AdsEmulator):
+    """
+    The emulator with one access key and one role.
+
+    :ivar issued: the secrets of the role's credentials, as far as they were issued.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(import_seconds=0.01, access_keys={"AKIA-OF-A-TEST": "secret-of-the-key"}, roles=[ROLE])
+        self.issued: set[str] = set()
+
+    def answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        body = b"".join(super().answer(environ, start_response))
+        self.issued |= {found.decode() for found in re.findall(rb"<(?:SecretAccessKey|SessionToken)>([^<]+)", body)}
+        return [body]
+
+
+@pytest.fixture
+def log_of_everything() -> Iterator[list[str]]:
+    """The messages of all loggers at every level, except those of the emulator, which replaces AWS."""
+    messages: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(f"{record.name}: {self.format(record)}")
+
+    loggers = [logging.getLogger(name) for name in [*logging.Logger.manager.loggerDict]]
+    before = [(logger, logger.level, logger.propagate) for logger in (logging.root, *loggers)]
+    for logger in loggers:
+        is_of_emulator = re.match(r"moto|werkzeug|flask|airflow_provider_ads\.emulator", logger.name)
+        logger.setLevel(logging.WARNING if is_of_emulator else logging.NOTSET)
+        logger.propagate = True
+    logging.root.setLevel(1)
+    collector = Collector()
+    logging.root.addHandler(collector)
+    yield messages
+    logging.root.removeHandler(collector)
+    for logger, level, propagate in before:
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+@pytest.mark.parametrize("role", [None, ROLE], ids=["keys", "role"])
+def test_no_logger_shows_a_secret_at_any_level(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], log_of_everything: list[str], role: str | None
+) -> None:
+    with IssuingEmulator() as ads:
+        connection = json.loads(ads.airflow_connection)
+        connection["extra"] |= {"role_arn": role} if role else {"aws_session_token": "token-of-the-session"}
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+        ads.upload("s3://inventory/source.csv", "ExternalId,HostName,OS.Name\n1,a.example,Linux\n,,Linux\n")
+        # The scanner finds what is there: without the filter, the log shows secrets of every kind.
+        for name in REDACTED_LOGGERS:
+            logging.getLogger(name).filters.clear()
+        with monkeypatch.context() as without_filter:
+            without_filter.setattr(hooks, "redact_logs", lambda: None)
+            run_every_path(ads, monkeypatch)
+        assert secrets_in("".join(log_of_everything), ads) == {"tokens", "archives", "credentials"}
+
+        log_of_everything.clear()
+        capfd.readouterr()
+        shown = [*run_every_path(ads, monkeypatch), *capfd.readouterr(), *log_of_everything]
+        assert all(sum(text.startswith(f"{name}: ") for text in shown) > 1 for name in REDACTED_LOGGERS[:3])
+        assert secrets_in("".join(shown), ads) == set()
+
+
+def run_every_path(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Prepare a file, import it on the worker and in the triggerer, fetch its failed record; return what users see."""
+    prepare = AdsPrepareImportFileOperator(
+        task_id="prepare",
+        source_url="s3://inventory/source.csv",
+        destination_url="s3://inventory/parts",
+        on_invalid_rows="quarantine",
+    )
+    runs = [run_task(prepare, monkeypatch)]
+    starts = [
+        AdsStartImportTaskOperator(
+            task_id=f"start-{deferrable}",
+            name="cmdb",
+            import_url="s3://inventory/source.csv",
+            wait_for_completion=True,
+            deferrable=deferrable,
+            poll_interval=0.02,
+            max_failed_records=None,
+        )
+        for deferrable in (False, True)
+    ]
+    runs += [run_task(start, monkeypatch) for start in starts]
+    fetch = AdsFailedRecordsToS3Operator(
+        task_id="fetch", import_task_id=runs[-1].xcoms["import_task"]["importTaskId"], destination_url="s3://failed/x"
+    )
+    ads.upload("s3://failed/bucket", b"")
+    runs.append(run_task(fetch, monkeypatch))
+    assert [run.state for run in runs] == ["success"] * len(runs), [run.error for run in runs]
+    assert len(runs[2].events) == 1
+    return [
+        str([run.result, run.xcoms, run.links, run.deferrals, run.events, rendered_fields(run.task)]) for run in runs
+    ]
+
+
+def rendered_fields(task: Any) -> dict[str, Any]:
+    """Return the values that Airflow's page of rendered templates shows."""
+    return {name: getattr(task, name) for name in task.template_fields}
+
+
+def secrets_in(text: str, ads: IssuingEmulator) -> set[str]:
+    """Return the kinds of secrets that a text contains."""
+    secrets = {
+        "tokens": {task["clientRequestToken"] for task in ads.import_tasks()},
+        "archives": {"X-Amz-Signature="},
+        "credentials": {"secret-of-the-key", "token-of-the-session", *ads.issued},
+    }
+    return {kind for kind, values in secrets.items() if any(value in text for value in values)}
 
 
 @pytest.mark.parametrize("token", [TOKEN, None], ids=["own token", "derived token"])

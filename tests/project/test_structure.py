@@ -19,7 +19,10 @@ ROOT = Path(__file__).parents[2]
 #: Modules and folders from the lowest to the highest. A module imports only from lower layers and its own folder.
 LAYERS = [
     {"airflow_provider_ads", "airflow_provider_ads.version_compat"},
-    {"airflow_provider_ads.archives", "airflow_provider_ads.links", "airflow_provider_ads.provider_info"},
+    {
+        *("airflow_provider_ads.archives", "airflow_provider_ads.links"),
+        *("airflow_provider_ads.log_redaction", "airflow_provider_ads.provider_info"),
+    },
     {"airflow_provider_ads.discovery"},
     {"airflow_provider_ads.inventory", "airflow_provider_ads.exceptions", "airflow_provider_ads.lineage"},
     {"airflow_provider_ads.hooks"},

@@ -33,6 +33,17 @@ def no_credentials(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
     return start()
 
 
+def sts_cannot_be_reached(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
+    connection = json.loads(ads.airflow_connection)
+    connection["extra"] |= {
+        "role_arn": "arn:aws:iam::123456789012:role/importer",
+        "service_config": {"sts": {"endpoint_url": "http://127.0.0.1:1"}},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    return start()
+
+
 def answered_with(code: str, operation: str | None = None, status: int | None = None) -> Provoke:
     def provoke(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
         ads.inject(code, operation=operation, status=status, message="what AWS says")
@@ -97,6 +108,12 @@ def no_such_bucket(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> Any:
 #: The mistake, a function that makes it, and the code in the message.
 CASES: list[tuple[str, Provoke, str]] = [
     ("no credentials", no_credentials, "NoCredentialsError"),
+    (
+        "no such connection",
+        lambda ads, monkeypatch: start(aws_conn_id="aws_defualt", region_name="us-west-2"),
+        "NoCredentialsError",
+    ),
+    ("AWS STS cannot be reached, with a role", sts_cannot_be_reached, "EndpointConnectionError"),
     ("wrong access key", answered_with("UnrecognizedClientException"), "UnrecognizedClientException"),
     ("wrong secret", answered_with("InvalidSignatureException"), "InvalidSignatureException"),
     ("expired credentials", answered_with("ExpiredTokenException"), "ExpiredTokenException"),

@@ -249,6 +249,22 @@ class TestLookup:
         assert error.value.code == "ConnectionLookupFailed"
 
 
+async def test_an_error_names_a_connection_that_does_not_exist(account: RecordingEmulator) -> None:
+    with pytest.raises(AdsCallError, match="'no_such_connection'") as error:
+        async with polling(["import-task-" + "f" * 32], AwsSettings("no_such_connection", "us-west-2", None, None)):
+            await asyncio.sleep(5)
+    assert "Create or correct the connection" in str(error.value)
+
+
+async def test_equal_settings_share_a_client_although_botocore_changes_them(account: RecordingEmulator) -> None:
+    settings = AwsSettings("aws_default", None, None, {"retries": {"total_max_attempts": 1}})
+    async with polling([account.add_import_task()], settings) as polls:
+        await until(lambda: polls)
+        assert SharedClient.join(AwsSettings(**vars(settings))).identity is not None
+    assert len(clients._loops[asyncio.get_running_loop()].clients) == 1
+    await next(iter(clients._loops[asyncio.get_running_loop()].clients.values())).leave()
+
+
 async def test_the_last_user_closes_the_client(account: RecordingEmulator) -> None:
     first, second = SharedClient.join(SETTINGS), SharedClient.join(SETTINGS)
     assert first is second

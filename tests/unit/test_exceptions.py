@@ -168,6 +168,23 @@ class TestCallError:
     def test_every_spelling_of_a_code_has_the_same_advice(self, advice: str, codes: list[str]) -> None:
         assert all(advice in str(explain(client_error(code))) for code in codes)
 
+    @pytest.mark.parametrize("error_type", [EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError])
+    @pytest.mark.parametrize(
+        ("url", "is_about_sts"),
+        [
+            ("https://sts.us-west-2.amazonaws.com", True),
+            ("https://sts-fips.us-west-2.amazonaws.com", True),
+            ("https://vpce-1.sts.example/", True),
+            ("https://discovery.us-west-2.amazonaws.com", False),
+        ],
+    )
+    def test_an_unreachable_sts_has_its_own_advice(self, error_type: Any, url: str, is_about_sts: bool) -> None:
+        error = error_type(endpoint_url=url, error=OSError())
+        settings = ("DescribeImportTasks", "cmdb", "us-west-2", "my_aws")
+        explained = call_error(error, *settings, sts_endpoint_url="https://vpce-1.sts.example")
+        assert ("AWS STS cannot be reached" in str(explained)) is is_about_sts
+        assert explained.transient
+
     def test_a_missing_profile_has_advice(self) -> None:
         assert "Correct profile_name in aws_conn_id" in str(explain(ProfileNotFound(profile="nope")))
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable
 from threading import Timer
 from typing import Any
@@ -51,6 +52,11 @@ def problems_of(hook: AdsHook) -> list[str]:
     return message.splitlines()
 
 
+def tracebacks_of(error: BaseException) -> int:
+    """Return the number of tracebacks that Airflow logs for an exception."""
+    return "".join(traceback.format_exception(error)).count("Traceback (most recent call last)")
+
+
 class TestSettings:
     def test_all_settings_reach_the_client(self, aws_default: AdsEmulator) -> None:
         hook = AdsHook(aws_conn_id="aws_default", region_name="eu-west-1", verify=False, config={"read_timeout": 7})
@@ -82,11 +88,53 @@ class TestSettings:
             hook.get_import_task(import_task_id)
         assert aws_default.calls()["DescribeImportTasks"] == 2
 
+    def test_the_error_of_the_first_call_is_not_in_the_traceback_of_the_second(self, aws_default: AdsEmulator) -> None:
+        aws_default.inject("ExpiredTokenException")
+        with pytest.raises(AdsCallError) as error:
+            AdsHook().get_import_task(UNKNOWN_ID)
+        assert tracebacks_of(error.value) == 2
+
     def test_the_triggerers_sessions_share_botocores_data(self, aws_default: AdsEmulator) -> None:
         # Otherwise each client reads the data again, on the event loop.
         sessions = [AdsHook(config={"read_timeout": seconds}).get_session(deferrable=True) for seconds in (1, 2)]
         assert sessions[0] is not sessions[1]
         assert sessions[0].get_component("data_loader") is sessions[1].get_component("data_loader")
+
+
+class TestExplainedErrors:
+    @pytest.mark.parametrize("settings", [{"region_name": "us-west-2"}, {}], ids=["no credentials", "no region"])
+    def test_a_missing_connection_is_named_in_one_traceback(self, settings: dict[str, Any]) -> None:
+        with pytest.raises(AdsCallError) as error:
+            AdsHook("nope", **settings).get_import_task(UNKNOWN_ID)
+        assert "Airflow found no readable connection 'nope', and" in str(error.value)
+        assert str(error.value).endswith("Create or correct the connection, or set aws_conn_id to one that exists.")
+        assert "Add an access key" not in str(error.value)
+        assert tracebacks_of(error.value) == 1
+
+    def test_credentials_missing_from_a_connection_are_asked_for(self, change_connection: ChangeConnection) -> None:
+        change_connection(login=None, password=None)
+        with pytest.raises(AdsCallError, match="Add an access key or a role to aws_conn_id") as error:
+            AdsHook().get_import_task(UNKNOWN_ID)
+        assert tracebacks_of(error.value) == 1
+
+    def test_if_sts_cannot_be_reached_the_advice_is_about_sts(
+        self, change_connection: ChangeConnection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        role = "arn:aws:iam::123456789012:role/importer"
+        change_connection(role_arn=role, service_config={"sts": {"endpoint_url": NOWHERE}})
+        with pytest.raises(AdsCallError, match="AWS STS cannot be reached, which issues the credentials of r") as error:
+            AdsHook().get_import_task(UNKNOWN_ID)
+        assert "set service_config.sts.endpoint_url in the connection's extra" in str(error.value)
+        assert error.value.transient
+
+    def test_if_the_service_cannot_be_reached_the_advice_is_not_about_sts(
+        self, change_connection: ChangeConnection
+    ) -> None:
+        change_connection(endpoint_url=NOWHERE)
+        with pytest.raises(AdsCallError, match="the region and the endpoint_url of aws_conn_id") as error:
+            AdsHook(config=ONE_ATTEMPT).get_import_task(UNKNOWN_ID)
+        assert "STS" not in str(error.value)
 
 
 class TestTestConnection:
@@ -130,7 +178,28 @@ class TestTestConnection:
         change_connection(service_config={name: {"endpoint_url": url} for name, url in endpoints.items()})
         problem, *_ = problems_of(AdsHook(config=ONE_ATTEMPT))
         assert problem.startswith(check)
-        assert f'Could not connect to the endpoint URL: "{NOWHERE}/". The endpoint cannot be reached.' in problem
+        assert f'Could not connect to the endpoint URL: "{NOWHERE}/". ' in problem
+
+    def test_makes_the_other_checks_if_sts_cannot_be_reached(
+        self, aws_default: AdsEmulator, change_connection: ChangeConnection
+    ) -> None:
+        change_connection(service_config={"sts": {"endpoint_url": NOWHERE}})
+        aws_default.inject("AuthorizationErrorException", operation="DescribeImportTasks")
+        aws_default.home_region = "eu-west-1"
+        credentials, home_region, permissions = problems_of(AdsHook(config=ONE_ATTEMPT))
+        assert "set service_config.sts.endpoint_url" in credentials
+        assert home_region.startswith("home region: The account's Migration Hub home region is eu-west-1")
+        assert permissions.startswith("permissions: DescribeImportTasks")
+
+    def test_makes_no_other_check_if_sts_cannot_be_reached_for_the_role(
+        self, aws_default: AdsEmulator, change_connection: ChangeConnection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        role = "arn:aws:iam::123456789012:role/importer"
+        change_connection(role_arn=role, service_config={"sts": {"endpoint_url": NOWHERE}})
+        (problem,) = problems_of(AdsHook())
+        assert "set service_config.sts.endpoint_url" in problem
+        assert not aws_default.calls()
 
     def test_uses_the_hooks_config_for_every_call(self, aws_default: AdsEmulator) -> None:
         aws_default.inject("latency", delay=1.0)

@@ -177,8 +177,10 @@ class TestRetry:
     ) -> None:
         other = ads.add_import_task(name="cmdb", importUrl=URL)
         assert attempt(2).result != other
-        warning = "IMPORT_IN_PROGRESS. It has the same name and file, but this task did not start it"
-        assert f"{other} ('cmdb'): {warning}" in capsys.readouterr().out
+        warning = (
+            "IMPORT_IN_PROGRESS. It has the same name and file, but it was started by another task, or by this one"
+        )
+        assert f"{other} ('cmdb'): {warning} before it was cleared" in capsys.readouterr().out
 
     def test_starts_another_import_if_the_service_returns_a_lost_one_that_it_does_not_list(
         self, ads: AdsEmulator, attempt: Any, monkeypatch: pytest.MonkeyPatch
@@ -189,6 +191,14 @@ class TestRetry:
         assert attempt(2).state == "success"
         assert len(ads.import_tasks()) == 2
 
+    def test_adopts_the_import_if_retries_was_lowered_by_the_attempts_before_a_clear(
+        self, ads: AdsEmulator, attempt: Any
+    ) -> None:
+        # A clear sets max_tries to the number of attempts plus retries.
+        first, cleared = attempt(1, retries=2, max_tries=2), attempt(2, retries=1, max_tries=1 + 1)
+        assert first.result == cleared.result
+        assert attempt(3, retries=1, max_tries=2 + 1).result != first.result
+
     def test_starts_another_import_after_a_clear_in_another_run_and_for_another_file(
         self, ads: AdsEmulator, attempt: Any
     ) -> None:
@@ -198,6 +208,18 @@ class TestRetry:
         attempt(1, run_started=STARTED + timedelta(days=1))
         attempt(4, import_url=another_url)
         assert [task["importUrl"] for task in ads.import_tasks()] == [URL, URL, URL, another_url]
+
+
+def test_warns_if_the_first_attempt_is_given_a_failed_import(
+    aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # "airflow tasks test" runs the first attempt of an existing run again.
+    token = start_request().token(0)
+    failed = aws_default.add_import_task(name="cmdb", importUrl=URL, clientRequestToken=token, status="IMPORT_FAILED")
+    run = run_task(operator(), monkeypatch, run_started=STARTED)
+    assert (run.state, run.result) == ("success", failed)
+    warning = "IMPORT_FAILED. AWS returned this import, which this task started before, and started no other"
+    assert f"{failed} ('cmdb'): {warning}" in capsys.readouterr().out
 
 
 def test_a_retry_warns_and_starts_another_import_without_the_start_of_the_dag_run(

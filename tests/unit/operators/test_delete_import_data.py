@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportDeletionError
 from airflow_provider_ads.operators import AdsDeleteImportDataOperator
+from tests.support.lagging_emulator import LaggingEmulator
 from tests.support.task_runs import (
     TRIGGER_CRASHED,
     TRIGGER_TIMED_OUT,
@@ -165,6 +167,21 @@ class TestVerdict:
             run = run_task(operator(ended[0], **wait), monkeypatch)
         assert isinstance(run.error, AdsCallError)
         assert run.error.code == "UnknownStatus"
+
+    @pytest.mark.parametrize("before", ["DELETE_FAILED", "DELETE_FAILED_LIMIT_EXCEEDED", "INTERNAL_ERROR"])
+    @pytest.mark.parametrize(
+        ("stale_polls", "state"), [(MISSING_TASK_POLLS - 1, "success"), (MISSING_TASK_POLLS, "up_for_retry")]
+    )
+    def test_the_result_of_an_earlier_deletion_does_not_count_immediately(
+        self, wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch, before: str, stale_polls: int, state: str
+    ) -> None:
+        with LaggingEmulator(stale_polls) as ads:
+            monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", ads.airflow_connection)
+            deleted = ads.add_import_task(status="DELETE_COMPLETE")
+            failed = ads.add_import_task(status=before)
+            run = run_task(operator([deleted, failed], **wait), monkeypatch)
+        assert (run.state, len(run.deferrals)) == (state, 0)
+        assert ads.calls() == {"BatchDeleteImportData": 1, "DescribeImportTasks": 1 + MISSING_TASK_POLLS}
 
 
 class TestDeferral:

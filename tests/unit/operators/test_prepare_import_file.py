@@ -91,6 +91,11 @@ class TestPrepare:
             run_task(operator(on_invalid_rows=on_invalid_rows), monkeypatch)
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_missing_connection_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        error = run_task(operator(aws_conn_id="nope", region_name="us-west-2"), monkeypatch).error
+        assert str(error).startswith(f"GetObject for {SOURCE} in us-west-2 with aws_conn_id='nope' failed with NoCred")
+        assert "Airflow found no readable connection 'nope'" in str(error)
+
     def test_parameters_are_templated(self) -> None:
         own = {"source_url", "destination_url", "column_mapping"}
         assert set(AdsPrepareImportFileOperator.template_fields) == {*own, "aws_conn_id", "region_name", "verify"}

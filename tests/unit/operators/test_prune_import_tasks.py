@@ -16,6 +16,7 @@ from airflow_provider_ads.exceptions import AdsCallError, AdsError, ImportDeleti
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsPruneImportTasksOperator, AdsStartImportTaskOperator
 from airflow_provider_ads.version_compat import AirflowFailException
+from tests.support.lagging_emulator import LaggingEmulator
 from tests.support.task_runs import TRIGGER_TIMED_OUT, TaskDeferred, context_of, run_task
 
 WAITS: dict[str, dict[str, Any]] = {"sync": {"deferrable": False}, "deferrable": {"deferrable": True}}
@@ -96,6 +97,16 @@ class TestRetry:
         first = run_task(operator(new), monkeypatch)
         second = run_task(operator(new), monkeypatch, try_number=2)
         assert first.result == second.result == old
+        assert ads.calls()["BatchDeleteImportData"] == 1
+
+    def test_the_result_of_an_earlier_deletion_does_not_count_immediately(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with LaggingEmulator(stale_polls=1) as ads:
+            monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", ads.airflow_connection)
+            old, new = add(ads, 1.6e9, "DELETE_FAILED"), add(ads, 1.7e9)
+            run = run_task(operator(new), monkeypatch)
+        assert (run.state, run.result) == ("success", [old])
         assert ads.calls()["BatchDeleteImportData"] == 1
 
     def test_a_retry_waits_for_running_deletions(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:

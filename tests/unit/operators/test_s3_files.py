@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.operators.s3_files import AdsS3FilesOperator, split_s3_url
 
 
@@ -18,6 +20,13 @@ def folder_url(destination_url: str, *folders: str) -> str:
 def test_folders_are_in_the_destination(destination_url: str) -> None:
     assert folder_url(destination_url) == f"{destination_url.rstrip('/')}/"
     assert folder_url(destination_url, "c", "d") == f"{destination_url.rstrip('/')}/c/d/"
+
+
+def test_an_upload_names_a_missing_connection(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(AdsCallError, match=r"PutObject for s3://bucket/key .* no readable connection 'nope'") as error:
+        AdsS3FilesOperator(task_id="write", aws_conn_id="nope").upload(tmp_path / "file", "s3://bucket/key")
+    assert error.value.__suppress_context__
 
 
 def test_a_prefix_must_leave_room_for_names() -> None:
