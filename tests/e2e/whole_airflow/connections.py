@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from io import BytesIO
@@ -64,27 +65,35 @@ class ObservedRequest(NamedTuple):
 
 
 class _ObservingEmulator(AdsEmulator):
-    """Records every request, unlike the recording emulator, which records no requests to STS."""
+    """
+    Records every request, unlike the recording emulator, which records no requests to STS.
+
+    An import ends when the triggerer polls it for the second time. Without that, imports would end one after the other.
+    """
 
     def __init__(self, observed: list[ObservedRequest], roles: Iterable[str]) -> None:
-        # Long enough for the triggerer to poll several times.
-        super().__init__(import_seconds=15, access_keys=ACCESS_KEYS, roles=set(roles))
+        super().__init__(import_seconds=3600, access_keys=ACCESS_KEYS, roles=set(roles))
         self._observed = observed
+        self._polls: Counter[str] = Counter()
 
     def answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
         service, _ = service_of(request)
         body = request.get_data()
         environ["wsgi.input"] = BytesIO(body)
-        app_id = re.search(r"\bapp/(\S+)", request.headers.get("User-Agent", ""))
+        found = re.search(r"\bapp/(\S+)", request.headers.get("User-Agent", ""))
+        app_id = found[1] if found else ""
         key = re.search("Credential=([^/]+)/", request.headers.get("Authorization", ""))
         identity = (self.role_of(key[1]) or key[1]) if key else ""
         content = f"{request.path} {body.decode(errors='replace')}"
         host = request.host
+        for import_task_id in re.findall(r"import-task-\w+", content) if app_id == "triggerer" else []:
+            self._polls[import_task_id] += 1
+            if self._polls[import_task_id] == 2:
+                self.update_import_task(import_task_id, status="IMPORT_COMPLETE")
 
         def start(status: str, *arguments: Any) -> Any:
-            observed = ObservedRequest(app_id[1] if app_id else "", service, host, identity, content, status)
-            self._observed.append(observed)
+            self._observed.append(ObservedRequest(app_id, service, host, identity, content, status))
             return start_response(status, *arguments)
 
         return super().answer(environ, start)
