@@ -166,9 +166,12 @@ def test_calls_of_the_emulator_in_running_text_work(code: str, ads: AdsEmulator)
     exec(code, names)
 
 
-def test_json_is_a_policy() -> None:
+def test_json_is_a_policy_or_a_connection() -> None:
     for block in BLOCKS:
-        assert block.kind != "json" or json.loads(block.text)["Version"] == "2012-10-17"
+        if block.kind == "json":
+            # tests/e2e/whole_airflow/test_connections.py tests the connections.
+            key, value = ("conn_type", "aws") if block.page.name == "connections.md" else ("Version", "2012-10-17")
+            assert json.loads(block.text)[key] == value
 
 
 def test_the_header_of_the_cmdb_export_is_current() -> None:

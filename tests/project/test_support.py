@@ -163,6 +163,14 @@ class TestRecordingProxy:
         assert (plain.method, plain.address) == ("POST", urlsplit(ads.endpoint_url).netloc)
         assert (tunnel.method, tunnel.address) == ("CONNECT", urlsplit(front.url).netloc)
 
+    def test_a_server_that_only_the_proxy_reaches(
+        self, ads: RecordingEmulator, client: MakeClient, nothing_remains: None
+    ) -> None:
+        with RecordingProxy({"127.0.0.1:9": ads.endpoint_url.removeprefix("http://")}) as proxy:
+            discovery = client("discovery", "http://127.0.0.1:9", proxies={"http": proxy.url})
+            assert discovery.describe_import_tasks()["tasks"] == []
+        assert [request.address for request in proxy.requests] == ["127.0.0.1:9"]
+
     def test_a_server_that_cannot_be_reached(self, client: MakeClient, proxy: RecordingProxy) -> None:
         with pytest.raises(ProxyConnectionError):
             client("discovery", "https://127.0.0.1:1", proxies={"https": proxy.url}).describe_import_tasks()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -36,6 +38,9 @@ class _Handler(ForwardingHandler):
         host, port = url.hostname or "", url.port or 80
         request = ProxiedRequest(self.command, f"{host}:{port}", self.headers.get("User-Agent", ""))
         self.server.requests.append(request)
+        if request.address in self.server.addresses:
+            host, _, upstream_port = self.server.addresses[request.address].partition(":")
+            port = int(upstream_port)
         if self.command == "CONNECT":
             self._tunnel(host, port)
             return
@@ -63,11 +68,14 @@ class RecordingProxy(StoppableServer):
     """
     A proxy for HTTP, and for HTTPS through ``CONNECT``. It runs during a ``with`` statement.
 
+    :param addresses: other servers to connect to, by the addresses that clients ask for, as ``host:port``. Such a
+        server can be reached only through the proxy if nothing listens at the address that clients ask for.
     :ivar url: the URL for ``proxies`` in botocore's configuration or for ``https_proxy``.
     :ivar requests: the requests, oldest first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, addresses: Mapping[str, str] = MappingProxyType({})) -> None:
         super().__init__(_Handler)
+        self.addresses = addresses
         self.url = f"http://127.0.0.1:{self.port}"
         self.requests: list[ProxiedRequest] = []

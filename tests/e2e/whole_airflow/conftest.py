@@ -14,6 +14,7 @@ import pytest
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.emulator import AdsEmulator
+from tests.e2e.whole_airflow.connections import TABLE, DocumentedConnections
 from tests.e2e.whole_airflow.runs import Runs
 from tests.support.airflow import LocalAirflow
 from tests.support.postgresql import LocalPostgresql
@@ -37,6 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for line in TABLE:
+        terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
 def aws() -> Iterator[dict[str, AdsEmulator]]:
     """The emulators, by the Airflow connection that points to them; they share their S3 buckets."""
@@ -56,7 +62,16 @@ def aws() -> Iterator[dict[str, AdsEmulator]]:
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory, aws: dict[str, AdsEmulator]) -> Iterator[LocalAirflow]:
+def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocumentedConnections]:
+    """The connections of the documentation, and the servers that they point to."""
+    with DocumentedConnections(tmp_path_factory.mktemp("connections")) as connections:
+        yield connections
+
+
+@pytest.fixture(scope="session")
+def airflow(
+    tmp_path_factory: pytest.TempPathFactory, aws: dict[str, AdsEmulator], documented: DocumentedConnections
+) -> Iterator[LocalAirflow]:
     """A whole Airflow with the Dags of the tests and the examples, in which tasks defer by default."""
     folder = tmp_path_factory.mktemp("whole-airflow")
     (folder / "openlineage").mkdir()
@@ -67,6 +82,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, aws: dict[str, AdsEmulator
     environment = {
         **{f"AIRFLOW_CONN_{name.upper()}": connection(ads) for name, ads in aws.items()},
         "AIRFLOW_CONN_AWS_ROLE": connection(aws["aws_role"], **role),
+        **documented.environment,
         "AIRFLOW_VAR_CLIENT_REQUEST_TOKEN": CLIENT_REQUEST_TOKEN,
         # Dags have to enable it. Each event gets a file of its own, because several processes write events.
         "AIRFLOW__OPENLINEAGE__SELECTIVE_ENABLE": "True",
