@@ -23,6 +23,10 @@ E2E_EXAMPLE := tests/e2e/test_example_import.py
 E2E_GUIDES := tests/e2e/test_demo.py tests/e2e/test_guides.py
 E2E_OTHERS := tests/e2e $(patsubst %,--ignore=%,$(E2E_EXAMPLE) $(E2E_GUIDES))
 
+# The unit tests in two groups, which run at the same time.
+UNIT_MODULES := $(wildcard tests/unit/test_*.py)
+UNIT_SUBPACKAGES := $(dir $(wildcard tests/unit/*/__init__.py))
+
 STARTED := $(shell date +%s)
 
 .SECONDEXPANSION:
@@ -40,8 +44,9 @@ demo: $(NEWEST)/installed ## Run the example Dag on a whole Airflow against the 
 ##@ Test
 test: $(NEWEST)/installed ## Check style, types, unit tests and the example on a whole Airflow (5 minutes)
 	@$(NEWEST)/bin/python -m scripts.run_parts "make test" --since $(STARTED) \
-		"{} unit tests: unit TESTS=tests/unit" "1 whole-Airflow run: e2e TESTS=$(E2E_EXAMPLE)" \
-		"{} project tests: unit TESTS=tests/project" "types: types" "lint: lint"
+		"{} unit tests: unit TESTS='$(UNIT_MODULES)'" "1 whole-Airflow run: e2e TESTS=$(E2E_EXAMPLE)" \
+		"{} unit tests of subpackages: unit TESTS='$(UNIT_SUBPACKAGES)'" "{} project tests: unit TESTS=tests/project" \
+		"types: types" "lint: lint"
 
 test-all: $(NEWEST)/installed $(LOWEST)/installed ## Run all other tests that must pass: lowest versions, whole Airflow, guides (25 minutes)
 	@$(NEWEST)/bin/python -m scripts.run_parts "make test-all" --since $(STARTED) \

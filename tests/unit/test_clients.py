@@ -70,6 +70,11 @@ async def polling(ids: list[str], settings: AwsSettings = SETTINGS, **arguments:
             raise error
 
 
+async def poll_to_the_end(ids: list[str], settings: AwsSettings = SETTINGS) -> None:
+    async for _ in poll_import_tasks(settings, ids, 0.05, is_running):
+        pass
+
+
 async def until(condition: Any) -> None:
     async with asyncio.timeout(30):
         while not condition():
@@ -251,8 +256,7 @@ class TestLookup:
 
 async def test_an_error_names_a_connection_that_does_not_exist(account: RecordingEmulator) -> None:
     with pytest.raises(AdsCallError, match="'no_such_connection'") as error:
-        async with polling(["import-task-" + "f" * 32], AwsSettings("no_such_connection", "us-west-2", None, None)):
-            await asyncio.sleep(5)
+        await poll_to_the_end(["import-task-" + "f" * 32], AwsSettings("no_such_connection", "us-west-2", None, None))
     assert "Create or correct the connection" in str(error.value)
 
 

@@ -294,7 +294,7 @@ class TestRandomHistories:
         """One hook for all examples, because creating its client takes longer than using it."""
         return AdsHook(config=ONE_ATTEMPT)
 
-    @settings(max_examples=10 * settings().max_examples, deadline=None)
+    @settings(max_examples=3 * settings().max_examples, deadline=None)
     @given(steps=st.lists(STEPS, max_size=12), deferrable=st.booleans())
     def test_start_only_the_imports_that_the_rules_allow(
         self, account: AdsEmulator, hook: AdsHook, steps: list[str], deferrable: bool
