@@ -337,6 +337,30 @@ class TestManyWaits:
         aws_default.update_import_task(stays, status="IMPORT_COMPLETE")
         assert statuses((await waits[0])[-1]) == ["IMPORT_COMPLETE"]
 
+    async def test_a_cancelled_one_is_not_polled_for_again(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        polled: list[str] = []
+        call = polling._Poller._call
+
+        async def watched(poller: Any, client: Any, ids: Any) -> Any:
+            polled.extend(ids)
+            return await call(poller, client, ids)
+
+        monkeypatch.setattr(polling._Poller, "_call", watched)
+        stays, goes = (aws_default.add_import_task() for _ in range(2))
+        waits = [asyncio.create_task(polls_of([import_task_id], interval=0.2)) for import_task_id in (stays, goes)]
+        while goes not in polled:
+            await asyncio.sleep(0.01)
+        waits[1].cancel()
+        await asyncio.wait(waits[1:])
+        polled.clear()
+        while polled.count(stays) < 3:
+            await asyncio.sleep(0.01)
+        waits[0].cancel()
+        await asyncio.wait(waits[:1])
+        assert goes not in polled
+
     async def test_all_end_when_the_poller_fails(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
