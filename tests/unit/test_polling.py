@@ -352,6 +352,8 @@ class TestManyWaits:
         waits = [asyncio.create_task(polls_of([import_task_id], interval=0.2)) for import_task_id in (stays, goes)]
         while goes not in polled:
             await asyncio.sleep(0.01)
+        # Cancelled between two polls, once the answer of the first one has come.
+        await asyncio.sleep(0.1)
         waits[1].cancel()
         await asyncio.wait(waits[1:])
         polled.clear()
