@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
-from tests.e2e.dags.connections import CONNECTIONS
 from tests.e2e.whole_airflow.connections import TABLE, DocumentedConnections
 from tests.e2e.whole_airflow.runs import Run, Runs
 
@@ -33,6 +32,8 @@ EXPECTED = {
     "verify_off": {"discovery": f"unknown CA, {KEY}, 200 OK"},
     "proxy": {"discovery": f"via proxy, {KEY}, 200 OK"},
 }
+
+CONNECTIONS = list(EXPECTED)
 
 #: Workers have the name of the component that starts them.
 COLUMNS = {"worker": "scheduler", "triggerer": "triggerer"}

@@ -256,6 +256,7 @@ class TestRandomHistories:
 
 
 def test_a_deletion_that_ended_while_no_triggerer_ran_counts(ads: AdsEmulator) -> None:
+    ads.delete_seconds = 0.5
     old, new = add(ads, 1e9), add(ads, 1.1e9)
     task = operator(new, deferrable=True)
     with pytest.raises(TaskDeferred):
