@@ -81,7 +81,7 @@ lint: $(NEWEST)/installed ## Check style and security, and report known vulnerab
 	@$(NEWEST)/bin/zizmor --offline --quiet .github/workflows > build/zizmor.txt || { cat build/zizmor.txt; exit 1; }
 	@# A new advisory is not this change's fault, so it is reported and fails only `make audit`.
 	@($(audit)) > build/audit.txt 2>&1 || if grep -q "^Found .* known vulnerabilit" build/audit.txt; then cat build/audit.txt; \
-		else echo "Known vulnerabilities were not checked, because the package index has no data on them: see build/audit.txt."; fi
+		else echo "Known vulnerabilities could not be checked: see build/audit.txt."; fi
 
 types: $(NEWEST)/installed ## Check types
 	@$(NEWEST)/bin/mypy --no-error-summary
@@ -101,7 +101,7 @@ screenshots: $(NEWEST)/installed ## Renew the documentation's pictures and log c
 constraints: resolve-newest resolve-lowest $(patsubst constraints/%.in,resolve-%,$(wildcard constraints/airflow-*.in)) ## Resolve all sets of pinned versions again
 
 clean: ## Remove everything that make has made
-	rm -rf $(NEWEST) $(LOWEST) .airflow-demo .airflow-benchmark .mypy_cache .ruff_cache build dist .tox
+	rm -rf $(NEWEST) $(LOWEST) .airflow-demo .airflow-benchmark .mypy_cache .ruff_cache build dist .tox .pytest_cache .hypothesis
 
 ##@ Release
 audit: $(NEWEST)/installed ## Fail if the packages that users install have known vulnerabilities, or if none could be checked

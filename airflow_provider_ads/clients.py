@@ -1,5 +1,5 @@
 """
-Share one aiobotocore client among the waits of a connection, and make no AWS call on the event loop but its own.
+Shared aiobotocore clients, whose credentials are fetched outside the event loop.
 
 Credentials of a role or a web identity come from AWS STS, and others from a metadata endpoint or a process. The Amazon
 provider asks for them on the event loop, which stops every other trigger until there is an answer. Here, a thread asks
@@ -52,8 +52,8 @@ CREDENTIALS_TIMEOUT = 10.0
 #: Seconds after which a second thread may ask for credentials, because the first one might never return.
 SECOND_THREAD_AFTER = 300.0
 
-#: Seconds between the starts of two threads, unless the first one ends before. Making a session is work for the
-#: processor, and many threads at it would leave the event loop too little of it.
+#: Minimum number of seconds between the starts of two threads, unless the first one has ended. Creating a session uses
+#: the CPU, and many threads doing it at the same time would starve the event loop.
 THREAD_INTERVAL = 0.05
 
 #: Seconds from a failed renewal to the next one, while the old client serves.
@@ -63,7 +63,7 @@ RENEWAL_INTERVAL = 30.0
 @dataclass(frozen=True)
 class AwsSettings:
     """
-    How to reach AWS: the arguments of a hook, as a trigger stores them.
+    The hook arguments that a trigger stores.
 
     :param aws_conn_id: the Airflow connection; None for boto3's own credentials.
     :param region_name: the region; None for the connection's region.
@@ -88,7 +88,7 @@ class OpenClient:
     An open aiobotocore client.
 
     :param client: the client.
-    :param identity: what decides which account and region it calls; None where the machine decides.
+    :param identity: values that determine the account and region; an item is None if the machine's settings apply.
     :param opened: when it was opened, in seconds of the loop's clock.
     :param calls: the number of calls that use it at the moment.
     :param is_retired: True once another client has replaced it; its last call closes it.
@@ -118,7 +118,7 @@ class _Attempt(NamedTuple):
 
 @dataclass
 class _Loop:
-    """What the waits of one event loop share."""
+    """State that all waits of one event loop share."""
 
     clients: dict[str, SharedClient] = field(default_factory=dict)
     #: Threads can outlive the client that started them, so they are counted for each settings.
@@ -141,7 +141,7 @@ class SharedClient:
 
     def __init__(self, settings: AwsSettings, key: str, loop: _Loop) -> None:
         self.region_name = settings.region_name
-        #: What errors say about the connection that was looked up last: see :func:`exceptions.call_error`.
+        #: Arguments of :func:`exceptions.call_error` that describe the connection that was looked up last.
         self.error_details: dict[str, Any] = {}
         self._settings = settings
         self._key = key
@@ -174,7 +174,7 @@ class SharedClient:
 
     @property
     def identity(self) -> tuple[str | None, ...] | None:
-        """What decides which account and region the client calls; None before it is opened."""
+        """Values that determine which account and region the client calls; None before it is opened."""
         return None if self._open is None else self._open.identity
 
     @asynccontextmanager
@@ -183,7 +183,7 @@ class SharedClient:
         Yield the open client, which is not closed before the block ends.
 
         :raises AdsCallError: the connection could not be looked up, or there were no credentials in time.
-        :raises Exception: what botocore raises for credentials that cannot be had, or for invalid settings.
+        :raises Exception: botocore's error, if credentials are not available or the settings are invalid.
         """
         now = asyncio.get_running_loop().time()
         if self._open is None:
@@ -318,7 +318,7 @@ def _error_details_of(hook: Any) -> dict[str, Any]:
 
 
 def _looks_up_in_sessions() -> bool:
-    """Return True if a user's session factory can look up connections where only Airflow's own thread may."""
+    """Return True if a custom session factory might look up connections, which only Airflow's own thread may do."""
     from airflow import __version__
     from airflow.providers.amazon.aws.hooks.base_aws import BaseSessionFactory, SessionFactory
 
@@ -332,7 +332,7 @@ def _identity_of(hook: Any) -> tuple[str | None, ...]:
 
 
 def _fingerprint_of(hook: Any) -> bytes:
-    """Return a digest of everything in the connection that decides about credentials, which contains secrets."""
+    """Return a digest of the connection's credential settings, which themselves are secrets."""
     config = hook.conn_config
     parts = (*_identity_of(hook), config.aws_secret_access_key, config.aws_session_token, config.extra_config)
     return hashlib.sha256(repr(parts).encode()).digest()
@@ -350,7 +350,7 @@ def _make_factory(hook: Any) -> Callable[[], Any]:
 
 
 def _in_thread(function: Callable[[], Any]) -> asyncio.Future[tuple[Any, BaseException | None]]:
-    """Call a function in a daemon thread, for whose end neither the loop nor the process waits."""
+    """Call a function in a daemon thread, which keeps neither the loop nor the process from ending."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
 

@@ -55,7 +55,7 @@ class AdsError(Exception):
 
 class ImportOutcomeError(AdsError):
     """
-    One or more imports ended, but not as they should.
+    One or more imports did not succeed.
 
     :param message: the failed imports, what happened to each of them, and what to do next.
     :param import_tasks: the summaries of all imports that the task waited for, failed or not.
@@ -223,7 +223,7 @@ EXPIRED_CREDENTIALS_CODES = frozenset(
     }
 )
 
-#: Those of them that mean that credentials are not available, rather than wrong.
+#: The subset of these codes for credentials that are unavailable rather than wrong.
 TEMPORARY_CREDENTIALS_CODES = EXPIRED_CREDENTIALS_CODES - {"InvalidClientTokenId", "UnrecognizedClientException"} | {
     "ConnectionLookupFailed"
 }
@@ -439,7 +439,6 @@ OVER_LIMIT = "OVER_LIMIT"
 
 #: Advice for the codes with which the service refuses to delete an import.
 _DELETION_ADVICE = {
-    **dict.fromkeys(NO_CREDENTIALS_CODES, _NO_CREDENTIALS),
     "INTERNAL_SERVER_ERROR": "The service itself failed. Run the task again",
     "NOT_FOUND": (
         "Check that region_name is the Migration Hub home region in which the import was started, and that aws_conn_id "

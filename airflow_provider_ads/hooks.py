@@ -59,7 +59,7 @@ def error_details_of(hook: base_aws.AwsGenericHook[Any]) -> dict[str, Any]:
     connection = hook.conn_config
     sts_endpoint_url = connection.get_service_endpoint_url("sts", sts_connection_assume=True)
     if sts_endpoint_url == connection.get_service_endpoint_url(str(hook.client_type)):
-        # The URL of an endpoint that cannot be reached does not tell which of the two was called.
+        # Both services use this URL, so an error with it does not show which of them was called.
         sts_endpoint_url = None
     return {"is_connection_missing": bool(hook.aws_conn_id) and not connection, "sts_endpoint_url": sts_endpoint_url}
 
@@ -88,7 +88,7 @@ def explained_errors(
             hook.aws_conn_id,
             **error_details_of(hook),
         )
-        # Where boto3 looked for credentials or a region explains nothing.
+        # boto3's traceback does not help when credentials or a region are missing.
         is_plain = failure.code in NO_CREDENTIALS_CODES or failure.code == "NoRegionError"
         raise failure from None if is_plain else error
 
@@ -116,8 +116,8 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         Return a client or, if deferrable, aiobotocore's context manager for one: see the base class.
 
         :raises UnknownRegionError: no AWS partition has a region with a name of this form. Without this check, the call
-            would fail because the endpoint cannot be reached, and waits would take that for an outage. A wrong name of
-            a valid form still has this effect.
+            would fail because the endpoint cannot be reached, and waits would treat that as an outage. A wrong name in
+            the right format still has this effect.
         """
         if region_name is not None:
             _check_region(region_name)
@@ -127,7 +127,7 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         """
         Return a function that returns aiobotocore's context manager for a client.
 
-        Everything that takes time is done here: for a role, AWS STS is asked for credentials, which never refresh.
+        All blocking work is done here; for a role, this calls AWS STS. The credentials never refresh.
 
         :param config: the config of the client.
         :raises UnknownRegionError: see :meth:`get_client_type`.
@@ -150,7 +150,7 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         ones on the event loop.
         """
         factory = base_aws.SessionFactory(conn=self.conn_config, region_name=region_name, config=self.config)
-        # With a role, this session asks AWS STS. Reading botocore's data would take longer than the question.
+        # With a role, this session calls AWS STS. Reading botocore's data again would take longer than the call.
         _share_data(factory.basic_session)
         session: Any = factory.create_session()
         _share_data(session)
@@ -427,7 +427,7 @@ class MalformedAnswer(IncompleteReadError):
 
 def _check_answer(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
     """
-    Raise for a successful response without what its operation always returns, which botocore takes for an empty one.
+    Raise for a successful response that lacks required content, which botocore would parse as an empty result.
 
     :raises MalformedAnswer: the response does not come from the service, or is incomplete.
     """

@@ -43,7 +43,7 @@ class StartRequest:
     """
     The one import that a task instance starts until the task is cleared.
 
-    If the import is lost, because it failed or was deleted, a retry starts another one: the next *generation*.
+    If the import failed or was deleted, a retry starts another one: the next *generation*.
 
     :param name: the name of the import.
     :param import_url: the URL of the file.
@@ -98,7 +98,7 @@ class StartRequest:
 
     def start(self, hook: AdsHook, log: Any) -> ImportTask:
         """
-        Start the import, or adopt the one that an earlier attempt has started unless it is lost.
+        Start the import, or adopt the one that an earlier attempt started, unless it failed or was deleted.
 
         :param hook: the hook that calls the service.
         :param log: the task's logger.
@@ -129,7 +129,7 @@ class StartRequest:
                             task,
                         )
         task = hook.start_import_task(self.name, self.import_url, self.token(generation))
-        # The service can return a lost import that it did not list.
+        # The service can return a failed or deleted import that it did not list.
         while _is_lost(task) and generation < self.try_number - 1:
             generation += 1
             task = hook.start_import_task(self.name, self.import_url, self.token(generation))

@@ -2,8 +2,8 @@
 Poll import tasks from the triggerer's event loop: many waits share one client.
 
 A trigger passes the tasks it waits for and its interval to :func:`poll_import_tasks`, or a name to
-:func:`poll_newest_import_task`, and receives one :class:`Poll` after the other. What a poll means to the waiting task
-is decided elsewhere.
+:func:`poll_newest_import_task`, and receives one :class:`Poll` after the other. The trigger and the worker decide
+what a poll means to the task.
 
 All waits of an event loop that reach AWS in the same way share a poller: one connection, one client, and calls for up
 to 100 tasks at a time, because waits that are due at about the same time share a call. Waits for names have a poller of
@@ -83,8 +83,8 @@ async def poll_import_tasks(
 
     The first poll comes one interval after the start, because the caller has just described the tasks itself. While the
     service cannot be polled (throttling, server errors, no connection), the interval doubles with every poll up to
-    :data:`LONGEST_BACK_OFF`. After an error about expired credentials, they are read again once before it counts; once
-    a poll has succeeded, credentials that are not available are an outage like any other.
+    :data:`LONGEST_BACK_OFF`. Expired credentials are read
+    again once before the error counts. Once a poll has succeeded, unavailable credentials are treated as an outage.
 
     :param settings: how to reach AWS.
     :param import_task_ids: the tasks, any number of them.
@@ -107,7 +107,7 @@ async def poll_import_tasks(
     try:
         while waiting:
             try:
-                # The end of an outage is news, even if nothing else has changed.
+                # Report the end of an outage, even if nothing else has changed.
                 known = {} if failures or misses else seen
                 found = await poller.poll(waiting, _interval(poll_interval, failures), known)
             except AdsCallError as error:
@@ -210,7 +210,7 @@ class _PendingPoll:
     due: float = 0.0
 
     def schedule(self, now: float) -> None:
-        """Set the times from which on the next call may and must be made."""
+        """Set the earliest time for the next call, and the time at which it is due."""
         self.due = now + self.interval * random.uniform(*JITTER)
         self.ready = self.due - self.interval * COALESCENCE
 

@@ -1,4 +1,4 @@
-"""The progress of a wait: its log lines, and how long an outage may last."""
+"""Progress logs and the outage limit of waits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Outage:
 
     def check(self, error: AdsCallError | None) -> None:
         """
-        Take note of a poll, after at least one that succeeded.
+        Record the result of a poll; at least one earlier poll must have succeeded.
 
         :param error: the reason why the poll failed; None if it succeeded.
         :raises AdsCallError: ``error``, if it is final or the outage has lasted too long.
@@ -48,7 +48,7 @@ class Outage:
 
 class ProgressLog:
     """
-    Log the polls of a wait when something changes, and a sign of life otherwise.
+    Log each change during a wait, and a periodic line while nothing changes.
 
     :param log: the task's logger.
     :param last_poll: the poll that the log already shows.

@@ -75,13 +75,13 @@ class AdsImportTaskTrigger(BaseTrigger):
     #: Returns True for a status that the trigger continues to wait for.
     is_running = staticmethod(statuses.is_running)
 
-    #: True if the wait for a task that the service does not list is over.
+    #: True if a task that the service does not list counts as done.
     unlisted_is_done = False
 
     #: The exception that a timeout raises on the worker.
     wait_timeout = ImportWaitTimeout
 
-    #: What happens to the imports when the waiting task is killed, as the end of a sentence.
+    #: State of the imports after the waiting task was killed; completes a log sentence.
     continuation = "keeps running at AWS, which cannot cancel imports"
 
     def __init__(
@@ -131,7 +131,7 @@ class AdsImportTaskTrigger(BaseTrigger):
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Log that the imports keep running, when a user clears or marks the deferred task (Airflow 3.3 and later)."""
+        """Log that the imports keep running, if a user clears the deferred task or sets its state (Airflow 3.3 on)."""
         self.log.warning("The waiting task was cleared or marked. %s %s", self._subject(), self.continuation)
 
     def _subject(self) -> str:

@@ -1,4 +1,4 @@
-"""What the sensor and the operators share: waiting, deferring and resuming, and ending a wait."""
+"""Waiting, deferring, resuming and ending a wait, for the sensor and the operators."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class AdsDeferrableMixin:
         """
         Return the tasks of the trigger's event; after a timeout, poll once more.
 
-        What has ended counts, even if it ended after the trigger's last poll or no triggerer was running.
+        Imports that have ended count, even if they ended after the trigger's last poll or while no triggerer ran.
 
         :param context: the task's context.
         :param event: the event as Airflow passes it on.
@@ -169,7 +169,7 @@ class AdsDeferrableMixin:
         Return the current state of the tasks that the deferred task waits for.
 
         :param context: the task's context.
-        :param import_task_ids: their ids; empty if Airflow ended the deferral, which forgets what it was for.
+        :param import_task_ids: their ids; empty if Airflow ended the deferral, because it does not keep them.
         """
         raise NotImplementedError
 
@@ -261,7 +261,7 @@ class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
 
 def run_in_thread(function: Callable[[], T], seconds: float) -> T:
     """
-    Call a function in a thread, and leave it behind if it takes too long.
+    Call a function in a thread, and stop waiting for it if it takes too long.
 
     :raises TimeoutError: the function did not return in time.
     """

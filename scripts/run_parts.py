@@ -45,14 +45,16 @@ class Part:
         self.output.seek(0)
         text = self.output.read().decode(errors="replace").strip()
         counts = re.findall(r"\b(\d+) passed\b", text)
-        self.label = self.label.format(f"{int(counts[-1]):,}" if counts else "no")
         if self.process.returncode:
+            self.label = self.label.replace("{} ", "")
             title = f" make {self.command} failed after {duration(self.started)} "
             print(f"{title:=^100}\n{text}\n{f' end of make {self.command} ':=^100}", flush=True)
-        elif text and not counts:
+            return False
+        self.label = self.label.format(f"{int(counts[-1]):,}" if counts else "no")
+        if text and not counts:
             # Parts without tests print nothing but notes when they pass.
             print(text, flush=True)
-        return self.process.returncode == 0
+        return True
 
     def stop(self) -> None:
         """Interrupt the part, and kill it if it does not stop."""

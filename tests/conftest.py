@@ -1,4 +1,4 @@
-"""What must be set before Airflow is imported for the first time."""
+"""Environment variables that must be set before Airflow is first imported."""
 
 from __future__ import annotations
 

@@ -137,8 +137,8 @@ def newest_by_name(import_tasks: Iterable[ImportTask]) -> dict[str, ImportTask]:
     """
     Return the newest task for each name.
 
-    Of tasks that were requested at the same time, the one with the greatest id counts as newest, so that the result
-    does not depend on the order.
+    If tasks were requested at the same time, the one with the greatest id counts as the newest, so that the result does
+    not depend on the order.
 
     :param import_tasks: tasks in any order.
     :return: the newest tasks by name. Tasks without a name are ignored.

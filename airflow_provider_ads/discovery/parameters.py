@@ -91,7 +91,7 @@ def check_client_request_token(token: object) -> str:
 
 
 def _as_string(value: object) -> object:
-    """Return a string of digits that a template of a Dag with ``render_template_as_native_obj`` made a number."""
+    """Turn an integer back into a string: ``render_template_as_native_obj`` renders digits as a number."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

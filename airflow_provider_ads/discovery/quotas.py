@@ -15,7 +15,7 @@ __all__ = ["RecordQuota"]
 @dataclass(frozen=True)
 class RecordQuota:
     """
-    The account's quota of 25,000 import records, as far as it is known to be in use.
+    Known use of the account's quota of 25,000 import records.
 
     Every imported row counts as a record, even if it adds no server:
     https://docs.aws.amazon.com/application-discovery/latest/userguide/view-data.html

@@ -2,8 +2,8 @@
 Retention: finding the imports that newer ones supersede.
 
 An import that a Dag run starts carries the time at which that run was due, at the end of its request token. Clearing
-Monday's run on Wednesday requests an import of Monday's data after that of Tuesday, so the time of a request alone does
-not tell which data is newer.
+Monday's run on Wednesday requests an import of Monday's data after that of Tuesday, so the request time alone does not
+show which data is newer.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class AdsDeleteImportDataOperator(AdsDeletingOperator):
     """
     AWS Application Discovery Service: delete imported data from AWS Migration Hub.
 
-    The records no longer count towards the account's quota. Servers that other imports describe too lose only the data
+    The records no longer count towards the account's quota. Servers that are also in other imports lose only the data
     of the deleted imports. Nothing is deleted if one of the imports is still in progress. A retry does not request
     deletions again that are in progress.
 

@@ -44,7 +44,7 @@ class _Handler(ForwardingHandler):
 
 class CredentialsEndpoint(StoppableServer):
     """
-    Stands for STS and for the container credentials endpoint. It runs during a ``with`` statement.
+    Stand-in for STS and for the container credentials endpoint. It runs during a ``with`` statement.
 
     The attributes can be changed while it runs. The delay is read when a request arrives, the others after the delay.
 

@@ -18,7 +18,7 @@ from hypothesis import settings
 from airflow_provider_ads import hooks, polling, triggers
 from airflow_provider_ads.emulator import AdsEmulator
 
-# What Airflow and botocore have loaded stays in use, and scanning it for garbage takes longer than the tests.
+# Airflow's and botocore's modules stay in use, and scanning them for garbage takes longer than the tests.
 gc.freeze()
 
 settings.register_profile("resilience", max_examples=300)

@@ -38,7 +38,7 @@ class LocalPostgresql(LocalServer):
         if os.geteuid() == 0:
             shutil.chown(self.folder, UNPRIVILEGED_USER)
             self.popen_arguments = {"user": UNPRIVILEGED_USER}
-            # That user may not be able to read the environment's folder either.
+            # That user might not be able to read the environment's folder.
             copy = self.folder / self._package.name
             shutil.copytree(self._package / "pginstall", copy / "pginstall")
             libraries = f"{self._package.name}.libs"

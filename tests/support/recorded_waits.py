@@ -136,7 +136,7 @@ def _operator(
     return Wait(task_class, {**settings, **arguments}, import_tasks, then)
 
 
-#: Together: every class of triggers, from every task that creates one, with and without every argument, to every event.
+#: Together, these cover every trigger class, every task that creates one, every argument and every kind of event.
 WAITS = {
     "sensor of one import": _sensor(import_task_id=FIRST),
     "sensor of many imports": _sensor(_TWO, import_task_id=[SECOND, FIRST], poke_interval=1),

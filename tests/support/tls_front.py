@@ -1,4 +1,4 @@
-"""TLS for a server of a test, with a certificate authority that nobody trusts by default."""
+"""A TLS proxy for a test server, with a certificate authority that is not trusted by default."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class TestCredentials:
         assert sts.requests == ["AssumeRole"]
         assert {call.role for call in account.answered_calls()} == {ROLE}
 
-    async def test_an_sts_that_does_not_answer_is_an_outage_and_stops_nothing_else(
+    async def test_an_unresponsive_sts_is_an_outage_and_delays_no_other_wait(
         self, account: RecordingEmulator, sts: CredentialsEndpoint, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(clients, "CREDENTIALS_TIMEOUT", 0.3)
@@ -196,7 +196,7 @@ class TestRenewal:
         assert [poll for poll in polls if poll.error] == []
 
     @pytest.mark.usefixtures("short_lives")
-    async def test_not_listed_with_other_credentials_does_not_mean_deleted(
+    async def test_an_import_that_other_credentials_do_not_list_is_not_taken_as_deleted(
         self, account: RecordingEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         import_task_id = account.add_import_task(status="DELETE_IN_PROGRESS")

@@ -276,7 +276,7 @@ class TestPolling:
 class TestManyWaits:
     """Waits of one event loop with the same settings share a client and its calls."""
 
-    async def test_they_share_a_connection_a_client_and_calls_for_a_hundred(
+    async def test_they_share_a_client_and_calls_of_up_to_a_hundred_ids(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         opened = counted(monkeypatch)
@@ -395,13 +395,13 @@ class TestManyWaits:
 
     async def test_cancelled_waits_leave_no_memory_and_no_sockets_behind(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task()
-        # However busy the machine is, what is loaded once and kept is loaded before the count begins.
+        # Trigger one-time loading before the first measurement, even on a busy machine.
         ended = aws_default.add_import_task(status="IMPORT_COMPLETE")
 
         async def start_and_cancel(cycles: int) -> int:
             for number in range(cycles):
                 wait = asyncio.create_task(polls_of([import_task_id]))
-                # Before the client is made, while it is, and after it has asked.
+                # Cancel before the client is created, during its creation, and after its first call.
                 await asyncio.sleep((0, 0.02, 0.1)[number % 3])
                 wait.cancel()
                 await asyncio.gather(wait, return_exceptions=True)
@@ -415,7 +415,7 @@ class TestManyWaits:
         def connections() -> set[Any]:
             return {(connection.laddr, connection.raddr) for connection in psutil.Process().net_connections()}
 
-        # pytest would keep every line, and the clients that lines are about.
+        # pytest would keep every log record and the client that it refers to.
         logging.disable()
         tracemalloc.start()
         try:
@@ -531,7 +531,7 @@ class TestNames:
 
         def then(poll: Poll) -> None:
             polls.append(poll)
-            # With the name the task leaves the answer, as one does that is deleted with its history.
+            # Once renamed, the task is no longer listed, like one that was deleted with its history.
             if len(polls) == 1:
                 aws_default.update_import_task(import_task_id, name="another")
             if len(polls) == 2:
@@ -561,7 +561,7 @@ class TestNames:
         assert 3 <= aws_default.calls()["DescribeImportTasks"] <= 10
 
     async def test_names_and_ids_are_not_mixed_in_one_call(self, aws_default: AdsEmulator) -> None:
-        # A name may look like an id, and filters of two kinds in one call leave only what passes both.
+        # A name can look like an id, and a call with both filters returns only tasks that match both.
         by_id = aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
         by_name = aws_default.add_import_task(name=by_id, status="IMPORT_FAILED")
         (first,), (second,) = await asyncio.gather(polls_of([by_id], interval=0.5), polls_of_name(by_id, interval=0.5))
