@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
 
-from airflow_provider_ads.exceptions import AdsCallError
+from airflow_provider_ads.exceptions import AdsCallError, lookup_error
 
 __all__ = [
     "CLIENT_LIFETIME",
@@ -173,6 +173,11 @@ class SharedClient:
             await self._open.retire()
 
     @property
+    def opened(self) -> OpenClient | None:
+        """The current client; None before the first one is open."""
+        return self._open
+
+    @property
     def identity(self) -> tuple[str | None, ...] | None:
         """Values that determine which account and region the client calls; None before it is opened."""
         return None if self._open is None else self._open.identity
@@ -230,7 +235,7 @@ class SharedClient:
         if old is not None and old.identity[0] is not None and not hook.conn_config:
             # Airflow does not distinguish a missing connection from a secrets backend that fails. Without the
             # connection, the machine's own credentials would be used, perhaps of another account.
-            raise self._lookup_error("it is not found any more")
+            raise lookup_error(self._settings.aws_conn_id, "it is not found any more")
         identity = _identity_of(hook)
         self.error_details = _error_details_of(hook)
         if _looks_up_in_sessions():
@@ -252,13 +257,7 @@ class SharedClient:
         try:
             return await sync_to_async(_look_up)(self._settings)
         except Exception as error:
-            raise self._lookup_error(f"{type(error).__name__}: {error}") from error
-
-    def _lookup_error(self, reason: str) -> AdsCallError:
-        return AdsCallError(
-            f"Check that Airflow can read the connection {self._settings.aws_conn_id!r}; its lookup failed: {reason}",
-            code="ConnectionLookupFailed",
-        )
+            raise lookup_error(self._settings.aws_conn_id, f"{type(error).__name__}: {error}") from error
 
     async def _make_factory_in_thread(self, hook: Any) -> Callable[[], Any]:
         attempts = self._loop.attempts.setdefault(self._key, [])

@@ -46,6 +46,7 @@ __all__ = [
     "deletion_error",
     "fail_without_retry",
     "is_transient",
+    "lookup_error",
 ]
 
 
@@ -446,6 +447,19 @@ _DELETION_ADVICE = {
     ),
     OVER_LIMIT: "The account's limit of 25,000 deleted records a day is reached. Run the task again after 00:00 UTC",
 }
+
+
+def lookup_error(aws_conn_id: str | None, reason: str) -> AdsCallError:
+    """
+    Return the error for a connection that could not be looked up.
+
+    :param aws_conn_id: the connection.
+    :param reason: what happened.
+    """
+    return AdsCallError(
+        f"Check that Airflow can read the connection {aws_conn_id!r}; its lookup failed: {reason}",
+        code="ConnectionLookupFailed",
+    )
 
 
 def deletion_error(refused: Mapping[str, Mapping[str, str]], region_name: str | None) -> ImportDeletionError:

@@ -40,6 +40,7 @@ from airflow_provider_ads.exceptions import (
     ImportTaskNotFound,
     call_error,
     deletion_error,
+    lookup_error,
 )
 from airflow_provider_ads.log_redaction import redact_logs
 
@@ -401,8 +402,17 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
             if error.code not in EXPIRED_CREDENTIALS_CODES:
                 raise
         # The connection might have newer credentials by now. Read it again, once.
+        had_connection = bool(self.conn_config)
         for cached in ("conn", "conn_config"):
             self.__dict__.pop(cached, None)
+        try:
+            reason = "it is not found any more" if had_connection and not self.conn_config else None
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+        if reason:
+            # Without the connection, the machine's own credentials would be used, perhaps of another account.
+            self.__dict__.pop("conn_config", None)
+            raise lookup_error(self.aws_conn_id, reason)
         return self._call_once(operation, about, call)
 
     def _call_once(self, operation: str, about: str, call: Any) -> Any:

@@ -109,6 +109,7 @@ async def poll_import_tasks(
             try:
                 # Report the end of an outage, even if nothing else has changed.
                 known = {} if failures or misses else seen
+                asked, identity = poller.client.opened, identity or poller.client.identity
                 found = await poller.poll(waiting, _interval(poll_interval, failures), known)
             except AdsCallError as error:
                 if not error.is_outage(has_polled):
@@ -131,12 +132,12 @@ async def poll_import_tasks(
                     seen.pop(import_task_id, None)
                 waiting = [import_task_id for import_task_id in waiting if import_task_id in found]
             misses = {id_: misses.get(id_, 0) + 1 for id_ in waiting if id_ not in found}
-            for import_task_id, count in misses.items():
-                if count >= MISSING_TASK_POLLS:
-                    # The connection might be for another account by now.
-                    if has_replaced or not await poller.client.replace():
-                        raise ImportTaskNotFound(import_task_id, poller.client.region_name)
-                    has_replaced = True
+            missing = [import_task_id for import_task_id, count in misses.items() if count >= MISSING_TASK_POLLS]
+            if missing:
+                # The connection might be for another account by now.
+                if has_replaced or not await poller.client.replace(asked):
+                    raise ImportTaskNotFound(missing[0], poller.client.region_name)
+                has_replaced = True
             waiting = [id_ for id_ in waiting if id_ not in found or is_running(found[id_].status)]
             yield Poll(dict(seen))
     finally:

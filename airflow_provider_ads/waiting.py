@@ -151,6 +151,8 @@ class AdsDeferrableMixin:
             try:
                 import_tasks = self._poll_once_more(context, known)
             except Exception as error:
+                if isinstance(error, AdsCallError) and not error.is_outage(has_polled=True):
+                    raise
                 last_error = str(error) if isinstance(error, AdsError) else f"{type(error).__name__}: {error}"
                 raise type(timeout)(timeout.import_tasks, timeout.last_error or last_error) from error
             if not import_tasks or any(self.trigger_class.is_running(task.status) for task in import_tasks):

@@ -11,7 +11,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.parameters import check_name, join_first
-from airflow_provider_ads.discovery.retention import Superseded, reasons_against, superseded_imports
+from airflow_provider_ads.discovery.retention import Superseded, due_time, reasons_against, superseded_imports
 from airflow_provider_ads.exceptions import (
     OVER_LIMIT,
     AdsCallError,
@@ -123,7 +123,7 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
         deletable = [task.import_task_id for task in superseded.deletable]
         if self._dry_run:
             return deletable
-        room = MAX_DEFERRED_IMPORTS - len(superseded.deleting)
+        room = max(0, MAX_DEFERRED_IMPORTS - len(superseded.deleting))
         if len(deletable) > room:
             self.log.warning("Left for the next run: %s imports", f"{len(deletable) - room:,}")
             deletable = deletable[:room]
@@ -134,13 +134,16 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
 
     def _superseded(self, context: Any, superseded_by: Sequence[ImportTask]) -> Superseded:
         listed = self.hook.list_import_tasks(name_prefix=self.name_prefix)
-        return superseded_imports(listed, superseded_by, due_time_of_run(context["dag_run"]))
+        # The run that started the imports can be another one than this one, which an asset or a user triggered later.
+        dues = [due_time_of_run(context["dag_run"]), *map(due_time, superseded_by)]
+        return superseded_imports(listed, superseded_by, min((due for due in dues if due), default=None))
 
     def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
-        """Describe the imports whose deletion was requested: those that are being deleted, if no ids are known."""
+        """Describe the imports whose deletion was requested: all superseded ones, if no ids are known."""
         if import_task_ids:
             return self.describe(import_task_ids)
-        return self._superseded(context, self.hook.get_import_tasks(self.superseded_by)).deleting
+        superseded = self._superseded(context, self.hook.get_import_tasks(self.superseded_by))
+        return [*superseded.deleting, *superseded.deletable]
 
     def end_wait(self, import_tasks: Sequence[ImportTask]) -> list[str]:
         """End the wait as the base class does, but leave imports beyond the daily limit to the next run."""

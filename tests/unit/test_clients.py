@@ -195,6 +195,17 @@ class TestRenewal:
             await until(lambda: account.recorded[-1].key == "AKIASECOND" and account.recorded[-1].answer == "ok")
         assert [poll for poll in polls if poll.error] == []
 
+    async def test_several_missing_imports_are_polled_for_with_a_new_client(
+        self, account: RecordingEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(clients, "MIN_CLIENT_AGE", 0.0)
+        with RecordingEmulator() as another:
+            ids = [another.add_import_task() for _ in range(2)]
+            async with polling(ids) as polls:
+                await until(account.answered_calls)
+                monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", another.airflow_connection)
+                await until(lambda: polls and len(polls[-1].import_tasks) == 2)
+
     @pytest.mark.usefixtures("short_lives")
     async def test_an_import_that_other_credentials_do_not_list_is_not_taken_as_deleted(
         self, account: RecordingEmulator, monkeypatch: pytest.MonkeyPatch

@@ -455,3 +455,17 @@ def test_an_answer_without_its_tasks_or_their_ids_is_malformed(
     arguments = ("cmdb", "s3://bucket/key") if method == "start_import_task" else ()
     with pytest.raises(AdsCallError, match="MalformedAnswer"):
         getattr(AdsHook(), method)(*arguments)
+
+
+def test_the_machines_credentials_never_replace_those_of_a_connection_that_is_gone(
+    aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAMACHINE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    hook = AdsHook()
+    list(hook.list_import_tasks())
+    aws_default.inject("ExpiredTokenException", status=400)
+    monkeypatch.delenv("AIRFLOW_CONN_AWS_DEFAULT")
+    with pytest.raises(AdsCallError, match="'aws_default'; its lookup failed: it is not found any more"):
+        list(hook.list_import_tasks())
+    assert aws_default.calls()["DescribeImportTasks"] == 2

@@ -405,11 +405,17 @@ class TestDeferral:
     def test_an_outage_at_the_last_poll_is_a_timeout_and_calls_aws_no_further(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        aws_default.inject("AuthorizationErrorException")
+        aws_default.inject("ThrottlingException")
         task = sensor(name="cmdb", deferrable=True)
         with pytest.raises(AirflowSensorTimeout, match="The last poll failed: no triggerer has answered in time"):
             task.resume_execution("__fail__", TRIGGER_TIMED_OUT, context_of(task))
         assert aws_default.calls() == {"DescribeImportTasks": 1}
+
+    def test_a_refused_last_poll_is_an_error_and_never_skipped(self, aws_default: AdsEmulator) -> None:
+        aws_default.inject("AuthorizationErrorException")
+        task = sensor(name="cmdb", deferrable=True, soft_fail=True)
+        with pytest.raises(AdsCallError, match="may not call discovery:DescribeImportTasks"):
+            task.resume_execution("__fail__", TRIGGER_TIMED_OUT, context_of(task))
 
     def test_a_last_poll_that_hangs_is_left_behind(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_ads.discovery.retention import mark_due
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, AdsError, ImportDeletionError, ImportOutcomeError
 from airflow_provider_ads.hooks import AdsHook
@@ -253,6 +254,19 @@ class TestRandomHistories:
             if prefix == "cmdb-" and requested < since and status not in keep
         }
         assert deleted == (replaced if good else set())
+
+
+def test_a_prune_in_a_later_run_deletes_nothing_newer_than_the_imports(
+    ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add_due(day: int, requested: float) -> str:
+        return add(ads, requested, clientRequestToken=mark_due("0" * 64, FIRST_DUE + day * DAY))
+
+    monday, tuesday, again = add_due(0, 1e9), add_due(1, 1.1e9), add_due(0, 1.2e9)
+    task = operator(again, wait_for_completion=False)
+    context = {**context_of(task), "dag_run": DagRun.triggered(2, 2).dag_run}
+    assert task.execute(context) == [monday]
+    assert statuses_of(ads)[tuesday] == "IMPORT_COMPLETE"
 
 
 def test_a_deletion_that_ended_while_no_triggerer_ran_counts(ads: AdsEmulator) -> None:
