@@ -27,6 +27,7 @@ from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError,
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.limits import SERVICE_REGIONS
 from airflow_provider_ads.discovery.parameters import join_first
+from airflow_provider_ads.log_redaction import redact
 from airflow_provider_ads.version_compat import AirflowFailException
 
 __all__ = [
@@ -381,7 +382,8 @@ def call_error(
     metadata = response.get("ResponseMetadata", {})
     code = response.get("Error", {}).get("Code") or type(error).__name__
     transient = is_transient(error)
-    reason = response.get("Error", {}).get("Message") or str(error)
+    # AWS can quote the request that it calculated a signature for, with its session token.
+    reason = redact(response.get("Error", {}).get("Message") or str(error))
     request_id = f" (request id {metadata['RequestId']})" if metadata.get("RequestId") else ""
     advice = _ADVICE.get(code)
     if _is_about_sts(error, sts_endpoint_url):

@@ -1,11 +1,11 @@
-"""Secrets in the debug logs of botocore and aiobotocore, which print whole requests and responses."""
+"""Secrets in the debug logs of botocore and aiobotocore, which print whole requests and responses, and in errors."""
 
 from __future__ import annotations
 
 import logging
 import re
 
-__all__ = ["REDACTED_LOGGERS", "redact_logs"]
+__all__ = ["REDACTED_LOGGERS", "redact", "redact_logs"]
 
 #: The loggers that print requests, responses or credentials. A logger does not apply the filters of its parents.
 #: aiobotocore uses botocore's loggers for everything but the credentials of containers.
@@ -26,6 +26,11 @@ _SECRET = re.compile(
 )
 
 
+def redact(text: str) -> str:
+    """Return a text with its secrets replaced."""
+    return _SECRET.sub(r"\1***", text)
+
+
 def redact_logs() -> None:
     """Replace secrets in the records of botocore and aiobotocore from now on. Calling it again has no effect."""
     for name in REDACTED_LOGGERS:
@@ -34,6 +39,6 @@ def redact_logs() -> None:
 
 def _redact(record: logging.LogRecord) -> bool:
     # A logger calls its filters only for records of an enabled level, so this costs nothing unless DEBUG is on.
-    record.msg = _SECRET.sub(r"\1***", record.getMessage())
+    record.msg = redact(record.getMessage())
     record.args = None
     return True

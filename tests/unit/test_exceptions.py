@@ -241,3 +241,11 @@ class TestDeletionError:
         assert str(error).count("NOT_FOUND") == 20
         assert "; and 1,000 more. Check that region_name" in str(error)
         assert error.errors == dict.fromkeys(refused, "NOT_FOUND")
+
+
+def test_a_session_token_that_aws_quotes_is_not_in_the_message() -> None:
+    message = "The Canonical String for this request should have been 'POST x-amz-security-token:FwoGZXIvYXdzEJr'"
+    response: Any = {"Error": {"Code": "InvalidSignatureException", "Message": message}}
+    error = call_error(ClientError(response, "DescribeImportTasks"), "DescribeImportTasks", "all imports", None, None)
+    assert "FwoGZXIvYXdzEJr" not in str(error)
+    assert "InvalidSignatureException" in str(error)
