@@ -166,6 +166,9 @@ class SharedClient:
         if self._users:
             return
         self._loop.clients.pop(self._key)
+        # Credentials that nobody has used must not stay in memory.
+        attempts = self._loop.attempts.get(self._key, [])
+        attempts[:] = [each for each in attempts if not each.outcome.done()]
         if self._renewal is not None:
             self._renewal.cancel()
             await asyncio.wait({self._renewal})
@@ -242,8 +245,8 @@ class SharedClient:
             factory = await uncancelled(sync_to_async(_make_factory)(hook))
         else:
             factory = await self._make_factory_in_thread(hook)
-        context = factory()
         async with self._loop.opening:
+            context = factory()
             client = await uncancelled(context.__aenter__())
         now = asyncio.get_running_loop().time()
         self._open = OpenClient(client, (*identity[:-1], client.meta.region_name), now, context)

@@ -277,7 +277,7 @@ _NO_CONNECTION_AND_NO_REGION = (
     "connection, or set aws_conn_id to one that exists"
 )
 _STS_NOT_REACHED = (
-    "AWS STS cannot be reached, which issues the credentials of roles. Check the network and the proxy between this "
+    "AWS STS, which issues the credentials of roles, cannot be reached. Check the network and the proxy between this "
     "machine and STS. The endpoint_url of aws_conn_id does not apply to STS; set service_config.sts.endpoint_url in "
     "the connection's extra to use another endpoint"
 )

@@ -402,16 +402,17 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
             if error.code not in EXPIRED_CREDENTIALS_CODES:
                 raise
         # The connection might have newer credentials by now. Read it again, once.
-        had_connection = bool(self.conn_config)
-        for cached in ("conn", "conn_config"):
-            self.__dict__.pop(cached, None)
+        old: dict[str, Any] = {
+            name: self.__dict__.pop(name) for name in ("conn", "conn_config") if name in self.__dict__
+        }
         try:
-            reason = "it is not found any more" if had_connection and not self.conn_config else None
+            reason = "it is not found any more" if old.get("conn_config") and not self.conn_config else None
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
         if reason:
-            # Without the connection, the machine's own credentials would be used, perhaps of another account.
-            self.__dict__.pop("conn_config", None)
+            # Without the connection, this and later calls would use the machine's own credentials, perhaps of another
+            # account.
+            self.__dict__.update(old)
             raise lookup_error(self.aws_conn_id, reason)
         return self._call_once(operation, about, call)
 

@@ -14,6 +14,7 @@ from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, ImportDeletionError, ImportTaskNotFound
 from airflow_provider_ads.hooks import AdsHook
+from tests.support.recording_emulator import RecordingEmulator
 
 UNKNOWN_ID = "import-task-" + "f" * 32
 
@@ -123,7 +124,7 @@ class TestExplainedErrors:
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
         role = "arn:aws:iam::123456789012:role/importer"
         change_connection(role_arn=role, service_config={"sts": {"endpoint_url": NOWHERE}})
-        with pytest.raises(AdsCallError, match="AWS STS cannot be reached, which issues the credentials of r") as error:
+        with pytest.raises(AdsCallError, match="AWS STS, which issues the credentials of roles, cannot be r") as error:
             AdsHook().get_import_task(UNKNOWN_ID)
         assert "set service_config.sts.endpoint_url in the connection's extra" in str(error.value)
         assert error.value.transient
@@ -458,14 +459,17 @@ def test_an_answer_without_its_tasks_or_their_ids_is_malformed(
 
 
 def test_the_machines_credentials_never_replace_those_of_a_connection_that_is_gone(
-    aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAMACHINE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    hook = AdsHook()
-    list(hook.list_import_tasks())
-    aws_default.inject("ExpiredTokenException", status=400)
-    monkeypatch.delenv("AIRFLOW_CONN_AWS_DEFAULT")
-    with pytest.raises(AdsCallError, match="'aws_default'; its lookup failed: it is not found any more"):
+    with RecordingEmulator() as ads:
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", ads.connection_with("AKIACONNECTION"))
+        hook = AdsHook()
         list(hook.list_import_tasks())
-    assert aws_default.calls()["DescribeImportTasks"] == 2
+        ads.inject("ExpiredTokenException", status=400)
+        monkeypatch.delenv("AIRFLOW_CONN_AWS_DEFAULT")
+        for _ in range(2):
+            with pytest.raises(AdsCallError, match="'aws_default'; its lookup failed: it is not found any more"):
+                list(hook.list_import_tasks())
+        assert [call.key for call in ads.recorded] == ["AKIACONNECTION"] * 3
