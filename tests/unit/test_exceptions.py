@@ -182,7 +182,7 @@ class TestCallError:
         error = error_type(endpoint_url=url, error=OSError())
         settings = ("DescribeImportTasks", "cmdb", "us-west-2", "my_aws")
         explained = call_error(error, *settings, sts_endpoint_url="https://vpce-1.sts.example")
-        assert ("AWS STS cannot be reached" in str(explained)) is is_about_sts
+        assert ("AWS STS, which issues the credentials of roles, cannot be reached" in str(explained)) is is_about_sts
         assert explained.transient
 
     def test_a_missing_profile_has_advice(self) -> None:
