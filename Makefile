@@ -23,7 +23,8 @@ E2E_EXAMPLE := tests/e2e/test_example_import.py
 E2E_GUIDES := tests/e2e/test_demo.py tests/e2e/test_guides.py
 E2E_OTHERS := tests/e2e $(patsubst %,--ignore=%,$(E2E_EXAMPLE) $(E2E_GUIDES))
 
-# The unit tests in two groups, which run at the same time.
+# The unit tests in two groups, which run at the same time. Three parts of `make test` run at a time, because tests of
+# waits mostly wait.
 UNIT_MODULES := $(wildcard tests/unit/test_*.py)
 UNIT_SUBPACKAGES := $(dir $(wildcard tests/unit/*/__init__.py))
 
@@ -43,7 +44,7 @@ demo: $(NEWEST)/installed ## Run the example Dag on a whole Airflow against the 
 
 ##@ Test
 test: $(NEWEST)/installed ## Check style, types, unit tests and the example on a whole Airflow (5 minutes)
-	@$(NEWEST)/bin/python -m scripts.run_parts "make test" --since $(STARTED) \
+	@$(NEWEST)/bin/python -m scripts.run_parts "make test" --since $(STARTED) --jobs 3 \
 		"{} unit tests: unit TESTS='$(UNIT_MODULES)'" "1 whole-Airflow run: e2e TESTS=$(E2E_EXAMPLE)" \
 		"{} unit tests of subpackages: unit TESTS='$(UNIT_SUBPACKAGES)'" "{} project tests: unit TESTS=tests/project" \
 		"types: types" "lint: lint"

@@ -1,4 +1,4 @@
-"""Run several make targets, two at a time, and print the output only of those that fail."""
+"""Run several make targets, some at a time, and print the output only of those that fail."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def main() -> int:
     """Return 0 if all parts passed, and 1 otherwise; the last line names them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("title", help="the first words of the last line")
-    parser.add_argument("parts", nargs="+", help="two of these run at a time, in this order")
+    parser.add_argument("parts", nargs="+", help="--jobs of these run at a time, in this order")
+    parser.add_argument("--jobs", type=int, default=2, help="how many parts run at a time")
     parser.add_argument("--alone", action="append", default=[], help="a part that runs after the others, by itself")
     parser.add_argument("--since", type=float, default=time.time(), help="when the command started, in Unix time")
     options = parser.parse_args()
@@ -81,7 +82,7 @@ def main() -> int:
     failed: list[Part] = []
     running: list[Part] = []
     try:
-        for waiting, jobs in ((options.parts, 2), (options.alone, 1)):
+        for waiting, jobs in ((options.parts, options.jobs), (options.alone, 1)):
             while waiting or running:
                 while waiting and len(running) < jobs:
                     running.append(Part(waiting.pop(0)))
