@@ -90,7 +90,7 @@ class Verdict:
     @property
     def try_again(self) -> bool:
         """True if another import of the same file might succeed."""
-        return self.kind is VerdictKind.FAILED and statuses.is_retryable(self.import_task.status)
+        return statuses.is_retryable(self.import_task.status)
 
 
 def judge_deletion(import_task: ImportTask) -> Verdict:

@@ -14,13 +14,14 @@ import pytest
 from airflow_provider_ads import clients
 from airflow_provider_ads.clients import AwsSettings, SharedClient
 from airflow_provider_ads.discovery.statuses import is_deletion_running, is_running
-from airflow_provider_ads.exceptions import AdsCallError
+from airflow_provider_ads.exceptions import AdsCallError, ImportTaskNotFound
 from airflow_provider_ads.polling import Poll, poll_import_tasks
 from tests.support.credentials_endpoint import CredentialsEndpoint
 from tests.support.recording_emulator import RecordingEmulator
 
 pytestmark = pytest.mark.anyio
 
+UNKNOWN_ID = "import-task-" + "f" * 32
 ROLE = "arn:aws:iam::123456789012:role/importer"
 SETTINGS = AwsSettings("aws_default", None, None, None)
 WITH_ROLE = AwsSettings("with_role", None, None, None)
@@ -206,6 +207,16 @@ class TestRenewal:
                 await until(account.answered_calls)
                 monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", another.airflow_connection)
                 await until(lambda: polls and len(polls[-1].import_tasks) == 2)
+
+    async def test_an_import_that_a_new_client_does_not_list_either_is_not_found(
+        self, account: RecordingEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(clients, "MIN_CLIENT_AGE", 0.0)
+        with pytest.raises(ImportTaskNotFound):
+            async with asyncio.timeout(30):
+                async with aclosing(poll_import_tasks(SETTINGS, [UNKNOWN_ID], 0.02, is_running)) as polls:
+                    async for _ in polls:
+                        pass
 
     @pytest.mark.usefixtures("short_lives")
     async def test_an_import_that_other_credentials_do_not_list_is_not_taken_as_deleted(

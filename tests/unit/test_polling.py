@@ -287,6 +287,11 @@ class TestManyWaits:
         # Three on a machine that has nothing else to do.
         assert 3 <= aws_default.calls()["DescribeImportTasks"] <= 10
 
+    async def test_waits_for_a_hundred_ids_together_share_one_call(self, aws_default: AdsEmulator) -> None:
+        ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(100)]
+        await asyncio.gather(*(polls_of(half, interval=1) for half in (ids[:50], ids[50:])))
+        assert aws_default.calls()["DescribeImportTasks"] == 1
+
     async def test_other_settings_have_another_client(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
