@@ -8,6 +8,7 @@ Limits that AWS sets for imports, and the regions of the service, each with the 
 from __future__ import annotations
 
 __all__ = [
+    "APPLICATIONS_PER_ACCOUNT",
     "CLIENT_REQUEST_TOKEN_MAX_CHARACTERS",
     "IMPORTED_SERVERS_PER_ACCOUNT",
     "IMPORT_FILE_MAX_BYTES",
@@ -19,6 +20,7 @@ __all__ = [
     "IMPORT_TASK_PAGE_SIZE",
     "IMPORT_URL_MAX_CHARACTERS",
     "IMPORT_URL_PATTERN",
+    "SERVERS_PER_APPLICATION",
     "SERVICE_REGIONS",
     "TAGS_PER_SERVER",
     "VALUES_PER_FILTER",
@@ -73,6 +75,14 @@ IMPORT_RECORD_DELETIONS_PER_DAY = 25_000
 #: Documented in 2022.
 #: https://docs.aws.amazon.com/application-discovery/latest/userguide/ads_service_limits.html
 IMPORTED_SERVERS_PER_ACCOUNT = 10_000
+
+#: Maximum number of applications in an account, which AWS does not raise.
+#: https://docs.aws.amazon.com/general/latest/gr/appdiscserv.html
+APPLICATIONS_PER_ACCOUNT = 1_000
+
+#: Maximum number of servers in an application, which AWS does not raise. Documented in 2022.
+#: https://docs.aws.amazon.com/application-discovery/latest/userguide/ads_service_limits.html
+SERVERS_PER_APPLICATION = 400
 
 #: Maximum number of tags on a server. Documented in 2022.
 #: https://docs.aws.amazon.com/application-discovery/latest/userguide/ads_service_limits.html

@@ -63,10 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=5005, help="port to listen on (default: %(default)s)")
     parser.add_argument("--public-url", help="URL at which clients reach the emulator, if it differs")
-    seconds = {"import_seconds": 5.0, "delete_seconds": 5.0, "token_seconds": None, "role_seconds": 3600.0}
-    for name, default in seconds.items():
-        description = f"{getattr(AdsEmulator, name).description} (default: {default or 'forever'})"
-        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=default, help=description)
+    for name in ("import_seconds", "delete_seconds", "token_seconds", "role_seconds"):
+        setting = getattr(AdsEmulator, name)
+        description = f"{setting.description} (default: {setting.default or 'forever'})"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=setting.default, help=description)
     parser.add_argument(
         "--home-region",
         default="us-west-2",

@@ -13,7 +13,7 @@ import io
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import openpyxl
@@ -27,11 +27,34 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORE
 #: Numbers must be smaller than this, so that a signed 64-bit integer can hold them.
 _NUMBER_LIMIT = 2.0**63
 
-#: The name of the ``vInfo`` sheet as a CSV file, such as ``RVTools_tabvInfo.csv``.
-_VINFO_CSV = re.compile(r"(?:^|[\W\d_]|tab)vinfo\.csv\Z", re.IGNORECASE)
+#: The sheets that an RVTools export must contain, in lower case:
+#: https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
+_REQUIRED_SHEETS = frozenset(
+    ("vinfo", "vnetwork", "vcpu", "vmemory", "vdisk", "vpartition", "vsource", "vtools", "vhost", "vnic", "vsc_vmk")
+)
+
+#: The name of a required sheet as a CSV file, such as ``RVTools_tabvInfo.csv``.
+_SHEET_CSV = re.compile(rf"(?:^|[\W\d_]|tab)({'|'.join(_REQUIRED_SHEETS)})\.csv\Z", re.IGNORECASE)
 
 #: The name of an Excel file, except the ``._`` files that macOS adds.
 _WORKBOOK = re.compile(r"(?:^|/)(?!\._)[^/]*\.xlsx\Z", re.IGNORECASE)
+
+#: Maximum size of an Excel file, and of ``vInfo`` as CSV. A server has about 1 kB there, and an account 10,000 servers.
+_MAX_FILE_BYTES = 30_000_000
+
+#: Maximum number of lines of ``vInfo``, some of which can be in one cell.
+_MAX_LINES = 250_000
+
+#: Maximum size of all that an Excel file contains, of which only strings and one row at a time are held in memory.
+_MAX_WORKBOOK_BYTES = 200_000_000
+
+#: Maximum number of XML tags of one sheet. A cell has four; 10,000 servers with 90 columns have 3,600,000. openpyxl
+#: keeps about 64 bytes for each element outside of rows.
+_MAX_TAGS = 5_000_000
+
+#: Number of bytes that are unpacked at a time; also the maximum size of a ZIP file's directory, of a row or string of
+#: an Excel file, and of its parts other than sheets and strings.
+_CHUNK_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -54,7 +77,7 @@ class Row:
 
     :param line: the line of the file on which it begins. The header is on line 1.
     :param text: its text as it was sent, including the line end.
-    :param cells: its cells by column.
+    :param cells: its cells by column, of the columns that the emulator knows.
     :param identity: the values that identify its server besides ServerId and ExternalId; empty if there are none.
     :param errors: the reasons why it cannot be imported.
     """
@@ -78,8 +101,12 @@ class Row:
     @property
     def applications(self) -> frozenset[str]:
         """The names in the cell ``Applications``, which is a comma-separated list."""
-        names = (name.strip() for name in self.cells.get("Applications", "").split(","))
-        return frozenset(name for name in names if name)
+        return _names(self.cells.get("Applications", "").split(","))
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """The names in the cell ``Tags``, which is a comma-separated list of ``name:value``."""
+        return _names(tag.partition(":")[0] for tag in self.cells.get("Tags", "").split(","))
 
 
 @dataclass(frozen=True)
@@ -158,36 +185,106 @@ def make_error_archive(import_file: ImportFile) -> bytes:
 
 def _read_vinfo_sheet(content: bytes) -> bytes | None:
     """
-    Read the ``vInfo`` sheet of an RVTools export as CSV, or return None if there is none.
+    Read the ``vInfo`` sheet of an RVTools export as CSV, or return None if the file is not an RVTools export.
 
-    The service accepts the ZIP of a folder that contains CSV files or an Excel file:
+    The service accepts the ZIP of a folder that contains CSV files or an Excel file, with eleven required sheets:
     https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
-    The emulator's own choice: the rows of ``vInfo`` are the servers, and other sheets are ignored.
+    The emulator's own choices: an export that lacks a sheet, or exceeds the limits above, is not an RVTools export. The
+    rows of ``vInfo`` are the servers, and the content of other sheets is ignored, as is a second export.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as export:
-            for name in export.namelist():
-                if _VINFO_CSV.search(name):
-                    return export.read(name)
-                if _WORKBOOK.search(name):
-                    return _workbook_to_csv(export.read(name))
+        with _open_archive(content) as export:
+            names = export.namelist()
+            csv_files = {match[1].lower(): name for name in names[::-1] if (match := _SHEET_CSV.search(name))}
+            if csv_files.keys() >= _REQUIRED_SHEETS:
+                sheet = _unpack(export, csv_files["vinfo"])
+            else:
+                sheet = _workbook_to_csv(_unpack(export, next(filter(_WORKBOOK.search, names))))
     except Exception:
-        # Files that are damaged, encrypted, not Excel files, or use an unknown compression each raise their own error.
+        # Files that are damaged, encrypted, too large, not Excel files, or incomplete each raise their own error.
         return None
-    return None
+    return sheet if max(sheet.count(b"\n"), sheet.count(b"\r")) <= _MAX_LINES else None
 
 
-def _workbook_to_csv(content: bytes) -> bytes | None:
+class _BoundedReads(io.BytesIO):
+    """A ZIP file whose directory, which zipfile reads with one call, cannot be large."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        content = super().read(size)
+        _check_limit(len(content), _CHUNK_BYTES)
+        return content
+
+
+def _open_archive(content: bytes) -> zipfile.ZipFile:
+    archive = zipfile.ZipFile(_BoundedReads(content))
+    # Other methods than these can unpack any amount of data in one read.
+    if any(each.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for each in archive.infolist()):
+        raise ValueError("unknown compression")
+    return archive
+
+
+def _unpack(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Unpack a file in chunks, because zipfile does not limit what it unpacks in one read."""
+    content = bytearray()
+    with archive.open(name) as member:
+        while chunk := member.read(_CHUNK_BYTES):
+            content += chunk
+            _check_limit(len(content), _MAX_FILE_BYTES)
+    return bytes(content)
+
+
+def _check_limit(number: int, limit: int) -> None:
+    if number > limit:
+        raise ValueError(f"{number:,} exceeds {limit:,}")
+
+
+def _workbook_to_csv(content: bytes) -> bytes:
     with warnings.catch_warnings():
         # openpyxl warns about features of a workbook that it ignores.
         warnings.simplefilter("ignore", UserWarning)
-        workbook = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-    sheets = {name.casefold(): name for name in workbook.sheetnames}
-    if "vinfo" not in sheets:
-        return None
+        workbook = openpyxl.load_workbook(_copy_workbook(content), read_only=True, data_only=True)
+    sheets = {name.lower(): workbook[name] for name in workbook.sheetnames}
+    if missing := _REQUIRED_SHEETS - sheets.keys():
+        raise ValueError(f"lacks {missing}")
+    # Otherwise, openpyxl fills the sheet up to the size that it claims to have, such as 16,384 by 1,048,576 cells.
+    sheets["vinfo"].reset_dimensions()
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(workbook[sheets["vinfo"]].iter_rows(values_only=True))
+    writer = csv.writer(text)
+    for number, row in enumerate(sheets["vinfo"].iter_rows(values_only=True)):
+        writer.writerow(row)
+        _check_limit(number, _MAX_LINES)
+        _check_limit(text.tell(), _MAX_FILE_BYTES)
     return text.getvalue().encode()
+
+
+def _copy_workbook(content: bytes) -> io.BytesIO:
+    """
+    Copy an Excel file that openpyxl can read in bounded memory.
+
+    openpyxl holds a whole part as a tree; of sheets, a row, and of strings, a string. It unpacks parts with one read,
+    which zipfile does not limit to the size in the directory; in the copy, that size is the actual one.
+    """
+    copy = io.BytesIO()
+    total = 0
+    with _open_archive(content) as source, zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
+        for name in source.namelist():
+            tags = 0
+            is_sheet, is_strings = name.startswith("xl/worksheets/"), name.lower() == "xl/sharedstrings.xml"
+            end = b"row>" if is_sheet else b"si>" if is_strings else None
+            with source.open(name) as member, target.open(name, "w") as part:
+                while chunk := member.read(_CHUNK_BYTES):
+                    total += len(chunk)
+                    tags += chunk.count(b"<")
+                    _check_limit(total, _MAX_WORKBOOK_BYTES)
+                    _check_limit(tags, _MAX_TAGS)
+                    if len(chunk) == _CHUNK_BYTES and (end is None or end not in chunk):
+                        raise ValueError(f"{name} is too large, or has too large a row or string")
+                    part.write(chunk)
+    return copy
+
+
+def _names(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(stripped for name in names if (stripped := name.strip()))
 
 
 def _read_csv(content: bytes, file_type: _FileType) -> ImportFile | None:
@@ -210,7 +307,8 @@ def _read_csv(content: bytes, file_type: _FileType) -> ImportFile | None:
 def _read_row(line: int, text: str, values: list[str] | None, columns: list[str], file_type: _FileType) -> Row:
     if values is None:
         return Row(line, text, {}, (), (RowError("", "The row cannot be read as CSV."),))
-    cells = {column: value.strip() for column, value in zip(columns, values, strict=False)}
+    known = {*file_type.columns, *file_type.identity}
+    cells = {column: value.strip() for column, value in zip(columns, values, strict=False) if column in known}
     errors = file_type.check(cells)
     if len(values) > len(columns):
         errors.insert(0, RowError("", f"The row has {len(values)} cells, but the header has {len(columns)}."))

@@ -9,7 +9,7 @@ from threading import Thread
 from airflow_provider_ads.discovery import limits
 from airflow_provider_ads.emulator.import_files import RowError, make_error_archive, read_import_file
 from airflow_provider_ads.emulator.import_tasks import ImportTask, ImportTasks
-from airflow_provider_ads.emulator.quotas import exceeded_quota
+from airflow_provider_ads.emulator.quotas import Quotas, apply_quotas
 from airflow_provider_ads.emulator.s3 import Storage, UnreadableFileError
 
 __all__ = ["DeletionProcessor", "ImportProcessor"]
@@ -26,16 +26,14 @@ class ImportProcessor(Thread):
 
     :param tasks: the import tasks. Closing them ends the thread.
     :param storage: the emulator's access to S3.
-    :param record_quota: the number of records that a region can hold.
-    :param server_quota: the number of servers that a region can hold.
+    :param quotas: the quotas of each region.
     """
 
-    def __init__(self, tasks: ImportTasks, storage: Storage, record_quota: int, server_quota: int) -> None:
+    def __init__(self, tasks: ImportTasks, storage: Storage, quotas: Quotas) -> None:
         super().__init__(name="ads-emulator-imports", daemon=True)
         self._tasks = tasks
         self._storage = storage
-        self._record_quota = record_quota
-        self._server_quota = server_quota
+        self._quotas = quotas
 
     def run(self) -> None:
         """Process imports until the tasks are closed."""
@@ -62,7 +60,8 @@ class ImportProcessor(Thread):
         - Counts are set once the type of the file is known.
         - Imported applications count by name, failed ones by row.
         - Rows with more cells than the header fail.
-        - An import that would exceed a quota imports nothing.
+        - An import that would exceed the quota of records or servers imports nothing. A row that would exceed one of
+          applications or tags fails.
 
         :return: the reason for its status.
         """
@@ -79,14 +78,12 @@ class ImportProcessor(Thread):
         import_file = read_import_file(content)
         if import_file is None:
             self._tasks.complete(task, {"status": "IMPORT_FAILED_UNSUPPORTED_FILE_TYPE"})
-            return "neither a CSV file with a template column nor a ZIP file with a vInfo sheet"
-        held = self._tasks.imported_rows(task.region)
-        held += (row for row in import_file.rows if not row.errors)
-        status = exceeded_quota(held, record_quota=self._record_quota, server_quota=self._server_quota)
+            return "neither a CSV file with a template column nor a ZIP file with the sheets of an RVTools export"
+        rows, status = apply_quotas(self._tasks.imported_rows(task.region), import_file.rows, self._quotas)
         if status is not None:
             over_quota = (RowError("", status),)
-            rows = tuple(dataclasses.replace(row, errors=row.errors or over_quota) for row in import_file.rows)
-            import_file = dataclasses.replace(import_file, rows=rows)
+            rows = [dataclasses.replace(row, errors=row.errors or over_quota) for row in rows]
+        import_file = dataclasses.replace(import_file, rows=tuple(rows))
         imported = [row for row in import_file.rows if not row.errors]
         failed = [row for row in import_file.rows if row.errors]
         if status is None:

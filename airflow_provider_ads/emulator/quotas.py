@@ -1,18 +1,41 @@
-"""The quotas of imports: records and servers per account, and deletions per day."""
+"""The quotas of imports: records, servers and applications per account, and deletions per day."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 
-from airflow_provider_ads.emulator.import_files import Row
+from airflow_provider_ads.discovery import limits
+from airflow_provider_ads.emulator.import_files import Row, RowError
 
-__all__ = ["DeletionQuota", "exceeded_quota"]
+__all__ = ["DeletionQuota", "Quotas", "apply_quotas"]
 
 
-def exceeded_quota(rows: Sequence[Row], *, record_quota: int, server_quota: int) -> str | None:
+@dataclass(frozen=True, kw_only=True)
+class Quotas:
     """
-    Return the import status for the quota that a region's imported rows exceed.
+    The quotas of a region. The defaults are AWS's quotas.
+
+    :param records: the number of records that it can hold.
+    :param servers: the number of servers that it can hold.
+    :param applications: the number of applications that it can hold.
+    :param servers_per_application: the number of servers that an application can have.
+    :param tags_per_server: the number of tags that a server can have.
+    """
+
+    records: int = limits.IMPORT_RECORDS_PER_ACCOUNT
+    servers: int = limits.IMPORTED_SERVERS_PER_ACCOUNT
+    applications: int = limits.APPLICATIONS_PER_ACCOUNT
+    servers_per_application: int = limits.SERVERS_PER_APPLICATION
+    tags_per_server: int = limits.TAGS_PER_SERVER
+
+
+def apply_quotas(held: Sequence[Row], rows: Sequence[Row], quotas: Quotas) -> tuple[list[Row], str | None]:
+    """
+    Apply a region's quotas to the rows of an import.
 
     - A row with a ServerId updates that server:
       https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
@@ -23,26 +46,59 @@ def exceeded_quota(rows: Sequence[Row], *, record_quota: int, server_quota: int)
       therefore counted as if the deleted import had never existed:
       https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_BatchDeleteImportData.html
 
-    The quotas are documented per account, without saying if they apply per region. The emulator's own choices:
-    each region has its own quotas, records are checked before servers, and an unknown ServerId is a new server.
+    The quotas are documented per account, without saying if they apply per region. AWS does not document the outcome of
+    an import that exceeds a quota of applications or tags. The emulator's own choices: a row that would exceed one
+    fails, the import continues, and an application exists while a row that names it is held. Each region has its own
+    quotas, records are checked before servers, and an unknown ServerId is a new server.
 
-    :param rows: rows without errors, in the order in which they were imported.
-    :param record_quota: the number of records that the region can hold.
-    :param server_quota: the number of servers that the region can hold.
-    :return: the status of an import that exceeds a quota, or None.
+    :param held: the rows that the region holds, in the order in which they were imported.
+    :param rows: the rows of the import.
+    :param quotas: the quotas.
+    :return: the rows of the import, with the errors of those that would exceed a quota of applications or tags; and the
+        status of the import if it would exceed the quota of records or servers, otherwise None.
     """
-    if len(rows) > record_quota:
-        return "IMPORT_FAILED_RECORD_LIMIT_EXCEEDED"
+    checked: list[Row] = []
     servers = 0
     server_by_key: dict[object, int] = {}
-    for row in rows:
+    servers_of: dict[str, set[int]] = {}
+    tags_of: dict[int, frozenset[str]] = defaultdict(frozenset)
+    for number, row in enumerate((*held, *rows)):
         keys = [key for key in enumerate((row.server_id, row.external_id, row.identity)) if key[1]]
-        server = next((server_by_key[key] for key in keys if key in server_by_key), None)
-        if server is None:
-            server = servers
-            servers += 1
+        server = next((server_by_key[key] for key in keys if key in server_by_key), servers)
+        applications, tags = row.applications, row.tags | tags_of[server]
+        if number >= len(held):
+            if not row.errors:
+                row = dataclasses.replace(row, errors=_row_errors(applications, server, servers_of, tags, quotas))
+            checked.append(row)
+            if row.errors:
+                continue
+        servers = max(servers, server + 1)
         server_by_key |= dict.fromkeys(keys, server)
-    return "IMPORT_FAILED_SERVER_LIMIT_EXCEEDED" if servers > server_quota else None
+        tags_of[server] = tags
+        for application in applications:
+            servers_of.setdefault(application, set()).add(server)
+    if len(held) + sum(not row.errors for row in checked) > quotas.records:
+        return checked, "IMPORT_FAILED_RECORD_LIMIT_EXCEEDED"
+    return checked, "IMPORT_FAILED_SERVER_LIMIT_EXCEEDED" if servers > quotas.servers else None
+
+
+def _row_errors(
+    applications: frozenset[str], server: int, servers_of: dict[str, set[int]], tags: frozenset[str], quotas: Quotas
+) -> tuple[RowError, ...]:
+    """Return the errors of a row that would exceed a quota of applications or tags."""
+    errors = []
+    added = applications - servers_of.keys()
+    if added and len(servers_of) + len(added) > quotas.applications:
+        errors.append(
+            RowError("Applications", f"The account would have more than {quotas.applications:,} applications.")
+        )
+    for name in sorted(applications & servers_of.keys()):
+        if len(servers_of[name] | {server}) > quotas.servers_per_application:
+            message = f"The application {name!r} would have more than {quotas.servers_per_application:,} servers."
+            errors.append(RowError("Applications", message))
+    if len(tags) > quotas.tags_per_server:
+        errors.append(RowError("Tags", f"The server would have more than {quotas.tags_per_server:,} tags."))
+    return tuple(errors)
 
 
 class DeletionQuota:

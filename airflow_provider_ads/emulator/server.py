@@ -17,6 +17,7 @@ from airflow_provider_ads.emulator.faults import Fault, Faults
 from airflow_provider_ads.emulator.http_server import HttpServer
 from airflow_provider_ads.emulator.import_tasks import ImportTasks
 from airflow_provider_ads.emulator.processing import DeletionProcessor, ImportProcessor
+from airflow_provider_ads.emulator.quotas import Quotas
 from airflow_provider_ads.emulator.s3 import Storage, share_moto
 from airflow_provider_ads.emulator.settings import Settings
 
@@ -47,6 +48,9 @@ class AdsEmulator(Settings):
     :param home_region: the Migration Hub home region; None: not set.
     :param record_quota: the number of records that the account can hold from imports. The default is AWS's quota.
     :param server_quota: the number of servers that the account can hold from imports. The default is AWS's quota.
+    :param application_quota: the number of applications that the account can hold. The default is AWS's quota.
+    :param servers_per_application: the number of servers that an application can have. The default is AWS's quota.
+    :param tags_per_server: the number of tags that a server can have. The default is AWS's quota.
     :param deletion_quota: the number of imported records that can be deleted per day (UTC). The default is AWS's quota.
     :param archive_link_seconds: the number of seconds for which a link to an error archive is valid. AWS documents no
         number.
@@ -66,18 +70,21 @@ class AdsEmulator(Settings):
         host: str = "127.0.0.1",
         port: int = 0,
         public_url: str | None = None,
-        import_seconds: float = 1.0,
-        delete_seconds: float = 1.0,
+        import_seconds: float = Settings.import_seconds.default,
+        delete_seconds: float = Settings.delete_seconds.default,
         home_region: str | None = "us-west-2",
         record_quota: int = limits.IMPORT_RECORDS_PER_ACCOUNT,
         server_quota: int = limits.IMPORTED_SERVERS_PER_ACCOUNT,
+        application_quota: int = limits.APPLICATIONS_PER_ACCOUNT,
+        servers_per_application: int = limits.SERVERS_PER_APPLICATION,
+        tags_per_server: int = limits.TAGS_PER_SERVER,
         deletion_quota: int = limits.IMPORT_RECORD_DELETIONS_PER_DAY,
         archive_link_seconds: int = 3600,
         seed: int = 0,
-        token_seconds: float | None = None,
+        token_seconds: float | None = Settings.token_seconds.default,
         access_keys: Mapping[str, str] | None = None,
         roles: Collection[str] = (),
-        role_seconds: float = 3600.0,
+        role_seconds: float = Settings.role_seconds.default,
     ) -> None:
         super().__init__(
             home_region=home_region,
@@ -93,8 +100,13 @@ class AdsEmulator(Settings):
             if not public_url.startswith(("http://", "https://")):
                 raise ValueError(f"public_url must begin with http:// or https:// and a host, unlike {public_url!r}.")
         self._public_url = public_url
-        self._record_quota = record_quota
-        self._server_quota = server_quota
+        self._quotas = Quotas(
+            records=record_quota,
+            servers=server_quota,
+            applications=application_quota,
+            servers_per_application=servers_per_application,
+            tags_per_server=tags_per_server,
+        )
         self._archive_link_seconds = archive_link_seconds
         self._tasks = ImportTasks(self, deletion_quota=deletion_quota, archive_url=self._archive_url)
         self._faults = Faults(seed)
@@ -126,7 +138,7 @@ class AdsEmulator(Settings):
                 # https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
                 on_read=lambda: self._application.count_iam_actions("s3:GetObject"),
             )
-            processor = ImportProcessor(self._tasks, self._storage, self._record_quota, self._server_quota)
+            processor = ImportProcessor(self._tasks, self._storage, self._quotas)
             for thread in (processor, DeletionProcessor(self._tasks, self._storage)):
                 thread.start()
                 started.callback(thread.join)

@@ -22,11 +22,13 @@ class _Seconds(Generic[T]):
     A number of seconds, 0 or more.
 
     :param description: the meaning of the number, as the command line's help prints it.
+    :param default: the default of :class:`~airflow_provider_ads.emulator.AdsEmulator` and of the command line.
     :param or_none: True if None is accepted too.
     """
 
-    def __init__(self, description: str, *, or_none: bool = False) -> None:
+    def __init__(self, description: str, default: T, *, or_none: bool = False) -> None:
         self.description = description
+        self.default: T = default
         self._or_none = or_none
 
     def __set_name__(self, owner: type[Settings], name: str) -> None:
@@ -59,16 +61,16 @@ class Settings:
     """
 
     #: Seconds that each import takes. A change also applies to the import that is running.
-    import_seconds = _Seconds[float]("seconds that each import takes")
+    import_seconds = _Seconds[float]("seconds that each import takes", 1.0)
 
     #: Seconds that each deletion takes. A change also applies to deletions that are running.
-    delete_seconds = _Seconds[float]("seconds that each deletion takes")
+    delete_seconds = _Seconds[float]("seconds that each deletion takes", 1.0)
 
     #: Seconds for which a client request token is remembered, from the start of its import; None: forever. Another
     #: start with the same token does not prolong them. Once they have passed, it starts another import, and the first
     #: task keeps its token. A change also applies to earlier tokens. A task that is deleted with its history takes its
     #: token along.
-    token_seconds = _Seconds[float | None]("seconds for which a client request token is remembered", or_none=True)
+    token_seconds = _Seconds[float | None]("seconds for which a client request token is remembered", None, or_none=True)
 
     #: The Migration Hub home region; None: not set. Import tasks stay in the region that they were created in.
     home_region: str | None
@@ -80,7 +82,7 @@ class Settings:
     roles: set[str]
 
     #: Seconds for which the credentials of an assumed role last. A change applies to credentials that are issued later.
-    role_seconds = _Seconds[float]("seconds for which the credentials of an assumed role last")
+    role_seconds = _Seconds[float]("seconds for which the credentials of an assumed role last", 3600.0)
 
     def __init__(
         self,

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import io
+import struct
+import tracemalloc
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import openpyxl
 import pytest
@@ -22,17 +24,28 @@ def read_rows(content: str) -> tuple[Row, ...]:
     return read(content).rows
 
 
-def pack(members: dict[str, str | bytes]) -> bytes:
+def pack(members: Mapping[str, str | bytes]) -> bytes:
     """Return a ZIP file with these files in a folder."""
     contents = {name: member.encode() if isinstance(member, str) else member for name, member in members.items()}
     # Stored, so that tests can damage the contents.
     return inventories.pack({f"export/{name}": content for name, content in contents.items()}, zipfile.ZIP_STORED)
 
 
-def workbook(rows: Sequence[Sequence[object]], sheet_name: str = "vInfo") -> bytes:
-    """Create an Excel file whose second sheet has these rows."""
+#: The required sheets besides vInfo.
+OTHERS = ["vNetwork", "vCpu", "vMemory", "vDisk", "vPartition", "vSource", "vTools", "vHost", "vNic", "vSC_VMK"]
+
+
+def export(vinfo: str, name: str = "RVTools_tabvInfo.csv") -> dict[str, bytes]:
+    """Return the CSV files of an RVTools export."""
+    return {f"RVTools_tab{sheet}.csv": b"Host\nesx1\n" for sheet in OTHERS} | {name: vinfo.encode()}
+
+
+def workbook(rows: Sequence[Sequence[object]], sheet_name: str = "vInfo", others: Sequence[str] = OTHERS) -> bytes:
+    """Create an Excel file with these rows on its last sheet."""
     book = openpyxl.Workbook()
-    book.worksheets[0].title = "vCPU"
+    book.remove(book.worksheets[0])
+    for other in others:
+        book.create_sheet(other)
     sheet = book.create_sheet(sheet_name)
     for row in rows:
         sheet.append(row)
@@ -60,10 +73,10 @@ class TestType:
             b"ExternalId\n\xff\n",
             b"ExternalId\na\0\n",
             pack({}),
-            pack({"RVTools_tabvInfo.csv": "Name\nweb1\n"}),
-            pack({"notvinfo.csv": "VM\nweb1\n"}),
-            pack({"vInfo2.csv": "VM\nweb1\n"}),
-            pack({"vInfo.csv": "VM\n" + "web\n" * 9}).replace(b"web\nweb", b"bad\nbad"),
+            pack(export("Name\nweb1\n")),
+            pack(export("VM\nweb1\n", "notvinfo.csv")),
+            pack(export("VM\nweb1\n", "vInfo2.csv")),
+            pack(export("VM\n" + "web\n" * 9)).replace(b"web\nweb", b"bad\nbad"),
             pack({"a.xlsx": workbook(SERVERS, "vInfos")}),
             pack({"a.xlsx": b"not an Excel file"}),
             pack({"a.xlsx": pack({"b.txt": "a ZIP file, but not an Excel file"})}),
@@ -92,8 +105,7 @@ class TestType:
         "name", ["vInfo.csv", "VINFO.CSV", "tabvinfo.csv", "RVTools_tabvInfo.csv", "2026-01-02 vInfo.csv"]
     )
     def test_a_zip_file_with_a_vinfo_sheet_is_an_rvtools_export(self, name: str) -> None:
-        sheets: dict[str, str | bytes] = {"tabvHost.csv": "Host\nesx1\n", name: "VM,VM UUID\nweb1,u1\nweb2,u2\n,u3\n"}
-        import_file = read(pack(sheets))
+        import_file = read(pack(export("VM,VM UUID\nweb1,u1\nweb2,u2\n,u3\n", name)))
         assert import_file.classification == "RVTOOLS_EXPORT"
         assert [[error.column for error in row.errors] for row in import_file.rows] == [[], [], ["VM"]]
         assert [row.identity for row in import_file.rows] == [("web1", "u1"), ("web2", "u2"), ("", "u3")]
@@ -111,6 +123,88 @@ class TestType:
             ",poweredOff,1\r\n",
         ]
         assert [[error.column for error in row.errors] for row in import_file.rows] == [[], [], ["VM"]]
+
+    @pytest.mark.parametrize("sheet", [*OTHERS, "vInfo"])
+    def test_every_required_sheet_must_exist(self, sheet: str) -> None:
+        files = export("VM\nweb1\n")
+        del files[f"RVTools_tab{sheet}.csv"]
+        assert read_import_file(pack(files)) is None
+        first, *others = [each for each in ("vInfo", *OTHERS) if each != sheet]
+        assert read_import_file(pack({"a.xlsx": workbook(SERVERS, first, others)})) is None
+
+
+def workbook_of(parts: dict[str, bytes]) -> bytes:
+    """Return an RVTools export with one server, of whose Excel file some parts are replaced or added."""
+    with zipfile.ZipFile(io.BytesIO(workbook(SERVERS[:2]))) as book:
+        content = {name: book.read(name) for name in book.namelist()} | parts
+    return inventories.pack({"a.xlsx": inventories.pack(content)})
+
+
+def vinfo_part(rows: bytes, before: bytes = b"") -> dict[str, bytes]:
+    """Return the part with the sheet vInfo of a workbook."""
+    namespace = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    xml = b'<worksheet xmlns="%b">%b<sheetData>%b</sheetData></worksheet>' % (namespace, before, rows)
+    return {"xl/worksheets/sheet11.xml": xml}
+
+
+def lie(content: bytes, name: str, size: int) -> bytes:
+    """Change the unpacked size of a file in the directory of a ZIP file."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        info = archive.getinfo(name)
+    directory = content.index(b"PK\1\2")
+    at = content.index(name.encode(), directory) - 46 + 24
+    assert content[at : at + 4] == struct.pack("<L", info.file_size)
+    return content[:at] + struct.pack("<L", size) + content[at + 4 :]
+
+
+ROW = b'<row r="%d"><c r="%b%d" t="inlineStr"><is><t>VM</t></is></c></row>'
+WIDE = b"".join(ROW % (number, b"XFD", number) for number in range(1, 20_000))
+MANY_CSV = "VM\n" + "a\n" * 250_000
+
+
+class TestHostileExports:
+    """Each file is small, and would need many seconds or much memory if it was read as it is."""
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            pytest.param(inventories.pack(export(MANY_CSV)), id="lines"),
+            pytest.param(inventories.pack(export("VM\n" + " " * 40_000_000)), id="csv"),
+            pytest.param(inventories.pack({"a.xlsx": bytes(300_000_000)}), id="workbook"),
+            pytest.param(inventories.pack({f"{n}.txt": b"" for n in range(20_000)}, zipfile.ZIP_STORED), id="members"),
+            pytest.param(workbook_of(vinfo_part(b"<row>" + b"<c/>" * 5_000_000 + b"</row>")), id="one row"),
+            pytest.param(workbook_of(vinfo_part(b"<row></row>" * 6_000_000)), id="empty rows"),
+            pytest.param(workbook_of(vinfo_part(ROW % (1, b"A", 1) + ROW % (10**9, b"A", 10**9))), id="missing rows"),
+            pytest.param(workbook_of(vinfo_part(WIDE)), id="wide rows"),
+            pytest.param(workbook_of({"xl/sharedStrings.xml": b"<sst><si><t>" + b"a" * 50_000_000}), id="string"),
+            pytest.param(workbook_of({"xl/styles.xml": b"<a/>" * 5_000_000}), id="styles"),
+            pytest.param(workbook_of({f"xl/worksheets/{n}.xml": b"row>" * 9_999_999 for n in range(6)}), id="sheets"),
+        ],
+    )
+    def test_they_are_refused_in_bounded_memory(self, content: bytes) -> None:
+        assert len(content) < 3_000_000
+        tracemalloc.start()
+        try:
+            assert read_import_file(content) is None
+            assert tracemalloc.get_traced_memory()[1] < 150_000_000
+        finally:
+            tracemalloc.stop()
+
+    def test_a_sheet_is_not_filled_up_to_the_size_that_it_claims_to_have(self) -> None:
+        rows = ROW % (1, b"A", 1) + ROW % (2, b"A", 2)
+        import_file = read(workbook_of(vinfo_part(rows, b'<dimension ref="A1:XFD1048576"/>')))
+        assert [row.text for row in import_file.rows] == ["VM\r\n"]
+
+    def test_a_size_in_the_directory_is_not_trusted(self) -> None:
+        with zipfile.ZipFile(io.BytesIO(workbook_of({"xl/styles.xml": b"<a/>" * 30_000_000}))) as archive:
+            book = archive.read("a.xlsx")
+        content = inventories.pack({"a.xlsx": lie(book, "xl/styles.xml", 100)})
+        tracemalloc.start()
+        try:
+            assert read_import_file(content) is None
+            assert tracemalloc.get_traced_memory()[1] < 50_000_000
+        finally:
+            tracemalloc.stop()
 
 
 class TestIdentity:

@@ -129,6 +129,31 @@ class TestQuotas:
         assert task["status"] == "IMPORT_COMPLETE"
 
 
+def test_rows_beyond_the_quotas_of_applications_and_tags_fail(client: MakeClient) -> None:
+    with AdsEmulator(
+        import_seconds=0, delete_seconds=0, application_quota=2, servers_per_application=1, tags_per_server=1
+    ) as ads:
+        discovery = client("discovery", emulator=ads)
+        first = run_import(discovery, ads.upload("s3://inventory/1.csv", "ExternalId,Applications\na,crm\n"))
+        content = 'ExternalId,Applications,Tags\nb,crm,\nc,"hr,shop",\nd,hr,\ne,,"x:1,y:2"\n'
+        task = run_import(discovery, ads.upload("s3://inventory/2.csv", content))
+        assert outcome(task) == ("IMPORT_COMPLETE_WITH_ERRORS", 1, 3)
+        assert (task["applicationImportSuccess"], task["applicationImportFailure"]) == (1, 2)
+        lines = fetch_archive(task)["errors-file.csv"].decode().splitlines()[1:]
+        assert [line.split(",")[:3] for line in lines] == [
+            ["2", "Applications", "b"],
+            ["3", "Applications", "c"],
+            ["5", "Tags", "e"],
+        ]
+        # Deleting an import releases its applications.
+        discovery.batch_delete_import_data(importTaskIds=[first["importTaskId"]])
+        wait_for(lambda: "DELETE_COMPLETE" in statuses(ads))
+        assert (
+            run_import(discovery, ads.upload("s3://inventory/3.csv", "ExternalId,Applications\nb,crm\n"))["status"]
+            == "IMPORT_COMPLETE"
+        )
+
+
 def test_the_default_quotas_are_those_of_aws(import_file: ImportFile) -> None:
     ids = "".join(f"{number}\n" for number in range(10_000))
     assert import_file(f"ExternalId\n{ids}")["status"] == "IMPORT_COMPLETE"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_ads.emulator.import_files import Row, read_import_file
-from airflow_provider_ads.emulator.quotas import DeletionQuota, exceeded_quota
+from airflow_provider_ads.emulator.quotas import DeletionQuota, Quotas, apply_quotas
 
 RECORDS = "IMPORT_FAILED_RECORD_LIMIT_EXCEEDED"
 SERVERS = "IMPORT_FAILED_SERVER_LIMIT_EXCEEDED"
@@ -16,6 +16,10 @@ def rows(*lines: str) -> tuple[Row, ...]:
     import_file = read_import_file("\n".join((header, *lines)).encode())
     assert import_file is not None
     return import_file.rows
+
+
+def status(lines: tuple[str, ...], *, records: int = 9, servers: int = 1) -> str | None:
+    return apply_quotas((), rows(*lines), Quotas(records=records, servers=servers))[1]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +37,7 @@ def rows(*lines: str) -> tuple[Row, ...]:
     ],
 )
 def test_rows_with_an_equal_key_are_one_server(lines: tuple[str, ...]) -> None:
-    assert exceeded_quota(rows(*lines), record_quota=9, server_quota=1) is None
+    assert status(lines) is None
 
 
 @pytest.mark.parametrize(
@@ -48,16 +52,62 @@ def test_rows_with_an_equal_key_are_one_server(lines: tuple[str, ...]) -> None:
     ],
 )
 def test_rows_without_an_equal_key_are_two_servers(lines: tuple[str, ...]) -> None:
-    assert exceeded_quota(rows(*lines), record_quota=9, server_quota=1) == SERVERS
+    assert status(lines) == SERVERS
 
 
 def test_each_row_of_a_known_server_is_a_record() -> None:
-    assert exceeded_quota(rows("a", "a"), record_quota=2, server_quota=1) is None
-    assert exceeded_quota(rows("a", "a", "a"), record_quota=2, server_quota=1) == RECORDS
+    assert status(("a", "a"), records=2) is None
+    assert status(("a", "a", "a"), records=2) == RECORDS
 
 
 def test_records_are_checked_before_servers() -> None:
-    assert exceeded_quota(rows("a", "b"), record_quota=1, server_quota=1) == RECORDS
+    assert status(("a", "b"), records=1) == RECORDS
+
+
+class TestApplicationsAndTags:
+    def errors(self, held: str, content: str, **quotas: int) -> list[list[tuple[str, str]]]:
+        """Return the errors of each row that is imported after the rows that are held."""
+        first, second = (read_import_file(f"ExternalId,Applications,Tags\n{each}".encode()) for each in (held, content))
+        assert first is not None
+        assert second is not None
+        checked, exceeded = apply_quotas(first.rows, second.rows, Quotas(**quotas))
+        assert exceeded is None
+        return [[(error.column, error.message) for error in row.errors] for row in checked]
+
+    def test_a_row_with_an_application_too_many_fails(self) -> None:
+        errors = self.errors("a,crm\n", 'b,"crm,hr"\nc,shop\nd,hr\ne,\n', applications=2)
+        assert errors == [[], [("Applications", "The account would have more than 2 applications.")], [], []]
+
+    def test_a_server_too_many_for_an_application_fails(self) -> None:
+        errors = self.errors("a,crm\na,crm\n", 'a,crm\nb,crm\nc,"crm,hr"\nc,hr\n', servers_per_application=2)
+        assert errors == [[], [], [("Applications", "The application 'crm' would have more than 2 servers.")], []]
+
+    def test_a_server_with_a_tag_too_many_fails(self) -> None:
+        errors = self.errors("a,,env:prod\n", 'a,,"env:test, tier:web"\na,,owner:me\nb,,owner:me\n', tags_per_server=2)
+        assert errors == [[], [("Tags", "The server would have more than 2 tags.")], []]
+
+    def test_a_failed_row_adds_nothing(self) -> None:
+        content = 'a,"crm,hr","env:prod,tier:web"\nb,crm,env:prod\nc,,x:y\n'
+        first, *others = self.errors("", content, applications=1, tags_per_server=1)
+        assert [column for column, _ in first] == ["Applications", "Tags"]
+        assert others == [[], []]
+
+    def test_failed_rows_are_neither_records_nor_servers(self) -> None:
+        assert self.errors("", "a,crm\nb,hr\n", applications=1, records=1, servers=1)[0] == []
+
+    def test_the_defaults_are_the_quotas_of_aws(self) -> None:
+        applications = "".join(f"{n},app {n}\n" for n in range(1_000))
+        servers = "".join(f"{n},app 0\n" for n in range(400))
+        tags = ",".join(f"tag {n}:x" for n in range(30))
+        content = f'1000,app 1000\n400,app 0\n399,app 0\n0,,"{tags}"\n1,,"{tags},more:x"\n'
+        errors = self.errors(applications + servers, content)
+        assert [[column for column, _ in each] for each in errors] == [
+            ["Applications"],
+            ["Applications"],
+            [],
+            [],
+            ["Tags"],
+        ]
 
 
 class TestDeletionQuota:

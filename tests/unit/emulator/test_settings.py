@@ -40,6 +40,13 @@ def test_a_change_applies_to_the_running_import(ads: AdsEmulator, discovery: Any
     assert wait_for_import(discovery, import_task_id)["status"] == "IMPORT_FAILED"
 
 
+def test_the_defaults_are_described_as_they_are() -> None:
+    emulator = AdsEmulator()
+    names = ("import_seconds", "delete_seconds", "token_seconds", "role_seconds")
+    assert [getattr(AdsEmulator, name).default for name in names] == [1.0, 1.0, None, 3600.0]
+    assert [getattr(emulator, name) for name in names] == [1.0, 1.0, None, 3600.0]
+
+
 def test_each_emulator_has_its_own_settings() -> None:
     first, second = AdsEmulator(import_seconds=2), AdsEmulator(import_seconds=3)
     assert (first.import_seconds, second.import_seconds) == (2, 3)
