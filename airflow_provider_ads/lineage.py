@@ -17,7 +17,11 @@ from airflow.providers.common.compat.openlineage.facet import (
     RunFacet,
 )
 from airflow.providers.openlineage.extractors import OperatorLineage
-from openlineage.client.facet_v2 import input_statistics_input_dataset
+from openlineage.client.facet_v2 import (
+    column_lineage_dataset,
+    data_quality_metrics_input_dataset,
+    input_statistics_input_dataset,
+)
 
 from airflow_provider_ads.discovery.import_task import ImportTask
 
@@ -50,22 +54,53 @@ def lineage_of_preparation(source_url: str, report: Mapping[str, Any] | None) ->
 
     :param source_url: the URL of the file that was read.
     :param report: the report of the preparation; None if it failed.
-    :return: the file as an input; the parts and the file of quarantined rows as outputs, with the number of rows, if it
-        is known, and the sizes of the parts.
+    :return: the file as an input, with metrics of its columns; the parts and the file of quarantined rows as outputs,
+        with the number of rows, if it is known, the sizes of the parts, and the columns that theirs come from.
     """
     source = InputDataset(*_namespace_and_name(source_url))
     if report is None:
         return OperatorLineage(inputs=[source])
+    columns = [column for column in report["columns"] if column["header"]]
     if report["rows_read"]:
         source.inputFacets = {
             "inputStatistics": input_statistics_input_dataset.InputStatisticsInputDatasetFacet(
                 rowCount=report["rows_read"]
-            )
+            ),
+            "dataQualityMetrics": data_quality_metrics_input_dataset.DataQualityMetricsInputDatasetFacet(
+                columnMetrics={column["header"]: _metrics(column) for column in columns}, rowCount=report["rows_read"]
+            ),
         }
     outputs = [_output(part["url"], part["rows"], part["size_bytes"]) for part in report["parts"]]
+    if columns:
+        lineage = _column_lineage(source, columns)
+        for output in outputs:
+            output.facets = {"columnLineage": lineage}
     if report["quarantine_url"]:
         outputs.append(_output(report["quarantine_url"], report["rows_quarantined"]))
     return OperatorLineage(inputs=[source], outputs=outputs)
+
+
+def _metrics(column: Mapping[str, Any]) -> data_quality_metrics_input_dataset.ColumnMetrics:
+    """Return the metrics of a column; its numbers are in the template's unit."""
+    median = column["median"]
+    return data_quality_metrics_input_dataset.ColumnMetrics(
+        nullCount=column["empty"],
+        min=column["minimum"],
+        max=column["maximum"],
+        quantiles={} if median is None else {"0.5": median},
+    )
+
+
+def _column_lineage(
+    source: InputDataset, columns: Sequence[Mapping[str, Any]]
+) -> column_lineage_dataset.ColumnLineageDatasetFacet:
+    inputs: dict[str, list[column_lineage_dataset.InputField]] = {}
+    for column in columns:
+        field = column_lineage_dataset.InputField(source.namespace, source.name, column["header"])
+        inputs.setdefault(column["column"], []).append(field)
+    return column_lineage_dataset.ColumnLineageDatasetFacet(
+        fields={name: column_lineage_dataset.Fields(inputFields=fields) for name, fields in inputs.items()}
+    )
 
 
 def _output(url: str, rows: int | None, size: int | None = None) -> OutputDataset:

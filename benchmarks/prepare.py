@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
+from airflow_provider_ads.inventory.options import PrepareOptions
 from airflow_provider_ads.inventory.prepare import prepare_import_file
 from airflow_provider_ads.inventory.template import NUMERIC_COLUMNS
 from sample_inventories.cmdb_export import make_cmdb_export
@@ -68,7 +69,7 @@ class Result(NamedTuple):
 def ours(source: Path, folder: Path) -> None:
     """Prepare a file as the operator does."""
     with source.open("rb") as file:
-        prepare_import_file(file, folder, MAPPING, on_invalid_rows="quarantine")
+        prepare_import_file(file, folder, PrepareOptions(MAPPING, on_invalid_rows="quarantine"))
 
 
 def pandas(source: Path, folder: Path) -> None:

@@ -2,57 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any, Required, TypedDict
 
 from airflow_provider_ads.discovery.parameters import quote
-from airflow_provider_ads.inventory.template import TEMPLATE_COLUMNS, ImportFileError, select_cells
+from airflow_provider_ads.inventory.table import AmbiguousFileError, Question
+from airflow_provider_ads.inventory.template import (
+    LIST_COLUMNS,
+    TEMPLATE_COLUMNS,
+    UNITS,
+    ImportFileError,
+)
 
-__all__ = ["Columns", "check_column_mapping", "list_headers", "match_columns"]
+__all__ = [
+    "ColumnMapping",
+    "ColumnOptions",
+    "Columns",
+    "MappedColumn",
+    "check_column_mapping",
+    "list_headers",
+    "mapping_line",
+    "match_columns",
+]
+
+
+class ColumnOptions(TypedDict, total=False):
+    """
+    How the cells below a header are read.
+
+    ``column`` is the template column. ``unit`` is the unit of numbers that do not have their own, such as ``GB``, ``%``
+    or ``fraction``. ``separator`` divides a list; None means that each cell is one item. ``pair_separator`` divides
+    the name of a tag from its value. ``tag`` makes each cell the value of a tag with this name.
+    """
+
+    column: Required[str]
+    unit: str
+    separator: str | None
+    pair_separator: str
+    tag: str
+
+
+#: Template columns by the source's headers, each with options or without, and None for each column to ignore.
+ColumnMapping = Mapping[str, str | ColumnOptions | None]
+
+
+@dataclass(frozen=True)
+class MappedColumn:
+    """
+    A header that is imported.
+
+    :param header: the header in the source.
+    :param column: the template column.
+    :param unit: the unit of the numbers; None if the mapping does not say.
+    :param separator: what divides a list; None if each cell is one item; empty if the mapping does not say.
+    :param pair_separator: what divides the name of a tag from its value.
+    :param tag: the name of the tag whose values the cells are; None if the cells contain the names.
+    """
+
+    header: str
+    column: str
+    unit: str | None = None
+    separator: str | None = ""
+    pair_separator: str = ":"
+    tag: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The prefix for a message about a cell."""
+        return f"{self.column}: " if self.header == self.column else f"{quote(self.header)} ({self.column}): "
 
 
 @dataclass(frozen=True)
 class Columns:
     """
-    The columns of a source, matched with those of the import template.
+    The headers of a source, matched with the columns of the import template.
 
-    :param places: indices of the imported columns, in the source's order.
-    :param headers: headers of the imported columns by template column, in the same order.
+    :param mapped: the imported headers by their index in the source, in the order of the mapping and then of the
+        source.
     :param ignored: headers that the mapping maps to None.
     :param unknown: headers that are neither mapped nor template columns.
     """
 
-    places: tuple[int, ...]
-    headers: Mapping[str, str]
+    mapped: Mapping[int, MappedColumn]
     ignored: tuple[str, ...]
     unknown: tuple[str, ...]
 
-    def label(self, column: str) -> str:
-        """Return the prefix for a message about a template column; empty if the column is."""
-        if not column:
-            return ""
-        header = self.headers[column]
-        return f"{column}: " if header == column else f"{quote(header)} ({column}): "
 
-    def selector(self, width: int) -> Callable[[Sequence[str]], Sequence[str]] | None:
-        """
-        Return a function that picks the imported cells from a row of the source.
-
-        :param width: number of columns of the source.
-        :return: the function; None if the row can be used unchanged.
-        """
-        return None if self.places == tuple(range(width)) else select_cells(self.places)
-
-
-def check_column_mapping(column_mapping: object) -> dict[str, str | None]:
+def check_column_mapping(column_mapping: object) -> dict[str, MappedColumn | None]:
     """
     Return a column mapping if it is valid.
 
-    :param column_mapping: template columns by the source's headers, with None for each column to ignore; None for no
-        mapping.
+    :param column_mapping: template columns by the source's headers, each as a string or with :class:`ColumnOptions`,
+        and None for each column to ignore; None for no mapping.
     :raises ValueError: it is not a mapping, or it maps a header to something that is not a template column, or two
-        headers to one column.
+        headers to one column that is not a list, or an option does not fit the column.
     """
     if column_mapping is None:
         return {}
@@ -66,66 +112,132 @@ def check_column_mapping(column_mapping: object) -> dict[str, str | None]:
         raise ValueError(
             f"column_mapping must be a dict such as {{'Server Name': 'HostName'}}; got {quote(column_mapping)}{advice}"
         )
+    mapping: dict[str, MappedColumn | None] = {}
     headers: dict[str, str] = {}
-    for header, column in column_mapping.items():
+    for header, value in column_mapping.items():
         if not isinstance(header, str):
             raise ValueError(f"The keys of column_mapping are the source's headers, as strings; got {quote(header)}")
-        if column is None:
+        header = header.strip()
+        mapping[header] = mapped = None if value is None else _check_entry(header, value)
+        if mapped is None or mapped.column in LIST_COLUMNS:
             continue
-        if column not in TEMPLATE_COLUMNS:
-            near = get_close_matches(str(column), TEMPLATE_COLUMNS, 1)
-            advice = f"Did you mean {near[0]!r}?" if near else f"Its columns are {', '.join(TEMPLATE_COLUMNS)}."
+        if mapped.column in headers:
             raise ValueError(
-                f"column_mapping maps {quote(header)} to {quote(column)}, which is not a column of the import "
-                f"template. {advice}"
+                f"column_mapping maps both {quote(headers[mapped.column])} and {quote(header)} to {mapped.column!r}. "
+                "Map one of them."
             )
-        if column in headers:
-            raise ValueError(
-                f"column_mapping maps both {quote(headers[column])} and {quote(header)} to {column!r}. Map one of them."
-            )
-        headers[column] = header
-    return dict(column_mapping)
+        headers[mapped.column] = header
+    return mapping
 
 
-def match_columns(header: Sequence[str], mapping: Mapping[str, str | None]) -> Columns:
+def _check_entry(header: str, value: object) -> MappedColumn:
+    about = f"column_mapping maps {quote(header)} to {quote(value)}"
+    options: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {"column": value}
+    if wrong := [name for name in options if name not in ColumnOptions.__annotations__]:
+        raise ValueError(
+            f"{about}: {quote(wrong[0])} is not an option. The options are {', '.join(ColumnOptions.__annotations__)}."
+        )
+    column = options.get("column")
+    if column not in TEMPLATE_COLUMNS:
+        near = get_close_matches(str(column), TEMPLATE_COLUMNS, 1)
+        advice = f"Did you mean {near[0]!r}?" if near else f"Its columns are {', '.join(TEMPLATE_COLUMNS)}."
+        raise ValueError(f"{about}, which is not a column of the import template. {advice}")
+    if "unit" in options:
+        units = UNITS.get(str(column), {})
+        if options["unit"] not in units:
+            known = f"the units of {column} are {', '.join(units)}" if units else f"{column} has no unit"
+            raise ValueError(f"{about}: {known}.")
+    separator = options.get("separator", "")
+    if "separator" in options and (
+        column not in LIST_COLUMNS or not (separator is None or (isinstance(separator, str) and separator))
+    ):
+        raise ValueError(f"{about}: separator must be text or None, for {', '.join(LIST_COLUMNS)}.")
+    for name in ("pair_separator", "tag"):
+        if name in options and (column != "Tags" or not isinstance(options[name], str) or not options[name].strip()):
+            raise ValueError(f"{about}: {name} must be text, for Tags.")
+    if options.keys() >= {"tag", "pair_separator"}:
+        raise ValueError(f"{about}: with tag, the cells are values, so there is no pair_separator.")
+    if set(options.get("tag", "")) & set(",:"):
+        raise ValueError(f"{about}: the name of a tag contains no comma and no colon.")
+    return MappedColumn(header, **options)
+
+
+def match_columns(header: Sequence[str], mapping: Mapping[str, MappedColumn | None]) -> Columns:
     """
     Match the headers of a source with the columns of the import template.
 
     :param header: the source's headers.
     :param mapping: a mapping that :func:`check_column_mapping` returned.
     :raises ImportFileError: a mapped header is missing, two headers map to one column, or a header differs from a
-        template column only in case or whitespace.
+        template column only in case.
+    :raises ~airflow_provider_ads.inventory.table.AmbiguousFileError: an imported header is repeated, and the repetition is not mapped.
     """
     if missing := [name for name in mapping if name not in header]:
         raise ImportFileError(
             f"column_mapping contains headers that the file does not have: {list_headers(missing)}. The file has "
             f"{list_headers(header)}."
         )
-    places: list[int] = []
-    headers: dict[str, str] = {}
+    if questions := list(_questions_about_repetitions(header, mapping)):
+        raise AmbiguousFileError(questions)
+    columns: dict[str, str] = {}
+    by_place: dict[int, MappedColumn] = {}
     ignored: list[str] = []
     unknown: list[str] = []
     for place, name in enumerate(header):
-        column = mapping.get(name, name)
-        if column is None:
+        mapped = mapping.get(name, MappedColumn(name, name))
+        if mapped is None:
             ignored.append(name)
-        elif column not in TEMPLATE_COLUMNS:
+        elif mapped.column not in TEMPLATE_COLUMNS:
             unknown.append(name)
-        elif column not in headers:
-            places.append(place)
-            headers[column] = name
-        else:
+        elif mapped.column in columns and mapped.column not in LIST_COLUMNS:
             raise ImportFileError(
-                f"The file has two columns for {column}: {list_headers([headers[column], name])}. Map one of them to "
-                "None in column_mapping to ignore it, or rename it."
+                f"The file has two columns for {mapped.column}: {list_headers([columns[mapped.column], name])}. Map "
+                "one of them to None in column_mapping to ignore it, or rename it."
             )
-    spelling = {column.casefold(): column for column in TEMPLATE_COLUMNS if column not in headers}
+        else:
+            columns[mapped.column] = name
+            by_place[place] = mapped
+    spelling = {column.casefold(): column for column in TEMPLATE_COLUMNS if column not in columns}
     if misspelled := {name: spelling[key] for name in unknown if (key := name.strip().casefold()) in spelling}:
         raise ImportFileError(
-            "Some headers differ from template columns only in case or whitespace, so the service would ignore them. "
+            "Some headers differ from template columns only in case, so the service would ignore them. "
             f"Add them to column_mapping, with None for those to ignore: {misspelled}."
         )
-    return Columns(tuple(places), headers, tuple(ignored), tuple(unknown))
+    order = {name: number for number, name in enumerate(mapping)}
+    places = sorted(by_place, key=lambda place: (order.get(header[place], len(order)), place))
+    return Columns({place: by_place[place] for place in places}, tuple(ignored), tuple(unknown))
+
+
+def _questions_about_repetitions(
+    header: Sequence[str], mapping: Mapping[str, MappedColumn | None]
+) -> Iterator[Question]:
+    """Yield a question about each repeated header that has no entry, although one with the same name is imported."""
+    for name in header:
+        first, _, number = name.rpartition(".")
+        if name in mapping or first not in header or not number.isdecimal():
+            continue
+        mapped = mapping.get(first, MappedColumn(first, first))
+        if mapped is not None and mapped.column in TEMPLATE_COLUMNS:
+            same = [mapping_line(name, mapped.column)] if mapped.column in LIST_COLUMNS else []
+            yield Question(
+                f"The header {quote(first)} is repeated; the second one is called {quote(name)}. Say what it is, with "
+                "one of these entries of column_mapping, or another one:",
+                (*same, mapping_line(name, None)),
+            )
+
+
+def mapping_line(header: str, value: str | Mapping[str, object] | None) -> str:
+    """Return a line of ``column_mapping`` to paste into a Dag."""
+    if isinstance(value, Mapping):
+        text = f"{{{', '.join(f'{_literal(name)}: {_literal(option)}' for name, option in value.items())}}}"
+    else:
+        text = _literal(value)
+    return f"{_literal(header)}: {text},"
+
+
+def _literal(value: object) -> str:
+    # JSON and Python write such strings alike, and double quotes are what most Dags use.
+    return json.dumps(value, ensure_ascii=not value.isprintable()) if isinstance(value, str) else repr(value)
 
 
 def list_headers(headers: Sequence[str]) -> str:

@@ -11,10 +11,7 @@ from typing import BinaryIO, Self
 
 from airflow_provider_ads.inventory.template import ImportFileError
 
-__all__ = ["Part", "PartWriter", "format_line", "format_row"]
-
-#: Number of characters that are collected before they are written.
-PENDING_CHARACTERS = 64 * 1024
+__all__ = ["Part", "PartWriter", "format_rows"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class PartWriter:
 
     def __init__(self, folder: Path, columns: Sequence[str], max_file_bytes: int) -> None:
         self._folder = folder
-        self._header = _encode([format_row(columns)])
+        self._header = format_rows([columns])
         self._max_file_bytes = max_file_bytes
         self._room = max_file_bytes - len(self._header)
         if self._room < 1:
@@ -53,8 +50,6 @@ class PartWriter:
         self._file: BinaryIO = io.BytesIO()
         # Pretend that a part is full, so that the first row starts a new one.
         self._size, self._rows = max_file_bytes, 0
-        self._pending: list[str] = []
-        self._pending_characters = 0
 
     def __enter__(self) -> Self:
         return self
@@ -62,38 +57,29 @@ class PartWriter:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def add(self, row: str) -> bool:
+    def add(self, rows: Sequence[Sequence[str]]) -> list[int]:
         """
-        Add a row. Rows are written in groups, which takes less time.
+        Add rows.
 
-        :param row: the row's text without a line end.
-        :return: True if the row was added; False if it is too large for any part.
+        :return: the indices of rows that are too large for any part, and were not added.
         """
-        characters = len(row)
-        # A character has at most four bytes in UTF-8, and the line end has two.
-        if characters * 4 + 2 > self._room and len(_encode([row])) > self._room:
-            return False
-        self._pending.append(row)
-        self._pending_characters += characters
-        if self._pending_characters > PENDING_CHARACTERS:
-            self._write_pending()
-        return True
+        content = format_rows(rows)
+        if self._size + len(content) <= self._max_file_bytes:
+            self._write(content, len(rows))
+            return []
+        too_large = []
+        for index, row in enumerate(rows):
+            content = format_rows([row])
+            if len(content) > self._room:
+                too_large.append(index)
+            else:
+                self._write(content, 1)
+        return too_large
 
     def finish(self) -> tuple[Part, ...]:
-        """Write the remaining rows and return the parts."""
-        self._write_pending()
+        """End the last part and return all parts."""
         self._end_part()
         return tuple(self._parts)
-
-    def _write_pending(self) -> None:
-        rows = _encode(self._pending)
-        if self._size + len(rows) <= self._max_file_bytes:
-            self._write(rows, len(self._pending))
-        else:
-            for row in self._pending:
-                self._write(_encode([row]), 1)
-        self._pending.clear()
-        self._pending_characters = 0
 
     def _write(self, rows: bytes, count: int) -> None:
         if self._size + len(rows) > self._max_file_bytes:
@@ -111,21 +97,8 @@ class PartWriter:
             self._parts.append(Part(f"part-{len(self._parts) + 1:04}.csv", self._rows, self._size))
 
 
-class _StringSink:
-    """A file whose ``write`` returns its argument, so that ``writerow`` of the csv module returns the row's text."""
-
-    write = staticmethod(str)
-
-
-def format_row(cells: Sequence[object]) -> str:
-    """Return a row's text without a line end."""
-    text: str = csv.writer(_StringSink()).writerow(cells)
-    return text.removesuffix("\r\n")
-
-
-#: Return the text of a row whose cells contain no line breaks. Not checking for them saves a quarter of the time.
-format_line = csv.writer(_StringSink(), lineterminator="").writerow
-
-
-def _encode(rows: Sequence[str]) -> bytes:
-    return "\r\n".join([*rows, ""]).encode()
+def format_rows(rows: Sequence[Sequence[object]]) -> bytes:
+    """Return rows as lines of CSV in UTF-8."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()

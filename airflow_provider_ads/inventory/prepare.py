@@ -1,8 +1,9 @@
 """
 Preparing a file: conversion of a source into files that the service can import.
 
-A CSV source is read as a stream. Its columns are mapped to those of the import template, its rows are checked, and
-the valid rows are written to parts. An RVTools export is checked and passed on.
+A table, from a text file or a workbook, is read as a stream. Its columns are mapped to those of the import template,
+its rows are filtered, converted and checked, and the valid rows are written to parts. An RVTools export is checked and
+passed on, or converted like any other table.
 
 AWS documents that the service ignores unknown columns:
 https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
@@ -14,89 +15,56 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
+import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Self, TextIO
 
-from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
-from airflow_provider_ads.discovery.parameters import quote
-from airflow_provider_ads.inventory.columns import Columns, check_column_mapping, list_headers, match_columns
-from airflow_provider_ads.inventory.parts import Part, PartWriter, format_line, format_row
+from airflow_provider_ads.inventory.options import PrepareOptions
+from airflow_provider_ads.inventory.parts import Part, PartWriter
 from airflow_provider_ads.inventory.report import PreparedImportFile
-from airflow_provider_ads.inventory.rvtools import ZIP_SIGNATURES, write_rvtools_part
-from airflow_provider_ads.inventory.source import CsvSource, Source, open_source
-from airflow_provider_ads.inventory.template import ImportFileError, Problem, compile_row_check
+from airflow_provider_ads.inventory.rows import RowConverter
+from airflow_provider_ads.inventory.rvtools import ZIP_SIGNATURES, is_rvtools_export, write_rvtools_part
+from airflow_provider_ads.inventory.rvtools_template import RVToolsTable
+from airflow_provider_ads.inventory.source import Source, TextTable, open_source
+from airflow_provider_ads.inventory.table import AmbiguousFileError, IsHeader, Record, Table, unique_headers
+from airflow_provider_ads.inventory.template import IDENTITY_COLUMNS, IDENTITY_PAIR, ImportFileError
+from airflow_provider_ads.inventory.workbook import WorkbookTable, is_workbook
 
-__all__ = ["OnInvalidRows", "check_max_file_bytes", "check_on_invalid_rows", "prepare_import_file"]
-
-#: The treatment of rows that cannot be imported.
-OnInvalidRows = Literal["fail", "quarantine"]
+__all__ = ["prepare_import_file"]
 
 #: Maximum number of invalid rows that an error lists.
 INVALID_ROWS_SHOWN = 20
 
+#: Number of rows that are converted at a time, unless they have more characters than this.
+ROWS_AT_A_TIME = 500
+CHARACTERS_AT_A_TIME = 1_000_000
 
-def check_max_file_bytes(max_file_bytes: object) -> int:
+#: The signature of old Excel files, and of workbooks with a password.
+OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
+
+def prepare_import_file(source: Source, folder: Path, options: PrepareOptions | None = None) -> PreparedImportFile:
     """
-    Return the maximum size of a part if it is valid.
+    Convert an inventory into importable files.
 
-    :raises ValueError: it is not a whole number from 1 to 10,000,000.
-    """
-    if type(max_file_bytes) is not int or not 1 <= max_file_bytes <= IMPORT_FILE_MAX_BYTES:
-        raise ValueError(
-            f"max_file_bytes must be a whole number from 1 to {IMPORT_FILE_MAX_BYTES:,}; got {quote(max_file_bytes)}"
-        )
-    return max_file_bytes
-
-
-def check_on_invalid_rows(on_invalid_rows: object) -> OnInvalidRows:
-    """
-    Return the treatment of invalid rows if it is valid.
-
-    :raises ValueError: it is neither ``fail`` nor ``quarantine``.
-    """
-    if on_invalid_rows == "fail" or on_invalid_rows == "quarantine":
-        return on_invalid_rows
-    raise ValueError(f"on_invalid_rows must be 'fail' or 'quarantine'; got {quote(on_invalid_rows)}")
-
-
-def prepare_import_file(
-    source: Source,
-    folder: Path,
-    column_mapping: Mapping[str, str | None] | None = None,
-    max_file_bytes: int = IMPORT_FILE_MAX_BYTES,
-    on_invalid_rows: OnInvalidRows = "fail",
-) -> PreparedImportFile:
-    """
-    Convert an inventory export into importable files.
-
-    :param source: a comma-separated CSV file in UTF-8 of any size, or an RVTools export as a ZIP or .xlsx file; plain
-        or compressed with gzip. It is read once, to its end, and not closed.
+    :param source: a text file with a header and rows, a workbook, or an RVTools export, plain or compressed with gzip.
+        It is read once, to its end, and not closed.
     :param folder: the folder for the files, with room for the decompressed source. The files appear when all of them
-        are complete, and after an error none appears. The same source and parameters produce the same files.
-    :param column_mapping: template columns by the source's headers, with None for each column to ignore. Headers that
-        are template columns need no entry.
-    :param max_file_bytes: maximum size of a part in bytes, at most the 10,000,000 that the service accepts.
-    :param on_invalid_rows: ``fail``: an invalid row is an error. ``quarantine``: invalid rows are written unchanged to
-        a file of their own, with their line numbers and reasons, and all other rows to the parts.
+        are complete, and after an error none appears. The same source and options produce the same files.
+    :param options: how to read and convert it.
     :return: the files, and a report on the source's rows and columns.
-    :raises ValueError: a parameter is invalid.
-    :raises ImportFileError: the source cannot be prepared. This is a ValueError too.
+    :raises ImportFileError: the source cannot be prepared, or it is ambiguous and the message asks what it means. This
+        is a ValueError too.
     """
-    mapping = check_column_mapping(column_mapping)
-    check_max_file_bytes(max_file_bytes)
-    check_on_invalid_rows(on_invalid_rows)
+    options = options or PrepareOptions()
     with tempfile.TemporaryDirectory(prefix="unfinished-", dir=folder) as temporary:
-        unfinished = Path(temporary)
+        unfinished = Path(temporary, "files")
+        unfinished.mkdir()
         try:
-            stream = open_source(source)
-            if stream.peek(4).startswith(ZIP_SIGNATURES):
-                prepared = _prepare_rvtools_export(stream, unfinished, mapping, max_file_bytes)
-            else:
-                prepared = _prepare_csv(stream, unfinished, mapping, max_file_bytes, on_invalid_rows == "quarantine")
+            prepared = _prepare(source, unfinished, Path(temporary), options)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ImportFileError(
                 f"The gzip file is truncated or damaged: {error}. Create and upload it again."
@@ -106,87 +74,151 @@ def prepare_import_file(
     return prepared
 
 
-def _prepare_rvtools_export(
-    stream: BinaryIO, folder: Path, mapping: Mapping[str, str | None], max_file_bytes: int
-) -> PreparedImportFile:
-    if mapping:
-        raise ImportFileError(
-            "The columns of a ZIP or .xlsx file cannot be mapped. Remove column_mapping if the file is an RVTools "
-            "export; otherwise save it as CSV in UTF-8."
-        )
+def _prepare(source: Source, folder: Path, temporary: Path, options: PrepareOptions) -> PreparedImportFile:
+    stream = open_source(source)
+    is_header = _header_test(options)
+    if not stream.peek(8).startswith((*ZIP_SIGNATURES, OLE_SIGNATURE)):
+        return _prepare_table(TextTable(stream, is_header, options.delimiter, options.encoding), folder, options)
+    # ZIP files and workbooks are not read from their beginning to their end.
+    file = temporary / "source"
+    with file.open("wb") as copy:
+        shutil.copyfileobj(stream, copy)
+    if is_workbook(file) and not is_rvtools_export(file):
+        return _prepare_table(WorkbookTable(file, is_header, options.sheet_name), folder, options)
+    if options.rvtools_as_template:
+        return _prepare_table(RVToolsTable(file, options.delimiter, options.encoding), folder, options)
+    options.refuse_for_rvtools()
     part = folder / "part-0001.zip"
-    write_rvtools_part(stream, part, max_file_bytes)
+    with file.open("rb") as export:
+        write_rvtools_part(export, part, options.max_file_bytes)
     return PreparedImportFile("RVTOOLS_EXPORT", (Part(part.name, None, part.stat().st_size),))
 
 
-def _prepare_csv(
-    stream: io.BufferedReader, folder: Path, mapping: Mapping[str, str | None], max_file_bytes: int, quarantine: bool
-) -> PreparedImportFile:
-    source = CsvSource(stream)
-    columns = match_columns(source.header, mapping)
-    quarantine_file = folder / "quarantine.csv"
-    invalid_rows = 0
-    shown: list[str] = []
+def _header_test(options: PrepareOptions) -> IsHeader:
+    """Return a function that returns True for a row with all headers that the options name."""
+    needed = options.mapping.keys() | options.conditions.keys()
+
+    def is_header(cells: Sequence[str]) -> bool:
+        names = set(unique_headers(cells))
+        return needed <= names if needed else not names.isdisjoint((*IDENTITY_COLUMNS, *IDENTITY_PAIR))
+
+    return is_header
+
+
+def _prepare_table(table: Table, folder: Path, options: PrepareOptions) -> PreparedImportFile:
+    converter = RowConverter(table.header, options)
     with (
-        PartWriter(folder, list(columns.headers), max_file_bytes) as parts,
-        quarantine_file.open("w", encoding="utf-8", newline="") as quarantined,
+        PartWriter(folder, converter.template_columns, options.max_file_bytes) as parts,
+        _Quarantine(folder / "quarantine.csv", table, options) as quarantine,
     ):
-        quarantined.write(format_row(["Line", "Reason", *source.header]) + "\r\n")
-        for problems in _write_valid_rows(source, columns, parts):
-            reason = " ".join(columns.label(problem.column) + problem.reason for problem in problems)
-            invalid_rows += 1
-            if invalid_rows <= INVALID_ROWS_SHOWN:
-                shown.append(f"line {source.line}: {reason}")
-            if quarantine:
-                quarantined.write(format_row([source.line, reason, ""]) + source.text)
+        for records in _several(table):
+            valid, rows, invalid = converter.convert(records)
+            too_large = parts.add(rows)
+            invalid += [(valid[i], "The row and the header together exceed max_file_bytes.") for i in too_large]
+            quarantine.add(invalid)
         complete = parts.finish()
-    rows_read = invalid_rows + sum(part.rows or 0 for part in complete)
-    if not rows_read:
+    if questions := converter.questions():
+        raise AmbiguousFileError(questions)
+    filtered = {**getattr(table, "filtered", {}), **converter.filter.filtered}
+    written = sum(part.rows or 0 for part in complete)
+    if not written and not quarantine.rows:
+        if any(filtered.values()):
+            counts = ", ".join(f"{name}: {count:,}" for name, count in filtered.items())
+            raise ImportFileError(
+                f"No row is left to import: all {sum(filtered.values()):,} were filtered out ({counts}). Only rows "
+                "that row_filter keeps are imported, and no templates of virtual machines."
+            )
         raise ImportFileError("The file has a header but no rows. Check that the export worked.")
-    if invalid_rows and (not quarantine or invalid_rows == rows_read):
-        advice = "" if quarantine else ", or set on_invalid_rows='quarantine' to import the other rows"
-        if invalid_rows > len(shown):
-            shown.append(f"and {invalid_rows - len(shown):,} more")
-        raise ImportFileError(
-            f"{invalid_rows:,} of {rows_read:,} rows cannot be imported. Correct the rows or column_mapping{advice}.\n"
-            + "\n".join(shown)
-        )
-    if not invalid_rows:
-        quarantine_file.unlink()
+    quarantine.check(written)
+    statistics = converter.statistics
     return PreparedImportFile(
         "IMPORT_TEMPLATE",
         complete,
-        quarantine_file.name if invalid_rows else None,
-        invalid_rows,
-        {header: column for column, header in columns.headers.items()},
-        columns.ignored,
-        columns.unknown,
+        quarantine.file.name if quarantine.rows else None,
+        quarantine.rows,
+        converter.reports(),
+        converter.columns.ignored,
+        converter.columns.unknown,
+        table.description,
+        tuple(table.skipped),
+        filtered,
+        converter.rows_short,
+        statistics.duplicate_rows,
+        statistics.shared_addresses,
+        tuple(converter.warnings()),
     )
 
 
-def _write_valid_rows(source: CsvSource, columns: Columns, parts: PartWriter) -> Iterator[Sequence[Problem]]:
-    """Write valid rows to the parts, and yield the problems of each invalid row while it is the current record."""
-    try:
-        check_row = compile_row_check(list(columns.headers))
-    except ImportFileError as no_identity:
-        raise ImportFileError(f"{no_identity} The file has {list_headers(source.header)}.") from no_identity
-    width = len(source.header)
-    select = columns.selector(width)
-    lines = source.lines
-    while True:
-        try:
-            for cells in source:
-                if len(cells) == width:
-                    selected = select(cells) if select else cells
-                    if problems := check_row(selected):
-                        # Spreadsheets append rows of empty cells, which are not invalid rows.
-                        if any(map(str.strip, cells)):
-                            yield problems
-                    elif not parts.add(format_line(selected) if len(lines) == 1 else format_row(selected)):
-                        yield [Problem("", "The row and the header together exceed max_file_bytes.")]
-                elif any(map(str.strip, cells)):
-                    advice = " Put quotes around a cell that contains a comma or a list." * (len(cells) > width)
-                    yield [Problem("", f"The row has {len(cells):,} cells, but the header has {width:,}.{advice}")]
+def _several(table: Table) -> Iterator[list[Record]]:
+    """Yield the records of a table, many at a time within a limit for their size."""
+    records: list[Record] = []
+    characters = 0
+    for record in table:
+        records.append(record)
+        characters += len(record.text) if record.text is not None else sum(map(len, record.cells))
+        if len(records) >= ROWS_AT_A_TIME or characters > CHARACTERS_AT_A_TIME:
+            yield records
+            records, characters = [], 0
+    yield records
+
+
+class _Quarantine:
+    """
+    The rows that cannot be imported, in the source's own dialect, so that the same task can prepare them once they are
+    corrected.
+    """
+
+    def __init__(self, file: Path, table: Table, options: PrepareOptions) -> None:
+        self.file = file
+        self.rows = 0
+        self._fails = options.on_invalid_rows == "fail"
+        self._shown: list[str] = []
+        self._table = table
+        self._encoding = options.encoding or "utf-8"
+        self._open: TextIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._open is not None:
+            self._open.close()
+
+    def add(self, invalid: list[tuple[Record, str]]) -> None:
+        for record, reason in sorted(invalid, key=lambda each: each[0].line):
+            self.rows += 1
+            if self.rows <= INVALID_ROWS_SHOWN:
+                self._shown.append(f"line {record.line}: {reason}")
+            if not self._fails:
+                self._write(record, reason)
+
+    def _write(self, record: Record, reason: str) -> None:
+        if self._open is None:
+            self._open = self.file.open("w", encoding=self._encoding, errors="backslashreplace", newline="")
+            self._write_row(["Line", "Reason", *self._table.header])
+        if record.text is None:
+            self._write_row([record.line, reason, *record.cells])
+        else:
+            self._write_row([record.line, reason, ""], end="")
+            text = record.text
+            self._open.write(text if text.endswith(("\n", "\r")) else f"{text}\r\n")
+
+    def _write_row(self, cells: list[object], end: str = "\r\n") -> None:
+        csv.writer(self._open, delimiter=self._table.delimiter, lineterminator=end).writerow(cells)  # type: ignore[arg-type]
+
+    def check(self, written: int) -> None:
+        """
+        Check that invalid rows are allowed.
+
+        :param written: number of rows that can be imported.
+        :raises ImportFileError: there are invalid rows, and they are an error or there are no others.
+        """
+        if not self.rows or (written and not self._fails):
             return
-        except csv.Error:
-            yield [Problem("", f"A cell exceeds {csv.field_size_limit():,} characters.")]
+        advice = ", or set on_invalid_rows='quarantine' to import the other rows" if self._fails else ""
+        if self.rows > len(self._shown):
+            self._shown.append(f"and {self.rows - len(self._shown):,} more")
+        raise ImportFileError(
+            f"{self.rows:,} of {self.rows + written:,} rows cannot be imported. Correct the rows or "
+            f"column_mapping{advice}.\n" + "\n".join(self._shown)
+        )

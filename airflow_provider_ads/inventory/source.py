@@ -1,4 +1,4 @@
-"""Reading a source: gzip, encoding, header and records."""
+"""Reading a source: gzip, files that are not tables, and text tables of every dialect."""
 
 from __future__ import annotations
 
@@ -7,14 +7,34 @@ import csv
 import gzip
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import accumulate, chain, islice
 from typing import Any, Protocol
 
 from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
+from airflow_provider_ads.discovery.parameters import quote
+from airflow_provider_ads.inventory.dialect import (
+    DELIMITERS,
+    check_delimiter,
+    choose_codec,
+    detect_encoding,
+    detect_layout,
+    excerpt,
+    suggest_encodings,
+)
+from airflow_provider_ads.inventory.table import (
+    HEADER_ROWS,
+    AmbiguousFileError,
+    IsHeader,
+    Question,
+    Record,
+    is_title,
+    unique_headers,
+)
 from airflow_provider_ads.inventory.template import ImportFileError
 
-__all__ = ["CsvSource", "Source", "open_source"]
+__all__ = ["Source", "TextTable", "open_source"]
 
 #: Maximum number of characters in a record. An importable row has at most half as many, so that a row that is only too
 #: large for a part is not mistaken for a file without line breaks.
@@ -29,6 +49,42 @@ SOURCE_MAX_COLUMNS = 1_000
 #: Number of bytes that are requested from the source at a time.
 CHUNK_BYTES = 64 * 1024
 
+#: Number of lines from which the dialect is detected. Cells can contain line breaks, so there are fewer rows.
+SAMPLE_LINES = 200
+
+#: Maximum number of characters from which the dialect is detected.
+SAMPLE_MAX_CHARACTERS = 1_000_000
+
+#: Signatures of files that are not tables: the file, and what to do. ZIP files and old Excel files are not among them.
+_NOT_TABLES = {
+    b"\x1f\x8b": ("a gzip file inside a gzip file", "Compress it only once"),
+    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "Unpack it, and upload the file that it contains"),
+    b"Rar!\x1a\x07": ("a RAR archive", "Unpack it, and upload the file that it contains"),
+    b"BZh": ("compressed with bzip2", "Decompress it, or compress it with gzip instead"),
+    b"\xfd7zXZ\x00": ("compressed with xz", "Decompress it, or compress it with gzip instead"),
+    b"\x28\xb5\x2f\xfd": ("compressed with zstd", "Decompress it, or compress it with gzip instead"),
+    b"%PDF-": ("a PDF document", "Export the inventory as CSV or as an Excel file"),
+    b"PAR1\x15": ("a Parquet file", "Export the inventory as CSV"),
+    b"SQLite format 3\x00": ("an SQLite database", "Export the inventory as CSV"),
+}
+
+#: Beginnings of texts that are not tables. A CSV header can begin with a bracket, but hardly with these characters.
+_NOT_TEXT_TABLES = {
+    r"\{\s*[\"}]|\[\s*[\[{\"]": ("JSON", "Export the inventory as CSV"),
+    r"<\?xml|<(ss:)?workbook\b": (
+        "XML, even if its name ends in .xls",
+        "If a spreadsheet program can open it, save it as .xlsx or as CSV; otherwise export the inventory as CSV",
+    ),
+    r"<!|<(html|head|body|meta|style|table|div)\b": (
+        "HTML, even if its name ends in .xls or .csv",
+        "If it is a table, open it with a spreadsheet program and save it as .xlsx or as CSV. If it is a page, such as "
+        "a login form or an error, repeat the export",
+    ),
+}
+
+#: First lines that only instruct spreadsheets, and that PowerShell's Export-Csv writes.
+_PREAMBLE = re.compile(r'("?)sep=(?P<delimiter>[^\r\n"])\1[\r\n]*|#TYPE [^\r\n]+[\r\n]*', re.IGNORECASE)
+
 
 class Source(Protocol):
     """A file opened in binary mode for reading, or the body of a response from S3."""
@@ -42,21 +98,21 @@ def open_source(source: Source) -> io.BufferedReader:
     Return a source as a stream, decompressed if it is a gzip file.
 
     :param source: the source, at its beginning.
-    :raises ImportFileError: the source is empty, UTF-16 or UTF-32 text, or an old or encrypted Excel file.
+    :raises ImportFileError: the source is empty, or it is recognized as something that is not a table. ZIP files and
+        old Excel files are accepted.
     """
     stream: io.BufferedReader = io.BufferedReader(_RawSource(source), CHUNK_BYTES)
     if stream.peek(2).startswith(b"\x1f\x8b"):
         stream = io.BufferedReader(_RawSource(gzip.GzipFile(fileobj=stream)), CHUNK_BYTES)
-    beginning = stream.peek(8)
+    beginning = stream.peek(4096)[:4096]
     if not beginning:
         raise ImportFileError("The file is empty. Check that the export worked and that this is the right file.")
-    if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ImportFileError("The file starts with the byte order mark of UTF-16 or UTF-32. Save it as CSV in UTF-8.")
-    if beginning.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
-        raise ImportFileError(
-            "The file is an old Excel file (.xls) or has a password. Save it as CSV in UTF-8 or, if it is an RVTools "
-            "export, as .xlsx without a password."
-        )
+    text = beginning.decode(detect_encoding(beginning), "replace").lstrip("\ufeff \t\r\n")
+    for kind, advice in (
+        *(found for signature, found in _NOT_TABLES.items() if beginning.startswith(signature)),
+        *(found for pattern, found in _NOT_TEXT_TABLES.items() if re.match(pattern, text, re.IGNORECASE)),
+    ):
+        raise ImportFileError(f"The file is {kind}. {advice}.")
     return stream
 
 
@@ -77,127 +133,256 @@ class _RawSource(io.RawIOBase):
         return filled
 
 
-class CsvSource:
+class TextTable:
     """
-    The header and the records of a CSV file.
+    A table in a text file: CSV and its relatives. Implements :class:`~airflow_provider_ads.inventory.table.Table`.
 
     :param stream: the file, at its beginning.
-    :ivar header: the cells of the first line that is not empty.
-    :ivar lines: the lines of the current record as they were read.
-    :raises ImportFileError: the file has no header, or it cannot be read.
+    :param is_header: returns True for the cells of a row that can be the header. The first such row among the first
+        20 rows is the header. If there is none, the first row is, so that the caller can report what it lacks.
+    :param delimiter: the character that separates the cells; None to detect commas, semicolons, tabs or pipes.
+    :param encoding: the encoding; None to detect UTF-8 or UTF-16.
+    :ivar header: the headers, in which a repeated ``IP`` is ``IP.1``, as in pandas.
+    :ivar skipped: the rows above the header, as text.
+    :ivar description: how the file was read, such as ``CSV in UTF-8 with semicolons``.
+    :ivar delimiter: the character that separates the cells.
+    :raises ~airflow_provider_ads.inventory.table.AmbiguousFileError: several delimiters fit, or the encoding is unknown. Iterating can raise it too.
+    :raises ImportFileError: the file has no header, it cannot be read, or a parameter is wrong.
     """
 
-    def __init__(self, stream: io.BufferedReader) -> None:
-        self.lines: list[str] = []
-        if stream.peek(3).startswith(codecs.BOM_UTF8):
-            stream.read(3)
+    def __init__(
+        self,
+        stream: io.BufferedReader,
+        is_header: IsHeader,
+        delimiter: str | None = None,
+        encoding: str | None = None,
+    ) -> None:
+        beginning = stream.peek(1)
+        self._has_mark = beginning.startswith(codecs.BOM_UTF8)
+        self._codec = choose_codec(encoding, beginning)
+        self._encoding = encoding
+        self._encoding_name = encoding or re.sub("-[bl]e$", "", self._codec).upper()
+        self._delimiter = delimiter and check_delimiter(delimiter)
+        # The lines from the current record on that were read, and the numbers of lines before them and the record.
+        self._lines: list[str] = []
+        self._lines_dropped = self._start = 0
+        # Number of lines above the first one that the CSV reader gets.
+        self._preamble_lines = 0
+        self._skipped: list[str] = []
+        batches = self._read_lines(stream)
+        sample = list(self._take_sample(batches))
+        self._delimiter, titles = detect_layout(_shorten(chain.from_iterable(sample)), is_header, self._delimiter)
         # Strict, because after a misplaced quote it is unknown where the next row starts.
-        self._reader = csv.reader(self._read_lines(io.TextIOWrapper(stream, "utf-8", newline="")), strict=True)
-        self.header = self._read_header()
+        self._reader = csv.reader(
+            chain.from_iterable(self._keep_lines(chain(sample, batches))), delimiter=self._delimiter, strict=True
+        )
+        self.header: list[str] = self._read_header(titles)
+        self.skipped: list[str] = self._skipped
+        delimiter_name = DELIMITERS.get(self._delimiter, f"the delimiter {quote(self._delimiter)}")
+        self.delimiter = self._delimiter
+        self.description = f"CSV in {self._encoding_name} with {delimiter_name}"
 
-    def __iter__(self) -> Iterator[list[str]]:
+    def __iter__(self) -> Iterator[Record]:
         """
-        Yield the cells of each record, and an empty list for an empty line.
+        Yield the records below the header, without empty rows.
 
-        :raises csv.Error: a cell of one record is too long. Iterate again to continue after that record.
+        :raises ~airflow_provider_ads.inventory.table.AmbiguousFileError: the file is not UTF-8 after all.
         :raises ImportFileError: the rest of the file cannot be read.
         """
-        self.lines.clear()
-        try:
-            for cells in self._reader:
-                yield cells
-                self.lines.clear()
-        except csv.Error as error:
-            if explained := self._explain(error):
-                raise explained from error
-            raise
+        # This loop takes most of the time that reading a file takes.
+        make_record = tuple.__new__
+        reader, first_line = self._reader, self._preamble_lines + 1
+        while True:
+            start = self._start
+            try:
+                for cells in reader:
+                    self._start = end = reader.line_num
+                    if cells and (cells[0].strip() or any(map(str.strip, cells))):
+                        lines, place = self._lines, start - self._lines_dropped
+                        text = lines[place] if end - start == 1 else "".join(lines[place : place + end - start])
+                        yield make_record(Record, (start + first_line, cells, text, ""))
+                    start = end
+                return
+            except csv.Error as error:
+                end = reader.line_num
+                text = "".join(self._lines[start - self._lines_dropped : end - self._lines_dropped])
+                if explained := self._explain(error, text):
+                    raise explained from error
+                self._start = end
+                yield Record(start + first_line, [], text, f"A cell exceeds {csv.field_size_limit():,} characters.")
 
-    @property
-    def line(self) -> int:
-        """Number of the current record's first line; the first line of the file is 1."""
-        return self._reader.line_num - len(self.lines) + 1
-
-    @property
-    def text(self) -> str:
-        """The current record as it was read."""
-        return "".join(self.lines)
-
-    def _explain(self, error: csv.Error) -> ImportFileError | None:
+    def _explain(self, error: csv.Error, text: str) -> ImportFileError | None:
         """Return an error if reading cannot continue after this record; None if only a cell of it is too long."""
-        # Shorten everything except quotes, commas and line ends, so that only misplaced quotes can cause an error.
-        short = re.sub(r'[^",\r\n]+', "_", self.text)
+        delimiter = self._delimiter or ","
+        # Shorten everything except quotes, delimiters and line ends, so that only misplaced quotes can cause an error.
+        short = re.sub(rf'[^"{re.escape(delimiter)}\r\n]+', "_" if delimiter != "_" else ".", text)
+        line, last = self._start + self._preamble_lines + 1, self._reader.line_num + self._preamble_lines
         try:
-            list(csv.reader([short], strict=True))
+            list(csv.reader([short], delimiter=delimiter, strict=True))
         except csv.Error:
             if "field limit" in str(error):
                 return ImportFileError(
-                    f"A cell of the row on line {self.line} exceeds {csv.field_size_limit():,} characters and "
-                    f"continues after line {self._reader.line_num}. Check that its opening quote is closed."
+                    f"A cell of the row on line {line} exceeds {csv.field_size_limit():,} characters and "
+                    f"continues after line {last}. Check that its opening quote is closed."
                 )
             return ImportFileError(
-                f"The row on line {self.line} cannot be read after line {self._reader.line_num}: {error}. Check that "
+                f"The row on line {line} cannot be read after line {last}: {error}. Check that "
                 "each quote that opens a cell is closed, and that quotes inside a cell are doubled."
             )
         return None
 
-    def _read_lines(self, file: io.TextIOWrapper) -> Iterator[str]:
-        lines = self.lines
-        size = commas = 0
-        try:
-            for line in iter(partial(file.readline, RECORD_MAX_CHARACTERS), ""):
-                if lines:
-                    # A string needs about 60 bytes of memory in addition to its characters.
-                    size += len(line) + 60
-                else:
-                    size, commas = len(line), 0
-                if "\0" in line:
-                    raise ImportFileError(
-                        f"Line {self._reader.line_num + 1} contains a NUL byte, so the file is not UTF-8 text. Save it "
-                        "as CSV in UTF-8."
-                    )
-                lines.append(line)
-                if size > RECORD_MAX_CELLS:
-                    commas += line.count(",")
-                    if size >= RECORD_MAX_CHARACTERS or commas > RECORD_MAX_CELLS:
-                        raise ImportFileError(
-                            f"The row on line {self.line + 1} has at least {sum(map(len, lines)):,} characters, too "
-                            "many for one server. Check that each server has its own line and all quotes are closed."
-                        )
-                yield line
-        except UnicodeDecodeError as error:
-            # The decoder's buffer starts on the line after the last one that was read.
-            line_breaks = re.findall(rb"\r\n?|\n", error.object[: error.start])
-            raise ImportFileError(
-                f"Line {self._reader.line_num + 1 + len(line_breaks)} is not UTF-8: it contains the byte "
-                f"0x{error.object[error.start]:02x}. Save the file as CSV in UTF-8."
-            ) from error
+    def _read_lines(self, stream: io.BufferedReader) -> Iterator[list[str]]:
+        """Yield the lines of the file in lists. A line that exceeds the maximum size of a record is cut."""
+        decode = codecs.getincrementaldecoder(self._codec)().decode
+        number = 1
+        parts: list[str] = []
+        held = ""
+        foreign: tuple[int, str] | None = None
+        for chunk in chain(iter(partial(stream.read, CHUNK_BYTES), b""), [b""]):
+            try:
+                text = held + decode(chunk, not chunk)
+            except UnicodeDecodeError as error:
+                readable = held + error.object[: error.start].decode(self._codec, "replace")
+                self._check_nul(held + error.object.decode(self._codec, "replace"), number)
+                rest = iter(partial(stream.read, CHUNK_BYTES), b"")
+                foreign = foreign or _find_foreign(readable, number)
+                raise self._explain_encoding(error, number + _count_line_ends(readable), foreign, rest) from error
+            self._check_nul(text, number)
+            if number == 1 and not parts:
+                text = text.removeprefix("\ufeff")
+            foreign = foreign or _find_foreign(text, number)
+            # This carriage return and the next chunk's line feed can be one line end.
+            held = "\r" if chunk and text.endswith("\r") else ""
+            lines = io.StringIO(text[: len(text) - len(held)], newline="").readlines()
+            unfinished = [lines.pop()] if lines and not lines[-1].endswith(("\r", "\n")) else []
+            if lines:
+                lines[0] = "".join([*parts, lines[0]])
+                parts.clear()
+            parts += unfinished
+            if parts and (not chunk or sum(map(len, parts)) >= RECORD_MAX_CHARACTERS):
+                lines.append("".join(parts))
+                parts.clear()
+            if lines:
+                yield lines
+                number += len(lines)
 
-    def _read_header(self) -> list[str]:
-        header: list[str] = []
-        error: ImportFileError | None = None
-        try:
-            header = next(filter(None, self), [])
-        except ImportFileError as caught:
-            # With another delimiter, quotes can seem misplaced; advice about the delimiter is more helpful then.
-            if not isinstance(caught.__cause__, csv.Error):
-                raise
-            error = caught
-        except csv.Error as caught:
-            error = ImportFileError(f"Line {self.line} is not a header: {caught}.")
-        unquoted = re.sub(r'"[^"]*"', "", self.text)
-        for name, delimiter in (("semicolons", ";"), ("tabs", "\t")):
-            if unquoted.count(delimiter) > unquoted.count(","):
-                raise ImportFileError(
-                    f"The header on line {self._reader.line_num} separates its columns with {name}. Save the file as "
-                    "CSV with commas."
-                )
-        if error:
-            raise error
-        if not header:
-            raise ImportFileError("The file contains only empty lines. Check that the export worked.")
-        if len(header) > SOURCE_MAX_COLUMNS:
+    def _check_nul(self, text: str, number: int) -> None:
+        if "\0" in text:
+            number += _count_line_ends(text[: text.index("\0")])
             raise ImportFileError(
-                f"The header on line {self._reader.line_num} has {len(header):,} columns; the maximum is "
+                f"Line {number} contains a NUL byte, so the file is not {self._encoding_name} text. Save it as CSV in "
+                "UTF-8."
+            )
+
+    def _explain_encoding(
+        self, error: UnicodeDecodeError, number: int, foreign: tuple[int, str] | None, rest: Iterator[bytes]
+    ) -> ImportFileError:
+        content, position = error.object, error.start
+        problem = f"Line {number} is not {self._encoding_name}: it contains the byte 0x{content[position]:02x}"
+        if self._encoding:
+            return ImportFileError(
+                f"{problem}. Correct encoding={quote(self._encoding)}, or remove it to detect the encoding."
+            )
+        if self._codec != "utf-8" or self._has_mark:
+            return ImportFileError(f"{problem}, so the file is damaged or mixes encodings. Save it as CSV in UTF-8.")
+        start = max(content.rfind(b"\n", 0, position), content.rfind(b"\r", 0, position)) + 1
+        readings = suggest_encodings(content[start:], position - start, rest)
+        listed = "; ".join(f"{encoding} reads {reading}" for encoding, reading in readings.items())
+        mixed = f" Line {foreign[0]} is UTF-8, though: {quote(foreign[1])} would change too." if foreign else ""
+        return AmbiguousFileError(
+            [
+                Question(
+                    f"{problem}. Set the encoding in which its text is right: {listed}. If none is right, save the "
+                    f"file as CSV in UTF-8.{mixed}",
+                    tuple(f'encoding="{encoding}",' for encoding in readings),
+                )
+            ]
+        )
+
+    def _take_sample(self, batches: Iterator[list[str]]) -> Iterator[list[str]]:
+        """Yield the first lines below the preamble, from which the dialect is detected."""
+        filled = size = 0
+        for lines in batches:
+            if not filled:
+                self._skip_preamble(lines)
+            if lines:
+                filled += sum(map(bool, map(str.strip, lines)))
+                size += sum(map(len, lines))
+                yield lines
+            if filled >= SAMPLE_LINES or size >= SAMPLE_MAX_CHARACTERS:
+                return
+
+    def _skip_preamble(self, lines: list[str]) -> None:
+        """Remove the first lines if they are empty or not part of the table."""
+        removed = 0
+        for line in lines:
+            if len(self._skipped) < HEADER_ROWS and (preamble := _PREAMBLE.fullmatch(line)):
+                self._skipped.append(line.rstrip("\r\n"))
+                self._delimiter = self._delimiter or preamble["delimiter"]
+            elif line.strip():
+                break
+            removed += 1
+        del lines[:removed]
+        self._preamble_lines += removed
+
+    def _keep_lines(self, batches: Iterable[list[str]]) -> Iterator[list[str]]:
+        """Yield the lines, keep those of the current record, and limit its size."""
+        start, measured, characters, cells = -1, 0, 0, 0
+        for lines in batches:
+            record = self._lines[self._start - self._lines_dropped :]
+            if start != self._start:
+                start, measured, characters, cells = self._start, 0, 0, 0
+            # Only the first of these lines can be longer than a chunk.
+            for line in (*record[measured:], lines[0]):
+                characters += len(line)
+                cells += line.count(self._delimiter or ",")
+            measured = len(record) + 1
+            # A string needs about 60 bytes of memory in addition to its characters.
+            if characters + 60 * measured >= RECORD_MAX_CHARACTERS or cells > RECORD_MAX_CELLS:
+                raise ImportFileError(
+                    f"The row on line {start + self._preamble_lines + 1} has at least {characters:,} characters, too "
+                    "many for one server. Check that each server has its own line and all quotes are closed."
+                )
+            self._lines_dropped = self._start
+            self._lines = record + lines
+            yield lines
+
+    def _read_header(self, titles: int) -> list[str]:
+        records = iter(self)
+        above = list(islice(records, titles))
+        header = next(records, None)
+        if header is None:
+            raise ImportFileError("The file contains only empty lines. Check that the export worked.")
+        if header.problem:
+            raise ImportFileError(f"The header on line {header.line} cannot be read: {header.problem}")
+        for record in above:
+            if not is_title(record.cells, header.cells):
+                raise ImportFileError(
+                    f"The header is on line {header.line}, but line {record.line} above it has as many cells. Delete "
+                    "the lines above the header."
+                )
+            self._skipped.append((record.text or "").rstrip("\r\n"))
+        if len(header.cells) > SOURCE_MAX_COLUMNS:
+            raise ImportFileError(
+                f"The header on line {header.line} has {len(header.cells):,} columns; the maximum is "
                 f"{SOURCE_MAX_COLUMNS:,}. Check that each server has its own line."
             )
-        return header
+        return unique_headers(header.cells)
+
+
+def _shorten(lines: Iterable[str]) -> list[str]:
+    """Return the first lines whose size allows that they are read with each delimiter."""
+    sizes = accumulate(map(len, lines := list(lines)))
+    return lines[: sum(size <= SAMPLE_MAX_CHARACTERS for size in sizes)]
+
+
+def _find_foreign(text: str, number: int) -> tuple[int, str] | None:
+    """Return the line number and an excerpt of the first character that is not ASCII."""
+    if text.isascii():
+        return None
+    place = next(place for place, character in enumerate(text) if not character.isascii())
+    return number + _count_line_ends(text[:place]), excerpt(text, place)
+
+
+def _count_line_ends(text: str) -> int:
+    return len(re.findall(r"\r\n?|\n", text))

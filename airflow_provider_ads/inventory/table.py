@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from itertools import count
+from typing import NamedTuple, Protocol, Self
 
 from airflow_provider_ads.inventory.template import ImportFileError
 
-__all__ = ["AmbiguousFileError", "IsHeader", "Question", "Record", "Table"]
+__all__ = [
+    "HEADER_ROWS",
+    "AmbiguousFileError",
+    "IsHeader",
+    "Question",
+    "Record",
+    "SuspectCell",
+    "Table",
+    "find_header",
+    "is_title",
+    "unique_headers",
+]
+
+#: Number of rows that can contain the header.
+HEADER_ROWS = 20
 
 #: A function that returns True for the cells of a row that can be the header.
 IsHeader = Callable[[Sequence[str]], bool]
@@ -29,6 +44,25 @@ class Record(NamedTuple):
     problem: str = ""
 
 
+class SuspectCell(str):
+    """
+    A cell that a spreadsheet has probably changed. It invalidates its row if it would be imported.
+
+    :param text: the cell.
+    :param reason: a verb phrase whose subject is the cell, such as "is a date".
+    :param in_identities_only: True if it invalidates only identities of servers.
+    """
+
+    reason: str
+    in_identities_only: bool
+
+    def __new__(cls, text: str, reason: str, in_identities_only: bool) -> Self:
+        """Return a cell with a reason."""
+        cell = super().__new__(cls, text)
+        cell.reason, cell.in_identities_only = reason, in_identities_only
+        return cell
+
+
 class Table(Protocol):
     """
     The header and the records of a source.
@@ -36,11 +70,13 @@ class Table(Protocol):
     :ivar header: the headers, in which a repeated ``IP`` is ``IP.1``, as in pandas.
     :ivar skipped: the rows above the header, as text.
     :ivar description: how the source was read, for the report, such as ``CSV in UTF-8 with semicolons``.
+    :ivar delimiter: the delimiter of a text, and a comma for other sources.
     """
 
-    header: Sequence[str]
-    skipped: Sequence[str]
+    header: list[str]
+    skipped: list[str]
     description: str
+    delimiter: str
 
     def __iter__(self) -> Iterator[Record]:
         """
@@ -73,3 +109,45 @@ class AmbiguousFileError(ImportFileError):
     def __init__(self, questions: Sequence[Question]) -> None:
         self.questions = tuple(questions)
         super().__init__("\n".join("\n    ".join([question.text, *question.answers]) for question in questions))
+
+
+def find_header(rows: Sequence[Sequence[str]], is_header: IsHeader) -> int | None:
+    """
+    Return the index of the header: the first possible one, if all rows above it have fewer filled cells.
+
+    :param rows: the first rows of a source; only the first 20 are searched.
+    :param is_header: the function that recognizes a header.
+    :return: the index; None if there is no such row.
+    """
+    above = 0
+    for index, cells in enumerate(rows[:HEADER_ROWS]):
+        filled = sum(1 for cell in cells if cell.strip())
+        if is_header(cells):
+            return index if filled > above else None
+        above = max(above, filled)
+    return None
+
+
+def is_title(cells: Sequence[str], header: Sequence[str]) -> bool:
+    """Return True if a row has fewer filled cells than the header, so that it is not a record."""
+    return sum(map(bool, map(str.strip, cells))) < sum(map(bool, map(str.strip, header)))
+
+
+def unique_headers(cells: Sequence[str]) -> list[str]:
+    """
+    Return the headers of a table as pandas names them, without surrounding whitespace.
+
+    A repeated ``IP`` is ``IP.1``, or the next number that is free, and an empty third header is ``Unnamed: 2``.
+
+    :param cells: the cells of the header.
+    """
+    headers = [cell.strip() or f"Unnamed: {place}" for place, cell in enumerate(cells)]
+    taken, named = set(headers), set[str]()
+    for place, header in enumerate(headers):
+        name = header
+        if name in named:
+            name = next(name for number in count(1) if (name := f"{header}.{number}") not in taken)
+        taken.add(name)
+        named.add(name)
+        headers[place] = name
+    return headers

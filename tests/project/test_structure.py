@@ -43,7 +43,10 @@ LAYER_OF = {part: number for number, layer in enumerate(LAYERS) for part in laye
 EMULATOR_IMPORTS = {"airflow_provider_ads.discovery.limits", "airflow_provider_ads.inventory.template"}
 
 #: Modules without a test file of their own, and the modules that they are tested through.
-TESTED_THROUGH = {"operators.deleting": "operators.delete_import_data and operators.prune_import_tasks"}
+TESTED_THROUGH = {
+    "inventory.read_workbook": "inventory.workbook",
+    "operators.deleting": "operators.delete_import_data and operators.prune_import_tasks",
+}
 
 
 def name_of(path: Path, root: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ads.inventory.options import PrepareOptions
 from airflow_provider_ads.inventory.prepare import prepare_import_file
 from airflow_provider_ads.inventory.report import PreparedImportFile
 from airflow_provider_ads.inventory.rvtools import REQUIRED_SHEETS
@@ -49,7 +50,7 @@ def workbook(sheets: Sequence[str] = REQUIRED_SHEETS) -> bytes:
 def prepare(content: str | bytes, folder: Path, **parameters: Any) -> PreparedImportFile:
     """Prepare a file with this content."""
     source = io.BytesIO(content.encode() if isinstance(content, str) else content)
-    return prepare_import_file(source, folder, **parameters)
+    return prepare_import_file(source, folder, PrepareOptions(**parameters))
 
 
 def refuse(content: str | bytes, folder: Path, **parameters: Any) -> str:

@@ -212,11 +212,12 @@ class TestRenewal:
         self, account: RecordingEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(clients, "MIN_CLIENT_AGE", 0.0)
+
+        async def wait() -> list[Poll]:
+            return [poll async for poll in poll_import_tasks(SETTINGS, [UNKNOWN_ID], 0.02, is_running)]
+
         with pytest.raises(ImportTaskNotFound):
-            async with asyncio.timeout(30):
-                async with aclosing(poll_import_tasks(SETTINGS, [UNKNOWN_ID], 0.02, is_running)) as polls:
-                    async for _ in polls:
-                        pass
+            await asyncio.wait_for(wait(), timeout=30)
 
     @pytest.mark.usefixtures("short_lives")
     async def test_an_import_that_other_credentials_do_not_list_is_not_taken_as_deleted(

@@ -97,7 +97,7 @@ class TestPrepare:
         assert "Airflow found no readable connection 'nope'" in str(error)
 
     def test_parameters_are_templated(self) -> None:
-        own = {"source_url", "destination_url", "column_mapping"}
+        own = {"source_url", "destination_url", "column_mapping", "row_filter", "tags"}
         assert set(AdsPrepareImportFileOperator.template_fields) == {*own, "aws_conn_id", "region_name", "verify"}
 
 

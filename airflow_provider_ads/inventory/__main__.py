@@ -1,0 +1,129 @@
+"""The dry run: ``python -m airflow_provider_ads.inventory FILE``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_ads.inventory.columns import list_headers, mapping_line
+from airflow_provider_ads.inventory.options import PrepareOptions
+from airflow_provider_ads.inventory.prepare import OLE_SIGNATURE, prepare_import_file
+from airflow_provider_ads.inventory.report import PreparedImportFile
+from airflow_provider_ads.inventory.rvtools import ZIP_SIGNATURES, is_rvtools_export
+from airflow_provider_ads.inventory.source import TextTable, open_source
+from airflow_provider_ads.inventory.synonyms import SAMPLE_ROWS, Entry, names_servers, propose_mapping
+from airflow_provider_ads.inventory.table import Table
+from airflow_provider_ads.inventory.template import ImportFileError
+from airflow_provider_ads.inventory.workbook import WorkbookTable, is_workbook
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """
+    Prepare a local file, and print the report, the problems and a mapping to paste into a Dag.
+
+    :param arguments: the command line's arguments; None: those of the process.
+    :return: the exit status, 1 if the file cannot be prepared or contains invalid rows.
+    """
+    options = vars(_parser().parse_args(arguments))
+    file, mapping_file, output = options.pop("file"), options.pop("mapping"), options.pop("output")
+    options = {name: value for name, value in options.items() if value is not None}
+    try:
+        mapping = _read_mapping(mapping_file) if mapping_file else _propose(file, options)
+        with ExitStack() as stack:
+            folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dry-run-")))
+            folder.mkdir(parents=True, exist_ok=True)
+            # The first run reports on all rows, and the second one, if any are invalid, says what is wrong with them.
+            prepared = _prepare(file, folder, mapping, {**options, "on_invalid_rows": "quarantine"})
+            print(prepared)
+            print(f"Written to {output}: {', '.join(prepared.files)}." if output else "A dry run: nothing was written.")
+            if prepared.rows_quarantined:
+                _prepare(file, Path(stack.enter_context(tempfile.TemporaryDirectory())), mapping, options)
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_ads.inventory",
+        description="Try how a local inventory is prepared for the import, without Airflow and AWS.",
+    )
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="the inventory, as AdsPrepareImportFileOperator reads it"
+    )
+    parser.add_argument(
+        "--mapping",
+        type=Path,
+        metavar="FILE",
+        help="a JSON file with column_mapping (default: a mapping of the headers that are recognized)",
+    )
+    parser.add_argument("--delimiter", help="the character between the cells (default: detect it)")
+    parser.add_argument("--encoding", help="the encoding, such as cp1252 (default: detect it)")
+    parser.add_argument("--sheet-name", metavar="NAME", help="the sheet of a workbook (default: the one that fits)")
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="the folder for the prepared files (default: write nothing)"
+    )
+    return parser
+
+
+def _read_mapping(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is not a JSON file: {error}") from error
+
+
+def _prepare(file: Path, folder: Path, mapping: Any, options: Mapping[str, Any]) -> PreparedImportFile:
+    with file.open("rb") as source:
+        return prepare_import_file(source, folder, PrepareOptions(mapping, **options))
+
+
+def _propose(file: Path, options: Mapping[str, Any]) -> dict[str, Entry]:
+    """Print the proposed mapping of a file, and return it."""
+    headers, rows = _read_beginning(file, options)
+    mapping = propose_mapping(headers, rows)
+    # Template columns need no entry.
+    lines = [mapping_line(header, entry) for header, entry in mapping.items() if header != entry]
+    if lines:
+        print(f"A proposed mapping for {len(lines):,} of {len(headers):,} headers, used below. Check it:")
+        print("\n".join(["    column_mapping={", *(f"        {line}" for line in lines), "    },"]))
+    if others := [header for header in headers if header not in mapping]:
+        print(f"Without a proposal, so map those that you need: {list_headers(others)}.")
+    print(flush=True)
+    return mapping
+
+
+def _read_beginning(file: Path, options: Mapping[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
+    """Return the headers and the first rows of a file; empty if it is an RVTools export."""
+    with file.open("rb") as source, tempfile.TemporaryDirectory() as folder:
+        stream = open_source(source)
+        table: Table
+        if not stream.peek(8).startswith((*ZIP_SIGNATURES, OLE_SIGNATURE)):
+            table = TextTable(stream, names_servers, options.get("delimiter"), options.get("encoding"))
+        else:
+            copy = Path(folder, "source")
+            with copy.open("wb") as decompressed:
+                shutil.copyfileobj(stream, decompressed)
+            if not is_workbook(copy) or is_rvtools_export(copy):
+                return [], []
+            table = WorkbookTable(copy, names_servers, options.get("sheet_name"))
+        try:
+            return table.header, [record.cells for record in islice(table, SAMPLE_ROWS)]
+        except ImportFileError:
+            # The dry run will explain it.
+            return table.header, []
+
+
+if __name__ == "__main__":
+    sys.exit(main())

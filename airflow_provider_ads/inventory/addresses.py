@@ -1,0 +1,123 @@
+"""IP and MAC addresses: lists, notations, and addresses that identify no server."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+
+from airflow_provider_ads.discovery.parameters import quote
+from airflow_provider_ads.inventory.cells import CellConverter, InvalidCell
+from airflow_provider_ads.inventory.columns import MappedColumn
+from airflow_provider_ads.inventory.placeholders import clean_cell
+
+__all__ = ["IPAddressConverter", "MACAddressConverter"]
+
+#: What divides addresses in a cell. A slash without blanks can also precede a prefix.
+_SEPARATORS = re.compile(r"(?:\s+/\s*|/\s+|[,;|\s])+")
+
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+
+#: Twelve digits, alone or in groups of two or four.
+_MAC_ADDRESS = re.compile(
+    r"[0-9a-f]{12}|[0-9a-f]{2}([: -])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}|[0-9a-f]{4}([.:-])[0-9a-f]{4}\2[0-9a-f]{4}", re.I
+)
+
+
+class _AddressConverter(CellConverter):
+    """
+    Convert lists of addresses.
+
+    :ivar dropped: number of rows for each address that was left out because it identifies no server.
+    """
+
+    def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
+        super().__init__(mapped, placeholders)
+        self.dropped: Counter[str] = Counter()
+
+    def convert(self, cell: str) -> str:
+        """Return the addresses, divided by commas, or an :class:`InvalidCell`."""
+        addresses: dict[str, None] = {}
+        text = clean_cell(cell, self.placeholders)
+        for item in self.split(text):
+            if not clean_cell(item, self.placeholders):
+                continue
+            found = self.parse(item)
+            if not found:
+                return InvalidCell(f"{quote(item)} is not {self.kind}.")
+            for address in found:
+                if self.identifies_no_server(address):
+                    self.dropped[address] += 1
+                else:
+                    addresses[address] = None
+        return ", ".join(addresses)
+
+    kind: str
+
+    def split(self, text: str) -> list[str]:
+        separator = self.mapped.separator
+        if separator == "":
+            return [item for item in _SEPARATORS.split(text) if item]
+        return [text] if separator is None else [item.strip() for item in text.split(separator) if item.strip()]
+
+    def parse(self, item: str) -> list[str]:
+        """Return the addresses that an item is; none if it is something else."""
+        raise NotImplementedError
+
+    def identifies_no_server(self, address: str) -> bool:
+        raise NotImplementedError
+
+
+class IPAddressConverter(_AddressConverter):
+    """Convert lists of IP addresses, without their prefixes, masks, zones and ports."""
+
+    unchanged = rf"(?:(?!0|127\.|169\.254\.|255\.){_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET})?+"
+    kind = "an IP address"
+
+    def parse(self, item: str) -> list[str]:
+        """Return the addresses; an item that is none is divided at slashes."""
+        if (address := _parse_ip_address(item)) is not None:
+            return [address]
+        addresses = [_parse_ip_address(part) for part in item.split("/")] if "/" in item else []
+        return [] if None in addresses else [address for address in addresses if address is not None]
+
+    def identifies_no_server(self, address: str) -> bool:
+        """Return True for an address that is unspecified, of the machine itself, or a network mask."""
+        ip = ip_interface(address).ip
+        is_mask = ip.version == 4 and bool(re.fullmatch(r"1{8,}0*", f"{int(ip):032b}"))
+        return ip.is_unspecified or ip.is_loopback or ip.is_link_local or is_mask
+
+
+def _parse_ip_address(text: str) -> str | None:
+    # A port follows an IPv4 address, or an IPv6 address in brackets. A zone follows an IPv6 address.
+    text = re.sub(r"^\[(.+)\](?::\d{1,5})?$|^(\d[\d.]*\.\d+):\d{1,5}$", lambda found: found[1] or found[2], text)
+    text = re.sub(r"%[^/]*", "", text)
+    if re.match(r"[\d.]+(?:/|$)", text):
+        text = re.sub(r"(?<![\d/])0+(?=\d)", "", text)
+    try:
+        interface: IPv4Interface | IPv6Interface = ip_interface(text)
+    except ValueError:
+        return None
+    return str(interface.ip)
+
+
+class MACAddressConverter(_AddressConverter):
+    """Convert lists of MAC addresses to the notation ``00:50:56:AB:CD:EF``."""
+
+    unchanged = r"(?:(?!00:00:00:00:00:00|FF:FF:FF:FF:FF:FF)[0-9A-F]{2}(?::[0-9A-F]{2}){5})?+"
+    kind = "a MAC address"
+
+    def split(self, text: str) -> list[str]:
+        """Divide a cell, unless it is one address whose bytes are divided by blanks."""
+        return [text] if re.fullmatch(r"[0-9a-fA-F]{2}(?: [0-9a-fA-F]{2}){5}", text) else super().split(text)
+
+    def parse(self, item: str) -> list[str]:
+        """Return the address."""
+        if not _MAC_ADDRESS.fullmatch(item):
+            return []
+        digits = re.sub(r"[^0-9A-F]", "", item.upper())
+        return [":".join(digits[place : place + 2] for place in range(0, 12, 2))]
+
+    def identifies_no_server(self, address: str) -> bool:
+        """Return True for an address that is not set, or that all machines receive."""
+        return address in ("00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF")

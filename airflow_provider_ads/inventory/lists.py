@@ -1,0 +1,169 @@
+"""Applications and tags: lists of names, and of names with values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from airflow_provider_ads.discovery.limits import TAGS_PER_SERVER
+from airflow_provider_ads.discovery.parameters import quote
+from airflow_provider_ads.inventory.cells import CellConverter, InvalidCell
+from airflow_provider_ads.inventory.columns import MappedColumn, mapping_line
+from airflow_provider_ads.inventory.placeholders import clean_cell, unchanged_text
+from airflow_provider_ads.inventory.table import Question
+
+__all__ = ["ApplicationsConverter", "TagsConverter", "add_tags", "check_tags", "join_lists"]
+
+
+class _ListConverter(CellConverter):
+    """Convert lists whose separator might not be certain."""
+
+    def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
+        super().__init__(mapped, placeholders)
+        #: A cell for each separator that might divide it.
+        self.ambiguous: dict[str, str] = {}
+
+    def items(self, text: str) -> list[str]:
+        """Return the items of a list, without empty ones and placeholders."""
+        separator = self.mapped.separator
+        if separator == "":
+            # The longest run, because two characters divide a list whose items are separated by both.
+            for found in re.findall(r"\|\|+|;;+|\||;|\n", text):
+                self.ambiguous.setdefault(found, text)
+            separator = ","
+        items = [text] if separator is None else text.split(separator)
+        return [item for item in (clean_cell(item, self.placeholders) for item in items) if item]
+
+    def questions(self) -> Iterator[Question]:
+        """Yield a question about the separator."""
+        header, column = self.mapped.header, self.mapped.column
+        if self.ambiguous:
+            texts = " and ".join(quote(text) for text in dict.fromkeys(self.ambiguous.values()))
+            options = {"column": column, **self.other_options()}
+            yield Question(
+                f"{self.mapped.label}{texts} might be a list. Say what divides it, or None if each cell is one item, "
+                "with one of these entries of column_mapping:",
+                tuple(mapping_line(header, {**options, "separator": each}) for each in [*self.ambiguous, None]),
+            )
+
+    def other_options(self) -> dict[str, object]:
+        """Return the other options of the entry in column_mapping."""
+        return {}
+
+
+class ApplicationsConverter(_ListConverter):
+    """Convert lists of application names, which commas divide at AWS."""
+
+    def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
+        super().__init__(mapped, placeholders)
+        self.unchanged = rf"(?![^\0]*[,;|\n]){unchanged_text(placeholders)}"
+
+    def convert(self, cell: str) -> str:
+        """Return the names, divided by commas, or an :class:`InvalidCell` for a name with a comma."""
+        items = self.items(clean_cell(cell, self.placeholders))
+        if self.mapped.separator == "" and any(map(_is_torn, items)):
+            self.ambiguous.setdefault(",", cell)
+        if torn := next((item for item in items if "," in item), None):
+            return InvalidCell(f"{quote(torn)} contains a comma, which AWS reads as the end of a name.")
+        return ", ".join(dict.fromkeys(items))
+
+
+def _is_torn(item: str) -> bool:
+    """Return True if a comma in brackets or quotes ends the item."""
+    return any(item.count(first) != item.count(last) for first, last in ("()", "[]", "{}")) or item.count('"') % 2 == 1
+
+
+_TAG = r"[^\s:,;|\0](?:[^:,;|\n\0]*+(?<!\s))?+:[^\s,;|\0](?:[^,;|\n\0]*+(?<!\s))?+"
+_UNCHANGED_TAGS = rf"(?:{_TAG}(?:, {_TAG}){{0,{TAGS_PER_SERVER - 1}}}+)?+"
+
+
+class TagsConverter(_ListConverter):
+    """Convert lists of tags, which have the form ``name:value`` and which commas divide at AWS."""
+
+    def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
+        super().__init__(mapped, placeholders)
+        self.pairs: str | None = None
+        if (mapped.separator or ",", mapped.pair_separator, mapped.tag) == (",", ":", None):
+            self.unchanged = _UNCHANGED_TAGS
+
+    def convert(self, cell: str) -> str:
+        """Return the tags as ``name:value, name:value``, or an :class:`InvalidCell`."""
+        text = clean_cell(cell, self.placeholders)
+        if self.mapped.tag is not None:
+            values = self.items(text) if self.mapped.separator else [text] * bool(text)
+            if len(values) > 1:
+                return InvalidCell(f"{quote(cell)} has {len(values)} values for one tag.")
+            items = [f"{self.mapped.tag}:{value}" for value in values]
+        else:
+            items = self.items(text)
+        tags = []
+        for item in items:
+            separator = self.mapped.pair_separator
+            name, found, value = item.partition(":" if self.mapped.tag else separator)
+            if not found and separator == ":" and re.fullmatch(r"[^=]+=.+", item):
+                self.pairs = item
+            if not (found and name.strip() and value.strip()) or "," in item or ":" in name or "\0" in item:
+                return InvalidCell(f"{quote(item)} does not have the form name:value. Commas separate tags.")
+            tags.append(f"{name.strip()}:{value.strip()}")
+        if len(tags) > TAGS_PER_SERVER:
+            return InvalidCell(f"The server has {len(tags):,} tags; the maximum is {TAGS_PER_SERVER}.")
+        return ", ".join(tags)
+
+    def questions(self) -> Iterator[Question]:
+        """Yield a question about the separators."""
+        yield from super().questions()
+        if self.pairs and not self.ambiguous:
+            yield Question(
+                f"{self.mapped.label}{quote(self.pairs)} does not have the form name:value. Say what divides names "
+                "and values, with this entry of column_mapping:",
+                (mapping_line(self.mapped.header, {"column": "Tags", **self.other_options()}),),
+            )
+
+    def other_options(self) -> dict[str, object]:
+        """Return the other options of the entry in column_mapping."""
+        if self.mapped.tag:
+            return {"tag": self.mapped.tag}
+        separator = "=" if self.pairs else self.mapped.pair_separator
+        return {} if separator == ":" else {"pair_separator": separator}
+
+
+def join_lists(lists: list[str]) -> str:
+    """Join converted lists without duplicates; an :class:`InvalidCell` among them is the result."""
+    if invalid := next((each for each in lists if isinstance(each, InvalidCell)), None):
+        return invalid
+    return ", ".join(dict.fromkeys(item for each in lists if each for item in each.split(", ")))
+
+
+def check_tags(tags: object) -> dict[str, str]:
+    """
+    Return the tags that are added to every row, if they are valid.
+
+    :param tags: values by name; None for no tags.
+    :raises ValueError: it is not a dict of strings, or a name or value cannot be expressed in the file.
+    """
+    if tags is None:
+        return {}
+    if not isinstance(tags, Mapping):
+        raise ValueError(f"tags must be a dict such as {{'source': 'cmdb'}}; got {quote(tags)}")
+    for name, value in tags.items():
+        if not isinstance(name, str) or not isinstance(value, str) or not name.strip() or not value.strip():
+            raise ValueError(f"tags must contain names and values that are not empty; got {quote({name: value})}")
+        if re.search(r"[,:\0]", name) or re.search(r"[,\0]", value):
+            raise ValueError(
+                f"tags must not contain commas, which divide tags, or names with colons; got {quote({name: value})}"
+            )
+    return {name.strip(): value.strip() for name, value in tags.items()}
+
+
+def add_tags(cell: str, tags: Mapping[str, str]) -> tuple[str, bool]:
+    """
+    Add tags to those of a row, which take precedence.
+
+    :param cell: the row's tags, as converted.
+    :param tags: values by name.
+    :return: all tags, and True if the row had another value for one of them.
+    """
+    own = {name: value for name, _, value in (item.partition(":") for item in cell.split(", "))} if cell else {}
+    added = [f"{name}:{value}" for name, value in tags.items() if name not in own]
+    conflict = any(own.get(name, value) != value for name, value in tags.items())
+    return ", ".join([*([cell] if cell else []), *added]), conflict

@@ -1,0 +1,75 @@
+"""Placeholders: cells that stand for an empty one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from airflow_provider_ads.discovery.parameters import quote
+
+__all__ = ["PLACEHOLDERS", "check_na_values", "clean_cell", "placeholders_of", "unchanged_text"]
+
+#: Cells that count as empty, in lower case: those of pandas' ``read_csv``, and others that inventories contain.
+#: https://pandas.pydata.org/docs/reference/api/pandas.read_csv.html
+PLACEHOLDERS = frozenset(
+    [
+        *("#n/a", "#n/a n/a", "#na", "-1.#ind", "-1.#qnan", "-nan", "1.#ind", "1.#qnan", "<na>", "n/a", "na", "nan"),
+        *("none", "null", "(null)", "(none)", "<null>", "<none>", "undefined", "unspecified", "not set", "not defined"),
+        *("-", "--", "---", "?", "??", "n.a.", "n/d", "unknown", "(unknown)", "tbd", "tbc", "to be determined"),
+        *("(blank)", "(empty)", "not available", "not applicable"),
+        *("#ref!", "#value!", "#name?", "#div/0!", "#num!", "#null!", "#spill!", "#calc!", "#getting_data"),
+        *("system.string[]", "system.object[]", "system.string", "system.object"),
+    ]
+)
+
+#: A formula with which a spreadsheet is made to keep a text as it is, such as ``="00123"``.
+_TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
+
+
+def check_na_values(na_values: object) -> Mapping[str | None, frozenset[str]]:
+    """
+    Return further placeholders by header, in lower case; those under None apply to all headers.
+
+    :param na_values: None, a list of strings, or a dict of such lists by header.
+    :raises ValueError: it has another form.
+    """
+    by_header = na_values if isinstance(na_values, Mapping) else {None: [] if na_values is None else na_values}
+    result: dict[str | None, frozenset[str]] = {}
+    for header, values in by_header.items():
+        if not isinstance(values, list | tuple | set | frozenset) or not all(isinstance(text, str) for text in values):
+            raise ValueError(
+                f"na_values must be a list of strings, or a dict of such lists by header; got {quote(na_values)}"
+            )
+        result[header] = frozenset(text.strip().lower() for text in values)
+    return result
+
+
+def placeholders_of(
+    header: str, na_values: Mapping[str | None, frozenset[str]], keep_default_na: bool
+) -> frozenset[str]:
+    """
+    Return the placeholders that apply to a header.
+
+    :param na_values: what :func:`check_na_values` returned.
+    :param keep_default_na: True to add :data:`PLACEHOLDERS`.
+    """
+    added = na_values.get(None, frozenset()) | na_values.get(header, frozenset())
+    return added | PLACEHOLDERS if keep_default_na else added
+
+
+def clean_cell(cell: str, placeholders: frozenset[str]) -> str:
+    """Return a cell without surrounding whitespace and without a formula for text; empty if it is a placeholder."""
+    text = cell.strip()
+    if text.startswith('="') and (formula := _TEXT_FORMULA.fullmatch(text)):
+        text = formula[1].replace('""', '"').strip()
+    return "" if text.lower() in placeholders else text
+
+
+@lru_cache(maxsize=8)
+def unchanged_text(placeholders: frozenset[str]) -> str:
+    """Return a pattern of most cells that :func:`clean_cell` returns unchanged, in a text that NULs divide."""
+    first = {each[:1] for each in placeholders} | {"="}
+    guarded = re.escape("".join(sorted(first | {character.upper() for character in first})))
+    listed = "|".join(re.escape(each) for each in sorted(placeholders, key=len, reverse=True))
+    return rf'(?:(?:[^\s\0{guarded}]|(?!="|(?i:{listed})(?:\0|\Z))[{guarded}])(?:[^\0]*+(?<!\s))?+)?+'

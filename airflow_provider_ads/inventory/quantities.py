@@ -1,0 +1,310 @@
+"""
+Numbers: decimal and thousands separators, and units.
+
+Numbers must not be negative, because each counts or measures something; their maximum is not documented, so there is
+none here.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from itertools import chain
+from statistics import median
+
+from airflow_provider_ads.discovery.parameters import quote
+from airflow_provider_ads.inventory.cells import CellConverter, InvalidCell
+from airflow_provider_ads.inventory.columns import MappedColumn, mapping_line
+from airflow_provider_ads.inventory.placeholders import clean_cell
+from airflow_provider_ads.inventory.table import Question
+from airflow_provider_ads.inventory.template import MEMORY_COLUMNS, PERCENTAGE_COLUMNS, UNITS
+
+__all__ = ["SAMPLE_ROWS", "NumberConverter", "NumberFormat", "check_number_format"]
+
+#: Number of rows whose numbers are examined for a wrong unit.
+SAMPLE_ROWS = 25_000
+
+#: Median of a memory column in MB below or above which another unit is likelier. A server has more than 256 MB, and
+#: less than 16 TB.
+LIKELY_MEMORY = (256, 16_000_000)
+
+#: Number of percentages that are enough to suspect fractions, if all of them are at most 1.
+MIN_FRACTIONS = 20
+
+#: Number of cells with a separator that are kept to compare what they can mean.
+EXAMPLES = 20
+
+#: Spellings of units, without a "/s" or "ps" at the end and in lower case.
+_UNIT_NAMES = {
+    **dict.fromkeys(("b", "byte", "bytes"), "B"),
+    **{f"{prefix}{ending}": f"{prefix.upper()}B" for prefix in "kmgt" for ending in ("", "b", "i", "ib")},
+    **{
+        f"{name}byte{plural}": f"{name[0].upper()}B"
+        for name in ("kilo", "mega", "giga", "tera")
+        for plural in ("", "s")
+    },
+    **{f"{name}ibyte{plural}": f"{name[0].upper()}B" for name in ("kib", "meb", "gib", "teb") for plural in ("", "s")},
+    **dict.fromkeys(("%", "percent", "pct", "percentage"), "%"),
+    **dict.fromkeys(("fraction", "ratio"), "fraction"),
+}
+
+_NUMBER_AND_UNIT = re.compile(r"([-+0-9.,'\s]*[0-9][.,]?(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]+(?:/s|/sec)?|%)?")
+
+
+class NumberFormat:
+    """
+    How numbers are written.
+
+    :param decimal: the decimal separator.
+    :param thousands: what divides groups of three digits; None for nothing.
+    """
+
+    def __init__(self, decimal: str = ".", thousands: str | None = None) -> None:
+        self.decimal, self.thousands = decimal, thousands
+        whole = r"[0-9]+"
+        if thousands is not None:
+            whole = rf"(?:[1-9][0-9]{{0,2}}(?:{re.escape(thousands)}[0-9]{{3}})+|[0-9]+)"
+        point = re.escape(decimal)
+        exponent = r"(?:[eE][+-]?[0-9]{1,2})?"
+        self._pattern = re.compile(rf"(?:\+|-(?=[0.,]*\Z))?(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+){exponent}")
+
+    def parse(self, text: str) -> Decimal | None:
+        """Return the number of 0 or more that a text is; None if it is not."""
+        text = re.sub(r"\s", " ", text)
+        if not self._pattern.fullmatch(text):
+            return None
+        if self.thousands is not None:
+            text = text.replace(self.thousands, "")
+        return abs(Decimal(text.replace(self.decimal, ".")))
+
+    @property
+    def arguments(self) -> str:
+        """The arguments to paste into a task, as short as possible."""
+        if self.thousands is None:
+            return f'decimal="{self.decimal}",'
+        if self.decimal == _default_decimal(self.thousands):
+            return f'thousands="{self.thousands}",'
+        return f'decimal="{self.decimal}", thousands="{self.thousands}",'
+
+
+#: What numbers can look like, the likeliest first.
+NUMBER_FORMATS = (
+    NumberFormat("."),
+    NumberFormat(","),
+    NumberFormat(",", "."),
+    NumberFormat(".", ","),
+    NumberFormat(".", " "),
+    NumberFormat(",", " "),
+    NumberFormat(".", "'"),
+    NumberFormat(",", "'"),
+)
+
+
+def check_number_format(decimal: object, thousands: object) -> NumberFormat | None:
+    """
+    Return how numbers are written; None if the user did not say.
+
+    :param decimal: the decimal separator, a point or a comma, or None.
+    :param thousands: what divides groups of three digits, a point, a comma, a blank or an apostrophe, or None.
+    :raises ValueError: one of them is something else, or both are the same.
+    """
+    if decimal not in (None, ".", ","):
+        raise ValueError(f"decimal must be '.' or ','; got {quote(decimal)}")
+    if thousands not in (None, ".", ",", " ", "'"):
+        raise ValueError(f"thousands must be '.', ',', ' ' or \"'\"; got {quote(thousands)}")
+    if decimal is not None and decimal == thousands:
+        raise ValueError(f"decimal and thousands must be different; got {quote(decimal)} for both")
+    if decimal is None and thousands is None:
+        return None
+    return NumberFormat(str(decimal or _default_decimal(thousands)), None if thousands is None else str(thousands))
+
+
+def _default_decimal(thousands: object) -> str:
+    return "," if thousands == "." else "."
+
+
+class NumberConverter(CellConverter):
+    """
+    Convert numbers to a point as decimal separator and to the template's unit.
+
+    :param number_format: how the numbers are written; None if the user did not say.
+    :ivar numbers: the numbers of the first :data:`SAMPLE_ROWS` rows.
+    :ivar unit: the unit of numbers without their own; None if they are in the template's.
+    """
+
+    def __init__(
+        self, mapped: MappedColumn, placeholders: frozenset[str], number_format: NumberFormat | None = None
+    ) -> None:
+        super().__init__(mapped, placeholders)
+        self._format = number_format or NUMBER_FORMATS[0]
+        self._is_told = number_format is not None
+        self._units = UNITS.get(mapped.column, {})
+        self.unit = mapped.unit
+        self._factor = self._units[mapped.unit] if mapped.unit else Decimal(1)
+        if self._factor == 1 and self._format.decimal == ".":
+            # Three digits after a point can also be thousands, so convert() looks at them.
+            self.unchanged = r"(?:[0-9]++(?:\.(?:[0-9]{1,2}+|[0-9]{4,}+))?+)?+"
+        #: The formats that all cells with a separator have, and some of these cells.
+        self._formats = list(NUMBER_FORMATS)
+        self._examples: dict[str, None] = {}
+        #: The numbers of the first rows, and those among them that have their own unit.
+        self.numbers = array("d")
+        self._with_unit = array("d")
+        self._has_own_unit: set[str] = set()
+        self._rows = 0
+
+    def convert_all(self, cells: Sequence[str]) -> Sequence[str]:
+        """Convert the cells of several rows, and keep the first numbers for :meth:`questions` and the report."""
+        result = super().convert_all(cells)
+        if self._rows < SAMPLE_ROWS:
+            self._rows += len(cells)
+            if result is cells:
+                self.numbers.extend(map(float, filter(None, cells)))
+            else:
+                numbers = [
+                    (cell, float(number))
+                    for cell, number in zip(cells, result, strict=True)
+                    if number and not isinstance(number, InvalidCell)
+                ]
+                self.numbers.extend(number for _, number in numbers)
+                self._with_unit.extend(number for cell, number in numbers if cell in self._has_own_unit)
+        return result
+
+    def convert(self, cell: str) -> str:
+        """Return the number in the template's unit, or an :class:`InvalidCell`."""
+        text = clean_cell(cell, self.placeholders)
+        if not text:
+            return ""
+        match = _NUMBER_AND_UNIT.fullmatch(text)
+        if not match:
+            return InvalidCell(f"{quote(cell)} is not a number of 0 or more.")
+        digits, unit = match[1].strip(), match[2]
+        factor = self._factor
+        if unit:
+            name = unit_named(unit)
+            if name not in self._units:
+                known = f"Its units are {', '.join(self._units)}." if self._units else "The column has no unit."
+                return InvalidCell(f"{quote(cell)} has a unit that cannot be converted. {known}")
+            factor = self._units[name]
+            if len(self._has_own_unit) < SAMPLE_ROWS:
+                self._has_own_unit.add(cell)
+        if not self._is_told:
+            self._compare_formats(digits)
+        number = self._format.parse(digits)
+        if number is None:
+            return InvalidCell(f"{quote(cell)} is not a number of 0 or more{self._format_advice(digits)}.")
+        if factor == 1 and self._format.decimal == "." and re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", digits):
+            return digits
+        return plain(number * factor)
+
+    def _compare_formats(self, digits: str) -> None:
+        if not re.search(r"[.,'\s]", digits):
+            return
+        possible = [each for each in NUMBER_FORMATS if each.parse(digits) is not None]
+        if possible:
+            self._formats = [each for each in self._formats if each in possible]
+            if len(self._examples) < EXAMPLES:
+                self._examples[digits] = None
+
+    def _format_advice(self, digits: str) -> str:
+        if self._is_told:
+            return f" with {self._format.arguments.rstrip(',')}"
+        return ". Its separators differ from those of other cells" if re.search(r"[.,'\s]", digits) else ""
+
+    def questions(self) -> Iterator[Question]:
+        """Yield questions about the separators and the unit of the numbers."""
+        return chain(self._format_questions(), self._unit_questions())
+
+    def _format_questions(self) -> Iterator[Question]:
+        meanings: dict[tuple[Decimal | None, ...], NumberFormat] = {}
+        for each in self._formats if self._examples else []:
+            meanings.setdefault(tuple(map(each.parse, self._examples)), each)
+        formats = list(meanings.values())
+        if not formats or formats == [NUMBER_FORMATS[0]]:
+            return
+        first, *_ = self._examples
+        readings = " or ".join(plain(numbers[0]) for numbers in meanings if numbers[0] is not None)
+        yield Question(
+            f"{self.mapped.label}{quote(first)} means {readings}. Say how numbers are written"
+            f"{', with one of these arguments' if len(formats) > 1 else ', with this argument'}:",
+            tuple(each.arguments for each in formats),
+        )
+
+    def _unit_questions(self) -> Iterator[Question]:
+        column, header = self.mapped.column, self.mapped.header
+        if not self._units or self.mapped.unit:
+            return
+        own_unit = next(name for name, factor in self._units.items() if factor == 1)
+        in_header = None if header == column else unit_in(header)
+        answers: list[str] = []
+        reason = ""
+        without_unit = Counter(self.numbers) - Counter(self._with_unit)
+        numbers = [number for number in without_unit.elements() if number]
+        if not numbers:
+            return
+        if in_header is not None and in_header != own_unit:
+            if in_header not in self._units:
+                reason = "the header names a unit that cannot be converted. Convert it in the source, or ignore it"
+                yield Question(f"{self.mapped.label}{reason}:", (mapping_line(header, None),))
+                return
+            reason = f"the header says {in_header}, and the template needs {own_unit}"
+            answers = [in_header, own_unit]
+        elif column in MEMORY_COLUMNS:
+            middle = median(numbers)
+            if not LIKELY_MEMORY[0] <= middle <= LIKELY_MEMORY[1]:
+                reason = f"the median is {middle:,.15g}, which is unlikely in {own_unit}"
+                answers = ["GB", "MB"] if middle < LIKELY_MEMORY[0] else ["KB", "B", "MB"]
+        elif column in PERCENTAGE_COLUMNS and max(numbers) <= 1:
+            has_percent = header != column and in_header == "%"
+            if any(number % 1 for number in numbers) and (
+                len(numbers) >= MIN_FRACTIONS or not (has_percent or header == column)
+            ):
+                reason = "all numbers are at most 1, so they might be fractions"
+                answers = ["fraction", "%"]
+        if answers:
+            values = ", ".join(f"{number:.15g}" for number in dict.fromkeys(numbers[:5]))
+            yield Question(
+                f"{self.mapped.label}{reason}{f' (values: {values})' if values else ''}. Say what the unit is, with "
+                "one of these entries of column_mapping:",
+                tuple(mapping_line(header, {"column": column, "unit": unit}) for unit in answers),
+            )
+
+
+def plain(number: Decimal) -> str:
+    """Return a number without an exponent and without zeros at its end."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def unit_named(text: str) -> str | None:
+    """
+    Return the unit that a text such as ``GiB`` or ``MB/s`` is.
+
+    :return: the unit; an empty string for bits, which cannot be converted; None if it is not a unit.
+    """
+    name = re.sub(r"(?:/s|/sec|ps)$", "", text)
+    if re.fullmatch(r"[KMGTkmgt]?bits?|[KMGT]b", name) and (name != text or "bit" in name):
+        return ""
+    return _UNIT_NAMES.get(name.lower())
+
+
+@lru_cache
+def unit_in(header: str) -> str | None:
+    """
+    Return the unit that a header names, such as GB for ``Memory (GB)``, ``ram_gb`` or ``MemoryGB``.
+
+    :return: the unit; an empty string for one that cannot be converted, such as ``Mbps``; None if there is none.
+    """
+    if "%" in header:
+        return "%"
+    words = re.findall(r"[A-Za-z]+(?:/s(?:ec)?)?", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header))
+    if letter := re.search(r"[(\[]([KMGTkmgt])[)\]]", header):
+        words.append(f"{letter[1]}B")
+    for word in reversed(words):
+        if len(word) > 1 and (name := unit_named(word)) is not None:
+            return name
+    return None

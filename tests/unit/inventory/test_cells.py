@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_ads.inventory.cells import ExternalIdConverter, InvalidCell, TextConverter
+from airflow_provider_ads.inventory.columns import MappedColumn
+from airflow_provider_ads.inventory.placeholders import PLACEHOLDERS, clean_cell
+
+
+def text(placeholders: frozenset[str] = PLACEHOLDERS) -> TextConverter:
+    return TextConverter(MappedColumn("Name", "HostName"), placeholders)
+
+
+class TestText:
+    @pytest.mark.parametrize(
+        "cell", ["N/A", "-", "unknown", "UNKNOWN", "nUlL", "#REF!", "System.String[]", "None", " n/a ", "", "  ", "nan"]
+    )
+    def test_placeholders_count_as_empty_in_any_case(self, cell: str) -> None:
+        assert text().convert_all([cell, "web1"]) == ["", "web1"]
+
+    @pytest.mark.parametrize("cell", ["n", "nanny", "unknown2", "web-", "N/A (old)", "-x", "#1", "none.example"])
+    def test_a_placeholder_must_be_the_whole_cell(self, cell: str) -> None:
+        assert text().convert_all([cell]) == [cell]
+
+    def test_a_formula_for_text_is_its_text(self) -> None:
+        assert text().convert_all(['="00123"', '="a ""b"" c"', "=1+1", '="n/a"']) == ["00123", 'a "b" c', "=1+1", ""]
+
+    def test_whitespace_around_text_is_removed_and_counted(self) -> None:
+        tested = text()
+        assert tested.convert_all([" web1", "web2\n", "web 3"]) == ["web1", "web2", "web 3"]
+        assert tested.converted == 2
+
+    @given(
+        st.lists(
+            st.text(
+                st.one_of(st.sampled_from(' \t\n\0=-#"nNaA/?(<1u'), st.characters(exclude_categories=["Cs"])),
+                max_size=8,
+            ),
+            min_size=1,
+            max_size=20,
+        )
+    )
+    def test_cells_together_are_converted_as_each_alone(self, cells: list[str]) -> None:
+        assert list(text().convert_all(cells)) == [clean_cell(cell, PLACEHOLDERS) for cell in cells]
+
+
+class TestExternalIds:
+    @pytest.mark.parametrize("cell", ["1.23E+11", "1,23E+11", "1E+05", "4.2e+18"])
+    def test_a_number_that_a_spreadsheet_has_rounded_is_invalid(self, cell: str) -> None:
+        tested = ExternalIdConverter(MappedColumn("Id", "ExternalId"), PLACEHOLDERS)
+        valid, reason = tested.convert_all(["SRV-1", cell])
+        assert valid == "SRV-1"
+        assert isinstance(reason, InvalidCell)
+        assert reason == f"{cell!r} is a number that a spreadsheet has rounded. Export the column as text again."
+
+    @pytest.mark.parametrize("cell", ["1E5", "123", "12E+1x", "E+11"])
+    def test_other_identifiers_are_valid(self, cell: str) -> None:
+        assert ExternalIdConverter(MappedColumn("Id", "ExternalId"), PLACEHOLDERS).convert_all([cell]) == [cell]

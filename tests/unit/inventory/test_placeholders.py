@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_ads.inventory.placeholders import check_na_values, clean_cell, placeholders_of
+
+
+def test_na_values_apply_to_all_headers_or_to_one() -> None:
+    everywhere = check_na_values(["Missing"])
+    assert clean_cell("missing", placeholders_of("Name", everywhere, True)) == ""
+    of_name = check_na_values({"Name": ["DHCP"]})
+    assert clean_cell("DHCP", placeholders_of("Name", of_name, True)) == ""
+    assert clean_cell("DHCP", placeholders_of("IP", of_name, True)) == "DHCP"
+
+
+def test_the_defaults_can_be_disabled() -> None:
+    only = placeholders_of("Name", check_na_values(["x"]), False)
+    assert [clean_cell(cell, only) for cell in ("N/A", "X", "")] == ["N/A", "", ""]
+
+
+@pytest.mark.parametrize("value", ["x", [1], {"Name": "x"}, 5])
+def test_another_form_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match=r"^na_values must be a list of strings"):
+        check_na_values(value)

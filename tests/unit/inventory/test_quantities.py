@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_ads.inventory.cells import InvalidCell
+from airflow_provider_ads.inventory.columns import MappedColumn
+from airflow_provider_ads.inventory.placeholders import PLACEHOLDERS
+from airflow_provider_ads.inventory.quantities import NumberConverter, check_number_format, unit_in
+
+RAM = "RAM.TotalSizeInMB"
+CPU = "CPU.UsagePct.Avg"
+READS = "DiskReadsPerSecondInKB.Avg"
+
+
+def converter(
+    header: str = "x",
+    column: str = RAM,
+    unit: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+) -> NumberConverter:
+    return NumberConverter(MappedColumn(header, column, unit), PLACEHOLDERS, check_number_format(decimal, thousands))
+
+
+def answers(converter: NumberConverter) -> list[str]:
+    return [answer for question in converter.questions() for answer in question.answers]
+
+
+class TestConvert:
+    @pytest.mark.parametrize(
+        ("cell", "number"),
+        [
+            ("4096", "4096"),
+            ("4096.5", "4096.5"),
+            (" 4096 ", "4096"),
+            ("+.5", "0.5"),
+            ("4.", "4"),
+            ("-0", "0"),
+            ("4e3", "4000"),
+            ("", ""),
+            ("N/A", ""),
+            ("-", ""),
+            ('="4096"', "4096"),
+            ("16 GiB", "16384"),
+            ("16GB", "16384"),
+            ("16 g", "16384"),
+            ("0.5 TB", "524288"),
+            ("512 MB", "512"),
+            ("2048 KB", "2"),
+            ("1048576 bytes", "1"),
+        ],
+    )
+    def test_numbers_get_the_unit_and_notation_of_the_template(self, cell: str, number: str) -> None:
+        assert converter().convert_all([cell]) == [number]
+
+    @pytest.mark.parametrize(("unit", "number"), [("B", "0.00390625"), ("KB", "4"), ("MB", "4096"), ("GB", "4194304")])
+    def test_the_unit_of_the_mapping_applies_to_cells_without_one(self, unit: str, number: str) -> None:
+        assert converter(unit=unit).convert_all(["4096", "1 GB"]) == [number, "1024"]
+
+    @pytest.mark.parametrize(
+        ("column", "unit", "cell", "number"),
+        [
+            (CPU, None, "12.5%", "12.5"),
+            (CPU, "fraction", "0.125", "12.5"),
+            (CPU, "fraction", "13 %", "13"),
+            (READS, "MB", "1.5", "1536"),
+            (READS, None, "1.5 MB/s", "1536"),
+            (READS, None, "10 KBps", "10"),
+        ],
+    )
+    def test_percentages_and_rates_have_units_too(self, column: str, unit: str | None, cell: str, number: str) -> None:
+        assert converter(column=column, unit=unit).convert_all([cell]) == [number]
+
+    @pytest.mark.parametrize(
+        ("column", "cell"),
+        [
+            *((RAM, cell) for cell in ("four", "-4", "nan4", "inf", "1_000", "0x10", "4 GHz", "4 4 GB", "1e9999", "٤")),
+            ("CPU.NumberOfCores", "4 GB"),
+            (READS, "10 Mbps"),
+            (CPU, "12 MB"),
+        ],
+    )
+    def test_anything_else_is_invalid(self, column: str, cell: str) -> None:
+        tested = converter(column=column)
+        (reason,) = tested.convert_all([cell])
+        assert isinstance(reason, InvalidCell)
+        assert repr(cell) in reason
+        assert (tested.converted, tested.invalid) == (0, 1)
+        assert answers(tested) == []
+
+    @pytest.mark.parametrize(
+        ("decimal", "thousands", "cell", "number"),
+        [
+            (",", None, "16,384", "16.384"),
+            (None, ",", "16,384", "16384"),
+            (None, ",", "16,384.5", "16384.5"),
+            (".", None, "16.384", "16.384"),
+            (None, ".", "16.384", "16384"),
+            (None, ".", "1.024.000,5", "1024000.5"),
+            (None, " ", "16 384", "16384"),
+            (None, " ", "16\u00a0384", "16384"),
+            (",", " ", "16\u202f384,5", "16384.5"),
+            (None, "'", "16'384", "16384"),
+            (",", None, "4096", "4096"),
+        ],
+    )
+    def test_separators_are_those_of_the_parameters(
+        self, decimal: str | None, thousands: str | None, cell: str, number: str
+    ) -> None:
+        tested = converter(unit="MB", decimal=decimal, thousands=thousands)
+        assert tested.convert_all([cell]) == [number]
+        assert answers(tested) == []
+
+    @pytest.mark.parametrize(
+        ("decimal", "thousands", "cell"),
+        [
+            (".", None, "16,384"),
+            (",", None, "16.384"),
+            (None, ",", "16,38"),
+            (None, ",", "0,384"),
+            (None, ".", "16.38"),
+        ],
+    )
+    def test_other_separators_are_invalid(self, decimal: str | None, thousands: str | None, cell: str) -> None:
+        (reason,) = converter(decimal=decimal, thousands=thousands).convert_all([cell])
+        assert isinstance(reason, InvalidCell)
+
+    @given(st.integers(0, 10**12), st.sampled_from(["B", "KB", "MB", "GB", "TB"]))
+    def test_no_digit_is_lost(self, number: int, unit: str) -> None:
+        (megabytes,) = converter(unit=unit).convert_all([str(number)])
+        assert converter(unit="MB").convert_all([f"{megabytes} MB"]) == [megabytes]
+        factor = {"B": 2**-20, "KB": 2**-10, "MB": 1, "GB": 2**10, "TB": 2**20}[unit]
+        assert float(megabytes) == pytest.approx(number * factor, rel=1e-12)
+
+
+class TestQuestions:
+    @pytest.mark.parametrize(
+        ("cells", "expected"),
+        [
+            (["16.384"], ['decimal=".",', 'thousands=".",']),
+            (["16.384", "8.192"], ['decimal=".",', 'thousands=".",']),
+            (["16,384"], ['decimal=",",', 'thousands=",",']),
+            (["16 384"], ['thousands=" ",']),
+            (["16'384"], ['thousands="\'",']),
+            (["1.024.000"], ['thousands=".",']),
+            (["1,024,000"], ['thousands=",",']),
+            (["1.024,5"], ['thousands=".",']),
+            (["1 024,5"], ['decimal=",", thousands=" ",']),
+            (["4096,5"], ['decimal=",",']),
+            (["16,384 MB"], ['decimal=",",', 'thousands=",",']),
+            (["0.384"], []),
+            (["16.384", "16.5"], []),
+            (["16.384", "16384.125"], []),
+            (["4096", "16.38"], []),
+            (["16,5", "16.5"], []),
+        ],
+    )
+    def test_separators_that_are_not_certain_are_asked_about(self, cells: list[str], expected: list[str]) -> None:
+        # Without a unit to ask about.
+        tested = converter(column="CPU.NumberOfCores" if "MB" not in cells[0] else RAM)
+        tested.convert_all(cells)
+        assert answers(tested) == expected
+
+    def test_a_question_quotes_a_cell_and_what_it_can_mean(self) -> None:
+        tested = converter("Speicher", unit="MB")
+        tested.convert_all(["16.384"])
+        (question,) = tested.questions()
+        assert question.text == (
+            "'Speicher' (RAM.TotalSizeInMB): '16.384' means 16.384 or 16384. Say how numbers are written, with one of "
+            "these arguments:"
+        )
+
+    @pytest.mark.parametrize(
+        ("header", "column", "cells", "units"),
+        [
+            ("RAM", RAM, ["4.0"], ["GB", "MB"]),
+            ("RAM", RAM, ["4", "0", "0", "8", "16"], ["GB", "MB"]),
+            ("RAM", RAM, ["17179869184"], ["KB", "B", "MB"]),
+            ("Memory (GB)", RAM, ["4096"], ["GB", "MB"]),
+            ("ram_gb", RAM, ["4096"], ["GB", "MB"]),
+            ("MemoryGB", RAM, ["4096"], ["GB", "MB"]),
+            ("Memory (GiB)", RAM, ["4096"], ["GB", "MB"]),
+            ("Memory (MB)", RAM, ["16"], ["GB", "MB"]),
+            ("Disk reads (MB/s)", READS, ["1"], ["MB", "KB"]),
+            ("CPU load", CPU, ["0.12"], ["fraction", "%"]),
+            ("CPU %", CPU, ["0.5"] * 20, ["fraction", "%"]),
+            (CPU, CPU, ["0.5"] * 20, ["fraction", "%"]),
+        ],
+    )
+    def test_a_unit_that_is_not_certain_is_asked_about(
+        self, header: str, column: str, cells: list[str], units: list[str]
+    ) -> None:
+        tested = converter(header, column)
+        tested.convert_all(cells)
+        entries = [f'"{header}": {{"column": "{column}", "unit": "{unit}"}},' for unit in units]
+        assert answers(tested) == entries
+        for unit in units:
+            told = converter(header, column, unit)
+            told.convert_all(cells)
+            assert answers(told) == []
+
+    @pytest.mark.parametrize(
+        ("header", "column", "cells"),
+        [
+            ("RAM", RAM, ["4096"]),
+            ("RAM", RAM, ["4 GB", "16 GB"]),
+            ("Memory (GB)", RAM, ["4 GB", ""]),
+            ("Memory (MB)", RAM, ["4096"]),
+            ("RAM", RAM, ["", "0", "n/a"]),
+            ("CPU %", CPU, ["0.5"] * 19),
+            ("CPU %", CPU, ["0.5"] * 19 + ["2"]),
+            ("CPU load", CPU, ["1"] * 30),
+            ("CPUs", "CPU.NumberOfCores", ["1", "0.5"]),
+        ],
+    )
+    def test_a_unit_that_is_certain_is_not(self, header: str, column: str, cells: list[str]) -> None:
+        tested = converter(header, column)
+        tested.convert_all(cells)
+        assert answers(tested) == []
+
+    def test_bits_cannot_be_converted(self) -> None:
+        tested = converter("Network (Mbps)", "NetworkReadsPerSecondInKB.Avg")
+        tested.convert_all(["12"])
+        assert answers(tested) == ['"Network (Mbps)": None,']
+
+
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [
+        ("Memory (GB)", "GB"),
+        ("Memory [MiB]", "MB"),
+        ("RAM (G)", "GB"),
+        ("ram_gb", "GB"),
+        ("TotalMemoryGB", "GB"),
+        ("CPU usage %", "%"),
+        ("cpu_pct", "%"),
+        ("CPU ratio", "fraction"),
+        ("Disk read MB/s", "MB"),
+        ("Net Mbps", ""),
+        ("Memory", None),
+        ("Big server", None),
+        ("Tier", None),
+    ],
+)
+def test_a_header_can_name_a_unit(header: str, unit: str | None) -> None:
+    assert unit_in(header) == unit
+
+
+@pytest.mark.parametrize(
+    ("decimal", "thousands", "message"),
+    [
+        ("x", None, r"decimal must be '\.' or ','; got 'x'"),
+        (None, "_", "thousands must be .* got '_'"),
+        (",", ",", "must be different; got ',' for both"),
+    ],
+)
+def test_an_invalid_separator_is_refused(decimal: str | None, thousands: str | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_number_format(decimal, thousands)

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import datetime
+import sys
+import tracemalloc
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+import xlwt  # type: ignore[import-untyped]
+from odf.opendocument import OpenDocumentSpreadsheet  # type: ignore[import-untyped]
+from odf.table import Table as OdfTable  # type: ignore[import-untyped]
+from odf.table import TableCell, TableRow
+from odf.text import P  # type: ignore[import-untyped]
+
+from airflow_provider_ads.inventory.table import AmbiguousFileError, SuspectCell, find_header, unique_headers
+from airflow_provider_ads.inventory.template import ImportFileError
+from airflow_provider_ads.inventory.workbook import WorkbookTable
+
+HEADER = ["HostName", "CPU"]
+
+
+def is_header(cells: Sequence[str]) -> bool:
+    return "HostName" in cells
+
+
+def write(path: Path, sheets: dict[str, list[list[Any]]], hidden: Sequence[str] = ()) -> Path:
+    workbook = openpyxl.Workbook()
+    workbook.remove(workbook.worksheets[0])
+    for name, rows in sheets.items():
+        sheet = workbook.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+        if name in hidden:
+            sheet.sheet_state = "hidden"
+    workbook.save(path)
+    return path
+
+
+def replace_in(path: Path, member: str, old: bytes, new: bytes) -> Path:
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    assert old in members[member]
+    members[member] = members[member].replace(old, new)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+def read(path: Path, sheet_name: str | None = None) -> list[list[str]]:
+    return [record.cells for record in WorkbookTable(path, is_header, sheet_name)]
+
+
+class TestCells:
+    def test_numbers_and_booleans_become_text_as_a_spreadsheet_shows_them(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [["HostName", "b", "c", "d"], ["x", 4.0, 0.1, True]]})
+        assert read(path) == [["x", "4", "0.1", "TRUE"]]
+
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            (datetime.date(2024, 1, 2), "2024-01-02"),
+            (datetime.datetime(2024, 1, 2, 3, 4), "2024-01-02T03:04:00"),
+            (datetime.time(3, 4), "03:04:00"),
+            (datetime.timedelta(hours=30), "30:00:00"),
+        ],
+    )
+    def test_dates_and_times_are_suspect(self, tmp_path: Path, value: object, text: str) -> None:
+        [[_, cell]] = read(write(tmp_path / "a.xlsx", {"S": [HEADER, ["x", value]]}))
+        assert cell == text
+        assert isinstance(cell, SuspectCell)
+        assert cell.reason == "is a date or a time, into which the spreadsheet has changed what was typed"
+
+    def test_numbers_with_16_digits_are_suspect_and_those_with_15_are_not(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, [999_999_999_999_999, 1_234_567_890_123_456]]})
+        [[exact, inexact]] = read(path)
+        assert (exact, type(exact)) == ("999999999999999", str)
+        assert inexact == "1234567890123456"
+        assert isinstance(inexact, SuspectCell)
+        assert inexact.reason == "has 16 or more digits, of which the spreadsheet keeps only 15"
+
+    def test_errors_are_read_as_their_text(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["x", "#REF!"], ["#N/A"]]})
+        assert read(path) == [["x", "#REF!"], ["#N/A", ""]]
+
+    def test_formulas_without_a_value_are_refused(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"My sheet": [HEADER, ["x", "=1+1"], ["=A2", 1]]})
+        with pytest.raises(ImportFileError, match="Cell B2 of sheet 'My sheet' has a formula without a saved value"):
+            read(path)
+
+    @pytest.mark.parametrize(
+        ("saved", "text"), [(b"<c r='B2'><f>1+1</f><v>2</v></c>", "2"), (b"<c r='B2' t='str'><f>T(1)</f><v/></c>", "")]
+    )
+    def test_formulas_with_a_value_are_read_as_it(self, tmp_path: Path, saved: bytes, text: str) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["x", "=1+1"]]})
+        replace_in(path, SHEET, b'<c r="B2"><f>1+1</f><v></v></c>', saved)
+        assert read(path) == [["x", text]]
+
+    def test_empty_rows_are_omitted_and_short_rows_filled(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["x"], [], [" "], ["y", 1, 2]]})
+        records = list(WorkbookTable(path, is_header))
+        assert [(record.line, record.cells) for record in records] == [(2, ["x", ""]), (5, ["y", "1", "2"])]
+
+    def test_more_rows_than_a_batch_are_all_read_twice(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, *([f"h{n}", n] for n in range(2_500))]})
+        table = WorkbookTable(path, is_header)
+        expected = [[f"h{n}", str(n)] for n in range(2_500)]
+        assert [record.cells for record in table] == expected
+        assert [record.cells for record in table] == expected
+
+
+class TestFormats:
+    def test_an_old_excel_file(self, tmp_path: Path) -> None:
+        workbook = xlwt.Workbook()
+        sheet = workbook.add_sheet("S")
+        rows: list[list[Any]] = [HEADER, ["x", 4]]
+        for row, cells in enumerate(rows):
+            for column, cell in enumerate(cells):
+                sheet.write(row, column, cell)
+        workbook.save(str(tmp_path / "a.xls"))
+        table = WorkbookTable(tmp_path / "a.xls", is_header)
+        assert [record.cells for record in table] == [["x", "4"]]
+        assert table.description == "sheet 'S' of an Excel workbook"
+
+    @pytest.mark.parametrize("repeated", [1, 3])
+    def test_an_open_document_spreadsheet_and_its_formulas(self, tmp_path: Path, repeated: int) -> None:
+        def save(formula: dict[str, str]) -> Path:
+            document = OpenDocumentSpreadsheet()
+            table = OdfTable(name="S")
+            row = TableRow()
+            for text in HEADER:
+                cell = TableCell(valuetype="string")
+                cell.addElement(P(text=text))
+                row.addElement(cell)
+            table.addElement(row)
+            row = TableRow(numberrowsrepeated=repeated)
+            cell = TableCell(valuetype="string")
+            cell.addElement(P(text="x"))
+            row.addElement(cell)
+            table.addElement(row)
+            row = TableRow()
+            row.addElement(TableCell(valuetype="float", value="1"))
+            row.addElement(TableCell(formula="of:=1+1", **formula))
+            table.addElement(row)
+            document.spreadsheet.addElement(table)
+            document.save(str(tmp_path / "a.ods"))
+            return tmp_path / "a.ods"
+
+        path = save({"valuetype": "float", "value": "2"})
+        assert read(path) == [["x", ""]] * repeated + [["1", "2"]]
+        assert WorkbookTable(path, is_header).description == "sheet 'S' of an OpenDocument spreadsheet"
+        with pytest.raises(ImportFileError, match=f"Cell B{repeated + 2} of sheet 'S' has a formula"):
+            read(save({}))
+
+
+class TestSheets:
+    def test_the_visible_sheet_with_a_header_is_read(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"Notes": [["text"]], "Old": [HEADER], "New": [HEADER, ["x", 1]]}, ["Old"])
+        assert read(path) == [["x", "1"]]
+        assert WorkbookTable(path, is_header).description == "sheet 'New' of an Excel workbook"
+
+    def test_a_hidden_sheet_is_read_if_it_is_named(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"A": [HEADER, ["a"]], "B": [HEADER, ["b"]]}, ["B"])
+        assert read(path, "B") == [["b", ""]]
+
+    def test_two_sheets_with_a_header_are_a_question(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"A": [HEADER], "Ü 2": [HEADER]})
+        with pytest.raises(AmbiguousFileError) as caught:
+            WorkbookTable(path, is_header)
+        assert caught.value.questions[0].answers == ('sheet_name="A",', 'sheet_name="Ü 2",')
+
+    def test_the_only_sheet_needs_no_known_header(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"Empty": [], "S": [[], ["Name"], ["x"]]})
+        table = WorkbookTable(path, is_header)
+        assert (table.header, [record.cells for record in table]) == (["Name"], [["x"]])
+
+    def test_a_workbook_in_which_no_sheet_fits_is_refused(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"A": [["x"]], "B": [["y"]], "C": [HEADER]}, ["C"])
+        with pytest.raises(ImportFileError, match=r"Set sheet_name.*Its sheets are 'A', 'B', 'C' \(hidden\)"):
+            WorkbookTable(path, is_header)
+
+    def test_an_unknown_sheet_is_refused(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"A": [HEADER]})
+        with pytest.raises(ImportFileError, match=r"no sheet 'B'\. Its sheets are 'A'"):
+            WorkbookTable(path, is_header, "B")
+
+    def test_an_empty_workbook_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ImportFileError, match="empty in the first 20 rows"):
+            WorkbookTable(write(tmp_path / "a.xlsx", {"A": []}), is_header)
+
+
+class TestHeader:
+    def test_rows_above_it_are_skipped(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [["Inventory"], [], [None, *HEADER, None, "CPU"], ["x"]]})
+        table = WorkbookTable(path, is_header)
+        assert table.header == ["Unnamed: 0", "HostName", "CPU", "Unnamed: 3", "CPU.1"]
+        assert table.skipped == ["Inventory"]
+        assert [record.line for record in table] == [4]
+
+    @pytest.mark.parametrize(
+        ("rows", "index"),
+        [
+            ([["HostName"]], 0),
+            ([["a"], ["HostName", "b"]], 1),
+            ([["a", "b"], ["HostName", "c"]], None),
+            ([["a"]] * 20 + [HEADER], None),
+            ([["a"]] * 19 + [HEADER], 19),
+        ],
+    )
+    def test_it_has_more_filled_cells_than_the_rows_above(self, rows: list[list[str]], index: int | None) -> None:
+        assert find_header(rows, is_header) == index
+
+    def test_repeated_headers_are_numbered_around_existing_names(self) -> None:
+        assert unique_headers(["IP", "IP", "IP.1", "IP", ""]) == ["IP", "IP.2", "IP.1", "IP.3", "Unnamed: 4"]
+
+
+class TestHostileWorkbooks:
+    def refuse(self, path: Path, message: str) -> None:
+        tracemalloc.start()
+        try:
+            with pytest.raises(ImportFileError, match=message):
+                read(path)
+            assert tracemalloc.get_traced_memory()[1] < 30_000_000
+        finally:
+            tracemalloc.stop()
+
+    def test_a_small_file_that_claims_a_huge_sheet(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["x", 1]]})
+        replace_in(path, SHEET, b'<c r="B2"', b'<c r="XFD1048576"')
+        assert path.stat().st_size < 10_000
+        self.refuse(path, "needs too much memory")
+
+    def test_a_bomb(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["x", "BOMB"]]})
+        replace_in(path, SHEET, b"BOMB", b"x" * 600_000_000)
+        assert path.stat().st_size < 1_000_000
+        self.refuse(path, "memory|characters")
+
+    def test_too_many_columns(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [["HostName"] + ["x"] * 1_000]})
+        self.refuse(path, "has 1,001 columns; the maximum is 1,000")
+
+    def test_entities(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["SECRET", 1]]})
+        (tmp_path / "secret").write_text("secret")
+        replace_in(path, SHEET, b"SECRET", b"&e;")
+        declaration = f'<!DOCTYPE x [<!ENTITY e SYSTEM "file://{tmp_path}/secret">]><worksheet '.encode()
+        replace_in(path, SHEET, b"<worksheet ", declaration)
+        self.refuse(path, "document type declaration|XmlError|Xml|entity")
+
+    def test_a_password(self, tmp_path: Path) -> None:
+        (tmp_path / "a.xlsx").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2_000))
+        self.refuse(tmp_path / "a.xlsx", "damaged, has a password, or is not a workbook")
+
+    @pytest.mark.parametrize("size", [0, 100, 3_000])
+    def test_a_truncated_file(self, tmp_path: Path, size: int) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER]})
+        path.write_bytes(path.read_bytes()[:size])
+        self.refuse(path, "cannot be read: It is damaged")
+
+    def test_damaged_content(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["x", 1]]})
+        self.refuse(replace_in(path, SHEET, b'<row r="2"', b'<row r="2'), "cannot be read")
+
+
+def test_without_calamine_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    with pytest.raises(ImportFileError, match=r"Install airflow-provider-ads\[workbook\]"):
+        WorkbookTable(write(tmp_path / "a.xlsx", {"S": [HEADER]}), is_header)
