@@ -170,7 +170,8 @@ def match_columns(header: Sequence[str], mapping: Mapping[str, MappedColumn | No
     :param mapping: a mapping that :func:`check_column_mapping` returned.
     :raises ImportFileError: a mapped header is missing, two headers map to one column, or a header differs from a
         template column only in case.
-    :raises ~airflow_provider_ads.inventory.table.AmbiguousFileError: an imported header is repeated, and the repetition is not mapped.
+    :raises ~airflow_provider_ads.inventory.table.AmbiguousFileError: an imported header is repeated, and the second one
+        is not mapped.
     """
     if missing := [name for name in mapping if name not in header]:
         raise ImportFileError(
