@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ads.inventory.synonyms import Entry, names_servers, propose_entry, propose_mapping
+from airflow_provider_ads.inventory.synonyms import names_servers, propose_entry, propose_mapping
 from airflow_provider_ads.inventory.template import TEMPLATE_COLUMNS
 
 INVENTORIES = Path(__file__).parents[2] / "data" / "inventories"
