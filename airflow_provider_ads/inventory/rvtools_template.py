@@ -88,7 +88,8 @@ class RVToolsTable:
     :ivar description: how the file was read, and rows of other sheets that belong to no row of vInfo.
     :ivar delimiter: a comma, for a file with rows of the table.
     :ivar filtered: number of rows that do not describe servers, by reason.
-    :raises ~airflow_provider_ads.inventory.table.AmbiguousFileError: the delimiter or encoding of a CSV file is not certain.
+    :raises ~airflow_provider_ads.inventory.table.AmbiguousFileError: the delimiter or encoding of a CSV
+        file is not certain.
     :raises ImportFileError: the file is not an RVTools export or cannot be read.
     """
 

@@ -146,7 +146,8 @@ class TextTable:
     :ivar skipped: the rows above the header, as text.
     :ivar description: how the file was read, such as ``CSV in UTF-8 with semicolons``.
     :ivar delimiter: the character that separates the cells.
-    :raises ~airflow_provider_ads.inventory.table.AmbiguousFileError: several delimiters fit, or the encoding is unknown. Iterating can raise it too.
+    :raises ~airflow_provider_ads.inventory.table.AmbiguousFileError: several delimiters fit, or the encoding
+        is unknown. Iterating can raise it too.
     :raises ImportFileError: the file has no header, it cannot be read, or a parameter is wrong.
     """
 
