@@ -9,7 +9,7 @@ from airflow_provider_ads.discovery.limits import TAGS_PER_SERVER
 from airflow_provider_ads.discovery.parameters import quote
 from airflow_provider_ads.inventory.cells import CellConverter, InvalidCell
 from airflow_provider_ads.inventory.columns import MappedColumn, mapping_line
-from airflow_provider_ads.inventory.placeholders import clean_cell, unchanged_text
+from airflow_provider_ads.inventory.placeholders import clean_cell, unchanged_text, visible
 from airflow_provider_ads.inventory.table import Question
 
 __all__ = ["ApplicationsConverter", "TagsConverter", "add_tags", "check_tags", "join_lists"]
@@ -56,7 +56,7 @@ class ApplicationsConverter(_ListConverter):
 
     def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
         super().__init__(mapped, placeholders)
-        self.unchanged = rf"(?![^\0]*[,;|\n]){unchanged_text(placeholders)}"
+        self.unchanged = unchanged_text(placeholders, ",;|")
 
     def convert(self, cell: str) -> str:
         """Return the names, divided by commas, or an :class:`InvalidCell` for a name with a comma."""
@@ -73,7 +73,8 @@ def _is_torn(item: str) -> bool:
     return any(item.count(first) != item.count(last) for first, last in ("()", "[]", "{}")) or item.count('"') % 2 == 1
 
 
-_TAG = r"[^\s:,;|\0](?:[^:,;|\n\0]*+(?<!\s))?+:[^\s,;|\0](?:[^,;|\n\0]*+(?<!\s))?+"
+_NAME, _VALUE = visible(":,;|="), visible(",;|")
+_TAG = rf"[{_NAME}][ {_NAME}]*+(?<! ):[{_VALUE}][ {_VALUE}]*+(?<! )"
 _UNCHANGED_TAGS = rf"(?:{_TAG}(?:, {_TAG}){{0,{TAGS_PER_SERVER - 1}}}+)?+"
 
 

@@ -129,7 +129,7 @@ TEXTS = st.text(
     ),
     max_size=12,
 ).filter(lambda text: clean_cell(text, PLACEHOLDERS) == text)
-NAMES = st.text(st.characters(exclude_characters='\0:,;|=()[]{}"', exclude_categories=["Cs"]), min_size=1).map(
+NAMES = st.text(st.characters(exclude_characters='\0\n\r:,;|=()[]{}"', exclude_categories=["Cs"]), min_size=1).map(
     str.strip
 )
 NAMES = NAMES.filter(lambda text: text and clean_cell(text, PLACEHOLDERS) == text)
