@@ -132,7 +132,8 @@ def judge_import(import_task: ImportTask, max_failed_records: int | None) -> Ver
         return Verdict(
             VerdictKind.FAILED,
             import_task,
-            f"Import {import_task}. {failed:,} failed records exceed max_failed_records={max_failed_records}. "
+            f"Import {import_task}. The number of failed records, {failed:,}, exceeds "
+            f"max_failed_records={max_failed_records}. "
             f"{_FETCH_FAILED_RECORDS}. Correct the rows and import them again, or raise max_failed_records (None "
             "allows any number).",
         )
