@@ -53,6 +53,7 @@ def aws() -> Iterator[dict[str, AdsEmulator]]:
         "aws_refused": AdsEmulator(),
         "aws_retries": AdsEmulator(import_seconds=3600),
         "aws_role": AdsEmulator(import_seconds=3600, home_region="eu-west-1"),
+        "aws_servicenow": AdsEmulator(import_seconds=1, delete_seconds=1),
     }
     with ExitStack() as running:
         for emulator in emulators.values():

@@ -3,7 +3,11 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
+import os
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +26,7 @@ from airflow_provider_ads.emulator.import_files import read_import_file
 from airflow_provider_ads.inventory.placeholders import PLACEHOLDERS, clean_cell
 from airflow_provider_ads.inventory.table import AmbiguousFileError
 from airflow_provider_ads.inventory.template import NUMERIC_COLUMNS, PERCENTAGE_COLUMNS, TEMPLATE_COLUMNS
+from sample_inventories.servicenow_export import make_servicenow_export
 from tests.support.inventories import SERVERS, pack, prepare, read_csv, read_rows, refuse
 
 
@@ -42,6 +47,54 @@ class TestRows:
         failed = [str(row.line) for row in import_file.rows if row.errors]
         assert failed == [row[0] for row in read_csv(tmp_path / "quarantine.csv")[1:]]
         assert prepared.columns_unknown == ()
+
+
+class TestRetries:
+    SCRIPT = """
+import json, sys
+from pathlib import Path
+from tests.support.inventories import prepare
+folder = Path(sys.argv[1])
+prepared = prepare(Path(sys.argv[2]).read_bytes(), folder, **json.loads(sys.argv[3]))
+(folder / "report.json").write_text(json.dumps(prepared.report("s3://inventory/")))
+"""
+
+    def test_another_process_writes_the_same_parts_and_report(self, tmp_path: Path) -> None:
+        source = tmp_path / "servicenow.xlsx"
+        source.write_bytes(make_servicenow_export(300))
+        options = {
+            "column_mapping": {
+                "Name": "HostName",
+                "IP Address": {"column": "IPAddress", "separator": ";"},
+                "RAM (GB)": {"column": "RAM.TotalSizeInMB", "unit": "GB"},
+                "Used for": {"column": "Tags", "tag": "environment"},
+                "Support group": {"column": "Tags", "tag": "team"},
+            },
+            "row_filter": {"Class": {"not": ["Service", "Storage", "Router"]}, "Operational status": ["Operational"]},
+            "tags": {"source": "servicenow", "wave": "1"},
+            "na_values": ["Ubuntu 24.04", "Test"],
+            "max_file_bytes": 10_000,
+            "on_invalid_rows": "quarantine",
+        }
+
+        def files(hash_seed: str) -> dict[str, bytes]:
+            folder = tmp_path / hash_seed
+            folder.mkdir()
+            subprocess.run(
+                [sys.executable, "-c", self.SCRIPT, str(folder), str(source), json.dumps(options)],
+                cwd=Path(__file__).parents[3],
+                # The order of a set of strings depends on the seed.
+                env={**os.environ, "PYTHONHASHSEED": hash_seed},
+                check=True,
+                timeout=120,
+            )
+            return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+        first = files("1")
+        assert first.keys() == {"part-0001.csv", "part-0002.csv", "quarantine.csv", "report.json"}
+        # The list of warnings, too, would be in another order.
+        assert len(json.loads(first["report.json"])["warnings"]) > 0
+        assert [seed for seed in ("2", "3") if files(seed) != first] == []
 
 
 class TestInvalidRows:
