@@ -13,7 +13,7 @@ from airflow_provider_ads.inventory.columns import MappedColumn
 from airflow_provider_ads.inventory.placeholders import clean_cell, unchanged_text
 from airflow_provider_ads.inventory.table import Question
 
-__all__ = ["CellConverter", "ExternalIdConverter", "InvalidCell", "TextConverter"]
+__all__ = ["CellConverter", "ExternalIdConverter", "HostNameConverter", "InvalidCell", "TextConverter"]
 
 #: Number of different cells whose results are kept. Most columns have few different cells.
 MEMO_SIZE = 10_000
@@ -111,4 +111,19 @@ class ExternalIdConverter(TextConverter):
             return InvalidCell(
                 f"{quote(text)} is a number that a spreadsheet has rounded. Export the column as text again."
             )
+        return text
+
+
+class HostNameConverter(ExternalIdConverter):
+    """Convert names of servers, each of which is one name."""
+
+    def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
+        super().__init__(mapped, placeholders)
+        self.unchanged = rf"(?![\d.,]*+[eE]\+){unchanged_text(placeholders, ',;|')}"
+
+    def convert(self, cell: str) -> str:
+        """Return the name, or an :class:`InvalidCell` if there are several or a spreadsheet has rounded it."""
+        text = super().convert(cell)
+        if not isinstance(text, InvalidCell) and re.search(r"[,;|\n\r]", text):
+            return InvalidCell(f"{quote(text)} is more than one name. Write each server to a row of its own.")
         return text

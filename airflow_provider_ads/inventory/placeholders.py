@@ -62,7 +62,8 @@ def placeholders_of(
 
 def clean_cell(cell: str, placeholders: frozenset[str]) -> str:
     """Return a cell without surrounding whitespace and without a formula for text; empty if it is a placeholder."""
-    text = cell.strip()
+    # Byte order marks and zero-width spaces are as invisible as whitespace.
+    text = cell.strip().strip("\ufeff\u200b").strip()
     if text.startswith('="') and (formula := _TEXT_FORMULA.fullmatch(text)):
         text = formula[1].replace('""', '"').strip()
     return "" if text.lower() in placeholders else text
@@ -92,8 +93,13 @@ def visible(without: str) -> str:
 
     :param without: further characters that are not in the class.
     """
-    # Beyond U+3000 there is no whitespace.
-    excluded = {code for code in range(0x3001) if chr(code).isspace()} | {*range(0x20), *range(0x7F, 0xA0)}
+    # Beyond U+3000, only the byte order mark is invisible.
+    excluded = {code for code in range(0x3001) if chr(code).isspace()} | {
+        *range(0x20),
+        *range(0x7F, 0xA0),
+        0x200B,
+        0xFEFF,
+    }
     edges = sorted(excluded | {ord(character) for character in without} | {-1, sys.maxunicode + 1})
     ranges = [(low + 1, high - 1) for low, high in pairwise(edges) if high - low > 1]
     return "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in ranges)

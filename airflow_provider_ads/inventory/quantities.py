@@ -11,9 +11,8 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from functools import lru_cache
-from itertools import chain
 from statistics import median
 
 from airflow_provider_ads.discovery.parameters import quote
@@ -23,7 +22,7 @@ from airflow_provider_ads.inventory.placeholders import clean_cell
 from airflow_provider_ads.inventory.table import Question
 from airflow_provider_ads.inventory.template import MEMORY_COLUMNS, PERCENTAGE_COLUMNS, UNITS
 
-__all__ = ["SAMPLE_ROWS", "NumberConverter", "NumberFormat", "check_number_format"]
+__all__ = ["NUMBER_FORMATS", "SAMPLE_ROWS", "NumberConverter", "NumberFormat", "check_number_format"]
 
 #: Number of rows whose numbers are examined for a wrong unit.
 SAMPLE_ROWS = 25_000
@@ -35,13 +34,22 @@ LIKELY_MEMORY = (256, 16_000_000)
 #: Number of percentages that are enough to suspect fractions, if all of them are at most 1.
 MIN_FRACTIONS = 20
 
+#: Maximum number of characters in a number.
+MAX_DIGITS = 40
+
 #: Number of cells with a separator that are kept to compare what they can mean.
 EXAMPLES = 20
 
 #: Spellings of units, without a "/s" or "ps" at the end and in lower case.
 _UNIT_NAMES = {
     **dict.fromkeys(("b", "byte", "bytes"), "B"),
-    **{f"{prefix}{ending}": f"{prefix.upper()}B" for prefix in "kmgt" for ending in ("", "b", "i", "ib")},
+    **{
+        f"{prefix}{ending}": f"{prefix.upper()}B"
+        for prefix in "kmgtp"
+        for ending in ("", "b", "i", "ib", "byte", "bytes")
+    },
+    **dict.fromkeys(("gig", "gigs"), "GB"),
+    **dict.fromkeys(("meg", "megs"), "MB"),
     **{
         f"{name}byte{plural}": f"{name[0].upper()}B"
         for name in ("kilo", "mega", "giga", "tera")
@@ -53,6 +61,10 @@ _UNIT_NAMES = {
 }
 
 _NUMBER_AND_UNIT = re.compile(r"([-+0-9.,'\s]*[0-9][.,]?(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]+(?:/s|/sec)?|%)?")
+
+
+#: With enough digits to multiply without rounding.
+_CONTEXT = Context(prec=200)
 
 
 class NumberFormat:
@@ -180,7 +192,7 @@ class NumberConverter(CellConverter):
         if not text:
             return ""
         match = _NUMBER_AND_UNIT.fullmatch(text)
-        if not match:
+        if not match or len(match[1]) > MAX_DIGITS:
             return InvalidCell(f"{quote(cell)} is not a number of 0 or more.")
         digits, unit = match[1].strip(), match[2]
         factor = self._factor
@@ -199,7 +211,7 @@ class NumberConverter(CellConverter):
             return InvalidCell(f"{quote(cell)} is not a number of 0 or more{self._format_advice(digits)}.")
         if factor == 1 and self._format.decimal == "." and re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", digits):
             return digits
-        return plain(number * factor)
+        return plain(_CONTEXT.multiply(number, factor))
 
     def _compare_formats(self, digits: str) -> None:
         if not re.search(r"[.,'\s]", digits):
@@ -216,30 +228,58 @@ class NumberConverter(CellConverter):
         return ". Its separators differ from those of other cells" if re.search(r"[.,'\s]", digits) else ""
 
     def questions(self) -> Iterator[Question]:
-        """Yield questions about the separators and the unit of the numbers."""
-        return chain(self._format_questions(), self._unit_questions())
+        """Yield a question about the separators or, because numbers depend on them, otherwise one about the unit."""
+        return iter(list(self._format_questions()) or list(self._unit_questions()))
+
+    @property
+    def formats(self) -> list[NumberFormat]:
+        """The formats that all cells with a separator have; all formats if there is no such cell."""
+        return self._formats
+
+    def narrow_formats(self, formats: Sequence[NumberFormat]) -> None:
+        """Exclude the formats that other columns of the file cannot have."""
+        self._formats = [each for each in self._formats if each in formats]
 
     def _format_questions(self) -> Iterator[Question]:
+        formats = self._formats
+        if not formats:
+            # The cells contradict each other. That matters if one of them has two meanings.
+            readings = [{each.parse(digits) for each in NUMBER_FORMATS} - {None} for digits in self._examples]
+            if all(len(reading) == 1 for reading in readings):
+                return
+            formats = [
+                each for each in NUMBER_FORMATS if any(each.parse(digits) is not None for digits in self._examples)
+            ]
         meanings: dict[tuple[Decimal | None, ...], NumberFormat] = {}
-        for each in self._formats if self._examples else []:
+        for each in formats if self._examples else []:
             meanings.setdefault(tuple(map(each.parse, self._examples)), each)
         formats = list(meanings.values())
         if not formats or formats == [NUMBER_FORMATS[0]]:
             return
-        first, *_ = self._examples
-        readings = " or ".join(plain(numbers[0]) for numbers in meanings if numbers[0] is not None)
+        first = next(iter(self._examples))
+        values = dict.fromkeys(plain(numbers[0]) for numbers in meanings if numbers[0] is not None)
         yield Question(
-            f"{self.mapped.label}{quote(first)} means {readings}. Say how numbers are written"
+            f"{self.mapped.label}{quote(first)} means {' or '.join(values)}. Say how numbers are written"
             f"{', with one of these arguments' if len(formats) > 1 else ', with this argument'}:",
             tuple(each.arguments for each in formats),
         )
 
+    def _unit_without_conversion(self) -> Question:
+        header = self.mapped.header
+        return Question(
+            f"{self.mapped.label}the header names a unit that cannot be converted. Convert the numbers in the source "
+            "and rename the header, or ignore it:",
+            (mapping_line(header, None),),
+        )
+
     def _unit_questions(self) -> Iterator[Question]:
         column, header = self.mapped.column, self.mapped.header
+        in_header = None if header == column else unit_in(header)
+        if in_header is not None and not self._units and self.numbers:
+            yield self._unit_without_conversion()
         if not self._units or self.mapped.unit:
             return
         own_unit = next(name for name, factor in self._units.items() if factor == 1)
-        in_header = None if header == column else unit_in(header)
         answers: list[str] = []
         reason = ""
         without_unit = Counter(self.numbers) - Counter(self._with_unit)
@@ -248,8 +288,7 @@ class NumberConverter(CellConverter):
             return
         if in_header is not None and in_header != own_unit:
             if in_header not in self._units:
-                reason = "the header names a unit that cannot be converted. Convert it in the source, or ignore it"
-                yield Question(f"{self.mapped.label}{reason}:", (mapping_line(header, None),))
+                yield self._unit_without_conversion()
                 return
             reason = f"the header says {in_header}, and the template needs {own_unit}"
             answers = [in_header, own_unit]
@@ -284,10 +323,13 @@ def unit_named(text: str) -> str | None:
     """
     Return the unit that a text such as ``GiB`` or ``MB/s`` is.
 
-    :return: the unit; an empty string for bits, which cannot be converted; None if it is not a unit.
+    :return: the unit; an empty string for one that cannot be converted, such as bits; None if it is not a unit.
     """
     name = re.sub(r"(?:/s|/sec|ps)$", "", text)
-    if re.fullmatch(r"[KMGTkmgt]?bits?|[KMGT]b", name) and (name != text or "bit" in name):
+    # With a small b, a rate is one of bits.
+    if re.fullmatch(r"(?i:[kmgt]?bits?|[kmgt]?hz|minutes?|hours?)", name) or (
+        name != text and re.fullmatch(r"[KMGTkmgt]i?b", name)
+    ):
         return ""
     return _UNIT_NAMES.get(name.lower())
 
@@ -301,10 +343,11 @@ def unit_in(header: str) -> str | None:
     """
     if "%" in header:
         return "%"
-    words = re.findall(r"[A-Za-z]+(?:/s(?:ec)?)?", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header))
-    if letter := re.search(r"[(\[]([KMGTkmgt])[)\]]", header):
-        words.append(f"{letter[1]}B")
-    for word in reversed(words):
-        if len(word) > 1 and (name := unit_named(word)) is not None:
-            return name
+    if letter := re.search(r"[(\[]([BKMGTkmgt])[)\]]", header):
+        return unit_named(letter[1] if letter[1] == "B" else f"{letter[1]}B")
+    for word in reversed(re.findall(r"[A-Za-z]+(?:/s(?:ec)?)?", header)):
+        end = re.search(r"(?<=[a-z])(?:[KMGT]i?[Bb](?:ps|/s)?|[A-Z][a-z]+)$", word)
+        for text in (word, end[0] if end else ""):
+            if len(text) > 1 and (name := unit_named(text)) is not None:
+                return name
     return None

@@ -9,12 +9,18 @@ from statistics import median
 from airflow_provider_ads.discovery.limits import TAGS_PER_SERVER
 from airflow_provider_ads.discovery.parameters import quote
 from airflow_provider_ads.inventory.addresses import IPAddressConverter, MACAddressConverter
-from airflow_provider_ads.inventory.cells import CellConverter, ExternalIdConverter, InvalidCell, TextConverter
+from airflow_provider_ads.inventory.cells import (
+    CellConverter,
+    ExternalIdConverter,
+    HostNameConverter,
+    InvalidCell,
+    TextConverter,
+)
 from airflow_provider_ads.inventory.columns import MappedColumn, list_headers, mapping_line, match_columns
 from airflow_provider_ads.inventory.lists import ApplicationsConverter, TagsConverter, add_tags, join_lists
 from airflow_provider_ads.inventory.options import PrepareOptions
 from airflow_provider_ads.inventory.placeholders import placeholders_of
-from airflow_provider_ads.inventory.quantities import NumberConverter
+from airflow_provider_ads.inventory.quantities import NUMBER_FORMATS, NumberConverter
 from airflow_provider_ads.inventory.report import ColumnReport
 from airflow_provider_ads.inventory.row_filter import RowFilter
 from airflow_provider_ads.inventory.row_statistics import RowStatistics
@@ -34,6 +40,7 @@ _IDENTITIES = frozenset((*IDENTITY_COLUMNS, *IDENTITY_PAIR))
 
 _CONVERTERS: dict[str, type[CellConverter]] = {
     "ExternalId": ExternalIdConverter,
+    "HostName": HostNameConverter,
     "IPAddress": IPAddressConverter,
     "MACAddress": MACAddressConverter,
     "Applications": ApplicationsConverter,
@@ -63,6 +70,11 @@ class RowConverter:
         self._width = len(header)
         self._tags = options.added_tags
         self._tag_conflicts = 0
+        if missing := [name for name in options.placeholders if name is not None and name not in header]:
+            raise ImportFileError(
+                f"na_values contains headers that the file does not have: {list_headers(missing)}. The file has "
+                f"{list_headers(header)}."
+            )
         self._converters = {place: _make_converter(mapped, options) for place, mapped in self.columns.mapped.items()}
         #: The places of each template column, in the source's order; the places of a list are in the mapping's order.
         self._places: dict[str, list[int]] = {mapped.column: [] for _, mapped in sorted(self.columns.mapped.items())}
@@ -174,8 +186,14 @@ class RowConverter:
             _add(problems, index, f"The row needs one of {IDENTITY}.")
 
     def questions(self) -> list[Question]:
-        """Return what is ambiguous, without repetitions."""
-        return list(dict.fromkeys(q for converter in self._converters.values() for q in converter.questions()))
+        """Return what is ambiguous, and ask only once for the same answer."""
+        numbers = [each for each in self._converters.values() if isinstance(each, NumberConverter)]
+        # Numbers in one file are written in one way, unless columns contradict each other.
+        common = [each for each in NUMBER_FORMATS if all(each in converter.formats for converter in numbers)]
+        for converter in numbers if common else []:
+            converter.narrow_formats(common)
+        found = [question for converter in self._converters.values() for question in converter.questions()]
+        return list({question.answers: question for question in reversed(found)}.values())[::-1]
 
     def reports(self) -> tuple[ColumnReport, ...]:
         """Return the columns in the source's order."""

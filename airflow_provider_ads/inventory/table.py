@@ -143,10 +143,13 @@ def unique_headers(cells: Sequence[str]) -> list[str]:
     """
     headers = [cell.strip() or f"Unnamed: {place}" for place, cell in enumerate(cells)]
     taken, named = set(headers), set[str]()
+    numbers: dict[str, Iterator[int]] = {}
     for place, header in enumerate(headers):
         name = header
         if name in named:
-            name = next(name for number in count(1) if (name := f"{header}.{number}") not in taken)
+            name = next(
+                n for number in numbers.setdefault(header, count(1)) if (n := f"{header}.{number}") not in taken
+            )
         taken.add(name)
         named.add(name)
         headers[place] = name

@@ -80,7 +80,7 @@ MEMORY_COLUMNS = tuple(column for column in NUMERIC_COLUMNS if column.startswith
 #: Columns with a percentage.
 PERCENTAGE_COLUMNS = tuple(column for column in NUMERIC_COLUMNS if "UsagePct" in column)
 
-_BYTES = {"B": -2, "KB": -1, "MB": 0, "GB": 1, "TB": 2}
+_BYTES = {"B": -2, "KB": -1, "MB": 0, "GB": 1, "TB": 2, "PB": 3}
 _MEMORY = {unit: Decimal(1024) ** power for unit, power in _BYTES.items()}
 _RATES = {unit: Decimal(1024) ** (power + 1) for unit, power in _BYTES.items()}
 _PERCENTAGES = {"%": Decimal(1), "fraction": Decimal(100)}

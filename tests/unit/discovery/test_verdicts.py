@@ -69,7 +69,10 @@ class TestJudgeImport:
     def test_failed_application_records_count_too(self) -> None:
         verdict = judge_import(task("IMPORT_COMPLETE", applicationImportFailure=1), 0)
         assert verdict.kind is VerdictKind.FAILED
-        assert "The number of failed records, 1, exceeds max_failed_records=0. Fetch the failed rows" in verdict.explanation
+        assert (
+            "The number of failed records, 1, exceeds max_failed_records=0. Fetch the failed rows"
+            in verdict.explanation
+        )
 
     @pytest.mark.parametrize("status", sorted(IMPORT_FAILED_STATUSES | DELETION_STATUSES))
     def test_a_failed_or_deleted_import_is_failed_no_matter_the_limit(self, status: str) -> None:

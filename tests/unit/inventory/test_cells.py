@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_ads.inventory.cells import ExternalIdConverter, InvalidCell, TextConverter
+from airflow_provider_ads.inventory.cells import ExternalIdConverter, HostNameConverter, InvalidCell, TextConverter
 from airflow_provider_ads.inventory.columns import MappedColumn
 from airflow_provider_ads.inventory.placeholders import PLACEHOLDERS, clean_cell
 
@@ -44,6 +44,14 @@ class TestText:
     )
     def test_cells_together_are_converted_as_each_alone(self, cells: list[str]) -> None:
         assert list(text().convert_all(cells)) == [clean_cell(cell, PLACEHOLDERS) for cell in cells]
+
+
+class TestHostNames:
+    @pytest.mark.parametrize("cell", ["web1\nweb2", "web1,web2", "web1; web2", "1.23E+11"])
+    def test_more_than_one_name_is_invalid(self, cell: str) -> None:
+        valid, reason = HostNameConverter(MappedColumn("Name", "HostName"), PLACEHOLDERS).convert_all(["web1", cell])
+        assert valid == "web1"
+        assert isinstance(reason, InvalidCell)
 
 
 class TestExternalIds:

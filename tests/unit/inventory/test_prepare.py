@@ -195,6 +195,7 @@ CELLS = {
     **dict.fromkeys(NUMERIC_COLUMNS, st.one_of(st.just(""), st.decimals(1_000, 10**6, places=2).map(str))),
     **dict.fromkeys(PERCENTAGE_COLUMNS, st.integers(2, 100).map(str)),
     "ExternalId": TEXTS.filter(lambda text: "E+" not in text.upper()),
+    "HostName": TEXTS.filter(lambda text: text and not re.search(r"[,;|\n\r]|E\+", text, re.IGNORECASE)),
 }
 
 
@@ -204,7 +205,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
     header = draw(st.lists(st.sampled_from(TEMPLATE_COLUMNS), unique=True, max_size=9))
     if "HostName" not in header:
         header.append("HostName")
-    cells = [TEXTS.filter(bool) if column == "HostName" else CELLS.get(column, TEXTS) for column in header]
+    cells = [CELLS.get(column, TEXTS) for column in header]
     return header, draw(st.lists(st.tuples(*cells).map(list), min_size=1, max_size=8))
 
 

@@ -79,6 +79,7 @@ class TestConvert:
             *((RAM, cell) for cell in ("four", "-4", "nan4", "inf", "1_000", "0x10", "4 GHz", "4 4 GB", "1e9999", "٤")),
             ("CPU.NumberOfCores", "4 GB"),
             (READS, "10 Mbps"),
+            (READS, "800 kbps"),
             (CPU, "12 MB"),
         ],
     )
@@ -155,6 +156,7 @@ class TestQuestions:
             (["16.384", "16384.125"], []),
             (["4096", "16.38"], []),
             (["16,5", "16.5"], []),
+            (["16.384", "1024.5", "1024,5"], ['decimal=".",', 'decimal=",",', 'thousands=".",']),
         ],
     )
     def test_separators_that_are_not_certain_are_asked_about(self, cells: list[str], expected: list[str]) -> None:
@@ -220,10 +222,19 @@ class TestQuestions:
         tested.convert_all(cells)
         assert answers(tested) == []
 
-    def test_bits_cannot_be_converted(self) -> None:
-        tested = converter("Network (Mbps)", "NetworkReadsPerSecondInKB.Avg")
+    @pytest.mark.parametrize(
+        ("header", "column"),
+        [
+            ("Network (Mbps)", "NetworkReadsPerSecondInKB.Avg"),
+            ("CPU (GHz)", "CPU.NumberOfCores"),
+            ("CPU MHz", CPU),
+            ("IOPS per minute", "DiskReadsOpsPerSecond.Avg"),
+        ],
+    )
+    def test_other_units_cannot_be_converted(self, header: str, column: str) -> None:
+        tested = converter(header, column)
         tested.convert_all(["12"])
-        assert answers(tested) == ['"Network (Mbps)": None,']
+        assert answers(tested) == [f'"{header}": None,']
 
 
 @pytest.mark.parametrize(
@@ -239,6 +250,15 @@ class TestQuestions:
         ("CPU ratio", "fraction"),
         ("Disk read MB/s", "MB"),
         ("Net Mbps", ""),
+        ("Net (kbps)", ""),
+        ("Net (kB/s)", "KB"),
+        ("CPU (GHz)", ""),
+        ("IOPS per minute", ""),
+        ("Memory (kB)", "KB"),
+        ("RAM (GigaBytes)", "GB"),
+        ("Memory - GBytes", "GB"),
+        ("RAM Gigs", "GB"),
+        ("Mem (B)", "B"),
         ("Memory", None),
         ("Big server", None),
         ("Tier", None),

@@ -104,6 +104,19 @@ def test_every_problem_of_a_row_is_a_reason() -> None:
     )
 
 
+def test_numbers_of_all_columns_are_read_in_the_same_way() -> None:
+    header = ["HostName", "RAM.TotalSizeInMB", "CPU.UsagePct.Avg"]
+    *_, converter = convert(header, ["web1", "16.384", "12,5"], ["web2", "8.192", "3,5"])
+    assert [question.answers for question in converter.questions()] == [('thousands=".",',)]
+    _, invalid, converter = convert(header, ["web1", "16.384", "12,5"], thousands=".")
+    assert (invalid, converter.questions()) == ([], [])
+
+
+def test_na_values_need_headers_of_the_file() -> None:
+    with pytest.raises(ImportFileError, match=r"na_values contains headers that the file does not have: 'Nam'"):
+        convert(["HostName"], na_values={"Nam": ["x"]})
+
+
 def test_rows_are_filtered_before_they_are_checked() -> None:
     rows, invalid, converter = convert(
         ["HostName", "Class"], ["web1", "Server"], ["", "Service"], row_filter={"Class": ["Server"]}
