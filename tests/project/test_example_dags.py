@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import csv
 import importlib.util
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
+from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
 from sample_inventories.rvtools_export import make_rvtools_export
+from tests.support.moto import read_object
 from tests.support.task_runs import run_task
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +84,51 @@ def test_the_rvtools_example_prepares_an_export_that_the_service_imports(
         monkeypatch,
     ).xcoms["import_task"]
     assert (summary["fileClassification"], summary["serverImportSuccess"]) == ("RVTOOLS_EXPORT", 40)
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the example is for Airflow 3")
+def test_the_database_example_imports_the_result_of_its_query(
+    aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("pandas", reason="SqlToS3Operator needs pandas, which only the newest set has")
+    # The first upload creates the bucket.
+    aws_default.upload("s3://migration-inventory/other.csv", "")
+    database = tmp_path / "cmdb.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript(
+            "CREATE TABLE servers (asset_tag, hostname, addresses, memory_gb, status);"
+            "INSERT INTO servers VALUES"
+            " ('0002', 'b.example', NULL, NULL, 'in use'),"
+            " ('0003', 'c.example', '10.0.0.3', 8, 'sold'),"
+            " ('0001', 'a.example', '10.0.0.1, 10.1.0.1', 16, 'in use'),"
+            " ('0004', 'd.example', 'ask the team', 8, 'in use');"
+        )
+
+    class CmdbHook(DbApiHook):
+        conn_name_attr = "cmdb_conn_id"
+        default_conn_name = "cmdb"
+
+        def get_conn(self) -> sqlite3.Connection:
+            return sqlite3.connect(database)
+
+    tasks = load(ROOT / "example_dags" / "example_ads_database.py").dag.task_dict
+    assert tasks["prepare"].upstream_task_ids == {"query"}
+    # Airflow's provider for SQLite, which would return such a hook, is not installed.
+    monkeypatch.setenv("AIRFLOW_CONN_CMDB", "sqlite://")
+    monkeypatch.setattr(tasks["query"], "_get_hook", CmdbHook)
+    for task in (tasks["query"], tasks["prepare"]):
+        task.render_template_fields({"run_id": "run"})
+    queried = run_task(tasks["query"], monkeypatch)
+    assert (queried.state, queried.error) == ("success", None)
+    prepared = run_task(tasks["prepare"], monkeypatch)
+    assert prepared.result == ["s3://migration-inventory/prepared/run/part-0001.csv"]
+    assert list(csv.reader(read_object(prepared.result[0]).decode().splitlines())) == [
+        ["ExternalId", "HostName", "IPAddress", "RAM.TotalSizeInMB"],
+        ["0001", "a.example", "10.0.0.1, 10.1.0.1", "16384"],
+        ["0002", "b.example", "", ""],
+    ]
+    assert prepared.xcoms["report"]["rows_quarantined"] == 1
+    assert prepared.xcoms["report"]["columns_unknown"] == []
 
 
 def test_the_example_for_airflow_2_differs_only_in_its_import() -> None:

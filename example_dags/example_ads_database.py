@@ -1,0 +1,56 @@
+"""Query a database, and prepare and import the result."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.providers.amazon.aws.transfers.sql_to_s3 import SqlToS3Operator
+from airflow.sdk import DAG
+
+from airflow_provider_ads.operators import AdsPrepareImportFileOperator, AdsStartImportTaskOperator
+from airflow_provider_ads.sensors import AdsImportTaskSensor
+
+with DAG(
+    dag_id="example_ads_database",
+    schedule="@daily",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
+    tags=["example", "migration"],
+) as dag:
+    # [START database]
+    query = SqlToS3Operator(
+        task_id="query",
+        sql_conn_id="cmdb",  # the connection to your database
+        query="""
+            SELECT asset_tag AS "ExternalId", hostname AS "HostName", addresses AS "IPAddress", memory_gb AS "Memory"
+            FROM servers
+            WHERE status = 'in use'
+            ORDER BY asset_tag
+        """,
+        s3_bucket="migration-inventory",
+        s3_key="database/{{ run_id }}.csv",
+        replace=True,  # a retry overwrites the file
+    )
+
+    prepare = AdsPrepareImportFileOperator(
+        task_id="prepare",
+        source_url="s3://migration-inventory/database/{{ run_id }}.csv",
+        destination_url="s3://migration-inventory/prepared/{{ run_id }}",
+        column_mapping={
+            "Memory": {"column": "RAM.TotalSizeInMB", "unit": "GB"},
+            "Unnamed: 0": None,  # pandas' row numbers
+        },
+        on_invalid_rows="quarantine",
+        region_name="us-west-2",  # your Migration Hub home region
+    )
+    query >> prepare
+    # [END database]
+
+    start_import = AdsStartImportTaskOperator.partial(
+        task_id="start_import", name="database-{{ run_id }}-{{ ti.map_index }}", region_name="us-west-2"
+    ).expand(import_url=prepare.output)
+
+    wait_for_import = AdsImportTaskSensor(
+        task_id="wait_for_import", import_task_id=start_import.output, deferrable=True, region_name="us-west-2"
+    )
