@@ -22,6 +22,9 @@ HEADER = (
     "Comment",
 )
 
+#: The places that run each application.
+SITES = ("berlin", "dublin", "lyon", "porto", "vienna")
+
 #: Some systems store "unknown" as -1 and export it as an unsigned 64-bit number, which is out of range for AWS.
 UNKNOWN_MEMORY = 2**64 - 1
 
@@ -53,7 +56,8 @@ def make_cmdb_export(rows: int) -> str:
                 2 ** (number % 6),
                 memory,
                 ("Ubuntu 24.04", "Windows Server 2022", 'SLES "for SAP"')[number % 3],
-                application,
+                # AWS allows 400 servers in an application.
+                f"{application} {SITES[number // 4 % len(SITES)]}",
                 ", ".join(labels),
                 f"R{number % 80}",
                 f"Bought by {application} team.\nMoves with wave {number % 7}." if number % 3 else "",

@@ -240,7 +240,8 @@ def test_the_parts_contain_every_row_of_the_source(
     limit = header_size + data.draw(st.integers(max(sizes), sum(sizes)), "room")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        prepared = prepare(gzip.compress(content) if is_compressed else content, folder, max_file_bytes=limit)
+        packed = gzip.compress(content) if is_compressed else content
+        prepared = prepare(packed, folder, max_file_bytes=limit, delimiter=",")
         assert read_rows(prepared, folder) == rows
         assert prepared.rows_read == prepared.rows_written == len(rows)
         first = 0
@@ -280,7 +281,7 @@ def test_invalid_rows_are_quarantined_and_all_others_are_written(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         limit = len(as_csv([header])) + room
-        prepared = prepare(content, folder, max_file_bytes=limit, on_invalid_rows="quarantine")
+        prepared = prepare(content, folder, max_file_bytes=limit, on_invalid_rows="quarantine", delimiter=",")
         assert read_rows(prepared, folder) == [cells[:-1] for cells, valid in sources if valid]
         invalid = [cells for cells, valid in sources if not valid]
         quarantined = read_csv(folder / "quarantine.csv")[1:] if invalid else []
