@@ -233,8 +233,13 @@ class TestRenewal:
         assert error.value.code == "ConnectionChanged"
 
     @pytest.mark.usefixtures("short_lives")
-    async def test_many_waits_lose_no_poll_while_clients_are_renewed(self, account: RecordingEmulator) -> None:
-        ids = [account.add_import_task() for _ in range(300)]
+    async def test_a_thousand_waits_lose_no_poll_while_the_client_and_the_connection_change(
+        self, account: RecordingEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        account.access_keys = {"AKIAFIRST": "secret", "AKIASECOND": "secret"}
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAMACHINE")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        ids = [account.add_import_task() for _ in range(1_000)]
         renewals: set[Any] = set()
 
         async def wait(import_task_id: str) -> list[Poll]:
@@ -243,14 +248,24 @@ class TestRenewal:
             return polls
 
         waits = [asyncio.create_task(wait(import_task_id)) for import_task_id in ids]
-        for import_task_id in ids:
-            await asyncio.sleep(0.01)
+        await until(account.answered_calls)
+        for number, import_task_id in enumerate(ids):
+            await asyncio.sleep(0.005)
             account.update_import_task(import_task_id, status="IMPORT_COMPLETE")
+            if number == 300:
+                # The secrets backend fails.
+                monkeypatch.delenv("AIRFLOW_CONN_AWS_DEFAULT")
+            if number == 600:
+                monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", account.connection_with("AKIASECOND"))
         results = await asyncio.gather(*waits)
         assert len(renewals) > 3
-        assert all(poll.error is None for polls in results for poll in polls)
+        assert [poll.error for polls in results for poll in polls if poll.error] == []
         last = {task.import_task_id: task.status for polls in results for task in polls[-1].import_tasks.values()}
         assert last == dict.fromkeys(ids, "IMPORT_COMPLETE")
+        assert {(call.key, call.answer) for call in account.answered_calls()} == {
+            ("AKIAFIRST", "ok"),
+            ("AKIASECOND", "ok"),
+        }
 
 
 class TestLookup:
