@@ -15,6 +15,10 @@ from airflow_provider_ads.inventory.table import Question
 __all__ = ["ApplicationsConverter", "TagsConverter", "add_tags", "check_tags", "join_lists"]
 
 
+#: The beginning of a JSON list or object.
+_JSON = re.compile(r'\s*[\[{]\s*"')
+
+
 class _ListConverter(CellConverter):
     """Convert lists whose separator might not be certain."""
 
@@ -40,9 +44,10 @@ class _ListConverter(CellConverter):
         if self.ambiguous:
             texts = " and ".join(quote(text) for text in dict.fromkeys(self.ambiguous.values()))
             options = {"column": column, **self.other_options()}
+            advice = " AWS reads every comma as the end of a name." if "," in self.ambiguous else ""
             yield Question(
-                f"{self.mapped.label}{texts} might be a list. Say what divides it, or None if each cell is one item, "
-                "with one of these entries of column_mapping:",
+                f"{self.mapped.label}{texts} might be a list.{advice} Say what divides it, or None if each cell is one "
+                "item, with one of these entries of column_mapping:",
                 tuple(mapping_line(header, {**options, "separator": each}) for each in [*self.ambiguous, None]),
             )
 
@@ -56,10 +61,12 @@ class ApplicationsConverter(_ListConverter):
 
     def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
         super().__init__(mapped, placeholders)
-        self.unchanged = unchanged_text(placeholders, ",;|")
+        self.unchanged = unchanged_text(placeholders, ',;|"')
 
     def convert(self, cell: str) -> str:
         """Return the names, divided by commas, or an :class:`InvalidCell` for a name with a comma."""
+        if _JSON.match(cell):
+            return InvalidCell(f"{quote(cell)} is JSON. Export the names as text.")
         items = self.items(clean_cell(cell, self.placeholders))
         if self.mapped.separator == "" and any(map(_is_torn, items)):
             self.ambiguous.setdefault(",", cell)
@@ -73,7 +80,7 @@ def _is_torn(item: str) -> bool:
     return any(item.count(first) != item.count(last) for first, last in ("()", "[]", "{}")) or item.count('"') % 2 == 1
 
 
-_NAME, _VALUE = visible(":,;|="), visible(",;|")
+_NAME, _VALUE = visible(':,;|="'), visible(",;|")
 _TAG = rf"[{_NAME}][ {_NAME}]*+(?<! ):[{_VALUE}][ {_VALUE}]*+(?<! )"
 _UNCHANGED_TAGS = rf"(?:{_TAG}(?:, {_TAG}){{0,{TAGS_PER_SERVER - 1}}}+)?+"
 
@@ -90,6 +97,8 @@ class TagsConverter(_ListConverter):
     def convert(self, cell: str) -> str:
         """Return the tags as ``name:value, name:value``, or an :class:`InvalidCell`."""
         text = clean_cell(cell, self.placeholders)
+        if _JSON.match(cell):
+            return InvalidCell(f"{quote(cell)} is JSON. Export the tags as text of the form name:value.")
         if self.mapped.tag is not None:
             values = self.items(text) if self.mapped.separator else [text] * bool(text)
             if len(values) > 1:

@@ -225,7 +225,8 @@ class NumberConverter(CellConverter):
     def _format_advice(self, digits: str) -> str:
         if self._is_told:
             return f" with {self._format.arguments.rstrip(',')}"
-        return ". Its separators differ from those of other cells" if re.search(r"[.,'\s]", digits) else ""
+        is_one_of_several = digits in self._examples and len(self._examples) > 1
+        return ". Its separators differ from those of other cells" if is_one_of_several else ""
 
     def questions(self) -> Iterator[Question]:
         """Yield a question about the separators or, because numbers depend on them, otherwise one about the unit."""

@@ -78,6 +78,14 @@ class TestApplications:
         assert reason.endswith(" contains a comma, which AWS reads as the end of a name.")
 
 
+@pytest.mark.parametrize("converter", [applications(), applications(separator=","), tags(), tags(tag="app")])
+@pytest.mark.parametrize("cell", ['["CRM", "ERP"]', '["CRM"]', '{"env":"prod"}'])
+def test_json_is_invalid(converter: ApplicationsConverter | TagsConverter, cell: str) -> None:
+    (reason,) = converter.convert_all([cell])
+    assert isinstance(reason, InvalidCell)
+    assert f"{cell!r} is JSON." in reason
+
+
 class TestTags:
     @pytest.mark.parametrize(
         ("options", "cell", "expected"),
