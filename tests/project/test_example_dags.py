@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
-from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
@@ -91,6 +90,8 @@ def test_the_database_example_imports_the_result_of_its_query(
     aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pytest.importorskip("pandas", reason="SqlToS3Operator needs pandas, which only the newest set has")
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
     # The first upload creates the bucket.
     aws_default.upload("s3://migration-inventory/other.csv", "")
     database = tmp_path / "cmdb.db"

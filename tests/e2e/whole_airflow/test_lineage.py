@@ -24,7 +24,7 @@ GOOD_ROWS = [f'{number},"web, ""{number}""\r\n東京",1024\r\n' for number in ra
 #: The first row is quarantined, and the second one fails at AWS.
 BAD_ROWS = ["a,web a,much\r\n", f"b,web b,{2**64 - 1}\r\n"]
 
-INVENTORY = "".join(["ExternalId,HostName,RAM.TotalSizeInMB\r\n", *GOOD_ROWS[:3], *BAD_ROWS, *GOOD_ROWS[3:]])
+INVENTORY = "".join(["ExternalId,VMware.VMName,RAM.TotalSizeInMB\r\n", *GOOD_ROWS[:3], *BAD_ROWS, *GOOD_ROWS[3:]])
 
 
 def start_runs(runs: Runs, aws: dict[str, AdsEmulator]) -> Future[Run]:
