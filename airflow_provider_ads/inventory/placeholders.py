@@ -25,6 +25,10 @@ PLACEHOLDERS = frozenset(
     ]
 )
 
+#: What surrounds cells without a meaning: whitespace, zero-width spaces and byte order marks. Beyond U+3000, only the
+#: byte order mark is among them.
+_INVISIBLE = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\ufeff"
+
 #: A formula with which a spreadsheet is made to keep a text as it is, such as ``="00123"``.
 _TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
 
@@ -62,10 +66,9 @@ def placeholders_of(
 
 def clean_cell(cell: str, placeholders: frozenset[str]) -> str:
     """Return a cell without surrounding whitespace and without a formula for text; empty if it is a placeholder."""
-    # Byte order marks and zero-width spaces are as invisible as whitespace.
-    text = cell.strip().strip("\ufeff\u200b").strip()
+    text = cell.strip(_INVISIBLE)
     if text.startswith('="') and (formula := _TEXT_FORMULA.fullmatch(text)):
-        text = formula[1].replace('""', '"').strip()
+        text = formula[1].replace('""', '"').strip(_INVISIBLE)
     return "" if text.lower() in placeholders else text
 
 
@@ -93,13 +96,7 @@ def visible(without: str) -> str:
 
     :param without: further characters that are not in the class.
     """
-    # Beyond U+3000, only the byte order mark is invisible.
-    excluded = {code for code in range(0x3001) if chr(code).isspace()} | {
-        *range(0x20),
-        *range(0x7F, 0xA0),
-        0x200B,
-        0xFEFF,
-    }
+    excluded = {*map(ord, _INVISIBLE), *range(0x20), *range(0x7F, 0xA0)}
     edges = sorted(excluded | {ord(character) for character in without} | {-1, sys.maxunicode + 1})
     ranges = [(low + 1, high - 1) for low, high in pairwise(edges) if high - low > 1]
     return "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in ranges)

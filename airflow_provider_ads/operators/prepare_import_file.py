@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import XComArg
 
-__all__ = ["REPORT_XCOM_KEY", "AdsPrepareImportFileOperator"]
+__all__ = ["RECORD_QUOTA_XCOM_KEY", "REPORT_XCOM_KEY", "AdsPrepareImportFileOperator"]
 
-#: Key of the XCom with the report on the source's rows and columns.
+#: Key of the XCom with the report on the source's rows and columns, which is the same after every retry.
 REPORT_XCOM_KEY = "report"
+
+#: Key of the XCom with the account's import records without and with the rows.
+RECORD_QUOTA_XCOM_KEY = "record_quota"
 
 
 class AdsPrepareImportFileOperator(AdsS3FilesOperator):
@@ -65,9 +68,9 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
     ``{"file_classification", "source_format", "rows_read", "rows_written", "rows_quarantined", "rows_filtered":
     {header: count}, "rows_short", "duplicate_rows", "shared_addresses", "parts": [{"url", "rows", "size_bytes"}],
     "quarantine_url", "columns": [{"header", "column", "unit", "converted", "empty", "invalid", "minimum", "median",
-    "maximum"}], "columns_mapped", "columns_ignored", "columns_unknown", "lines_skipped", "warnings", "records_before",
-    "records_after"}``, the last two being the account's import records without and with the rows, or None if they could
-    not be determined. The log shows the report as tables. OpenLineage events name the source as input and the files as
+    "maximum"}], "columns_mapped", "columns_ignored", "columns_unknown", "lines_skipped", "warnings"}``, and the XCom
+    ``record_quota`` is ``{"before", "after"}``: the account's import records without and with the rows, or None if they
+    are not known. The log shows the report as tables. OpenLineage events name the source as input and the files as
     outputs, with their numbers of rows and the columns that they come from.
 
     https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
@@ -183,15 +186,11 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
             for name in prepared.files:
                 self.upload(folder / name, folder_url + name)
         self.log.info("Prepared %s in %s:\n%s", self.source_url, folder_url, prepared)
-        records = self._records_before(prepared.rows_written)
-        rows = prepared.rows_written
-        self.report = report = {
-            **prepared.report(folder_url),
-            "records_before": records,
-            "records_after": None if records is None or rows is None else records + rows,
-        }
+        self.report = report = prepared.report(folder_url)
+        quota = self._record_quota(prepared.rows_written)
         if self.do_xcom_push:
             context["ti"].xcom_push(key=REPORT_XCOM_KEY, value=report)
+            context["ti"].xcom_push(key=RECORD_QUOTA_XCOM_KEY, value=quota)
         return [part["url"] for part in report["parts"]]
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
@@ -214,9 +213,9 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
                 self.source_was_read = True
                 return prepare_import_file(source, folder, options)
 
-    def _records_before(self, rows: int | None) -> int | None:
-        """Log how many import records the account uses, and how many it would with these rows; return the former."""
-        # Don't retry: these calls only feed the log and the report.
+    def _record_quota(self, rows: int | None) -> dict[str, int | None]:
+        """Log how many import records the account uses, and how many it would with these rows, and return both."""
+        # Don't retry: these calls only feed the log and an XCom.
         config = self.hook.config.merge(Config(connect_timeout=10, read_timeout=30, retries={"total_max_attempts": 1}))
         hook = AdsHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self.verify, config=config)
         try:
@@ -224,6 +223,6 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
         except AdsCallError as error:
             # The files can be imported with other credentials, which might have more permissions.
             self.log.warning("The number of import records that the account uses could not be determined: %s", error)
-            return None
+            return {"before": None, "after": None}
         (self.log.info if quota.has_room_for(rows) else self.log.warning)("%s", quota.describe(rows))
-        return quota.used
+        return {"before": quota.used, "after": None if rows is None else quota.used + rows}

@@ -181,7 +181,7 @@ TEXTS = st.text(
         st.characters(exclude_characters="\0", exclude_categories=["Cs"]),
     ),
     max_size=12,
-).filter(lambda text: clean_cell(text, PLACEHOLDERS) == text)
+).map(lambda text: clean_cell(text, PLACEHOLDERS))
 NAMES = st.text(st.characters(exclude_characters='\0\n\r:,;|=()[]{}"', exclude_categories=["Cs"]), min_size=1).map(
     str.strip
 )
@@ -194,8 +194,8 @@ CELLS = {
     "Tags": st.lists(st.tuples(NAMES, NAMES).map(":".join), unique=True, max_size=30).map(", ".join),
     **dict.fromkeys(NUMERIC_COLUMNS, st.one_of(st.just(""), st.decimals(1_000, 10**6, places=2).map(str))),
     **dict.fromkeys(PERCENTAGE_COLUMNS, st.integers(2, 100).map(str)),
-    "ExternalId": TEXTS.filter(lambda text: "E+" not in text.upper()),
-    "HostName": TEXTS.filter(lambda text: text and not re.search(r"[,;|\n\r]|E\+", text, re.IGNORECASE)),
+    "ExternalId": TEXTS.map(lambda text: text.replace("+", "-")),
+    "HostName": TEXTS.map(lambda text: clean_cell(re.sub(r"[,;|\n\r+]", "-", text), PLACEHOLDERS) or "web1"),
 }
 
 
