@@ -92,7 +92,8 @@ def half_bad_inventory(ads: AdsEmulator) -> str:
 @pytest.fixture(autouse=True)
 def no_secrets_of_others() -> None:
     """Forget the secrets of earlier tests, because each makes masking slower; an Airflow process starts without any."""
-    for name, module in list(sys.modules.items()):
+    # Threads of other tests may still import modules.
+    for name, module in sys.modules.copy().items():
         # Its place differs between versions of Airflow, and some have two.
         if name.endswith("secrets_masker") and "_secrets_masker" in vars(module):
             masker = vars(module)["_secrets_masker"]()
