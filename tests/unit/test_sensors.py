@@ -108,11 +108,11 @@ def test_the_outcome_is_the_same_in_every_mode_and_by_id_and_name(
         for mode in MODES.values():
             aws_default.clear_faults()
             aws_default.update_import_task(import_task_id, status="IMPORT_IN_PROGRESS")
-            timeout = 0.8 if after_last_poll else 0.4 if end.startswith("timeout") else 60
+            timeout = 2 if after_last_poll else 0.4 if end.startswith("timeout") else 60
             task = sensor(timeout=timeout, soft_fail=soft_fail, **subject, **mode)
             if after_last_poll:
                 # Airflow pokes before it compares the time, so the second poke is the last one.
-                task.poke_interval = 1
+                task.poke_interval = 2.5
             with at_the_second_poll(aws_default, change, 1 if after_last_poll else 2):
                 runs.append(run_task(task, monkeypatch))
             assert len(runs[-1].deferrals) == int("deferrable" in mode)
