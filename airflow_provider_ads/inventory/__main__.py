@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     file, mapping_file, output = options.pop("file"), options.pop("mapping"), options.pop("output")
     options = {name: value for name, value in options.items() if value is not None}
     try:
+        PrepareOptions(**options)
         mapping = _read_mapping(mapping_file) if mapping_file else _propose(file, options)
         with ExitStack() as stack:
             folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dry-run-")))

@@ -18,6 +18,7 @@ __all__ = [
     "DELIMITERS",
     "Layout",
     "check_delimiter",
+    "check_encoding",
     "choose_codec",
     "detect_encoding",
     "detect_layout",
@@ -70,22 +71,14 @@ def choose_codec(encoding: str | None, beginning: bytes) -> str:
     """
     Return the codec for reading a text; its byte order mark, if any, is decoded as U+FEFF.
 
-    :param encoding: the encoding that the user gave; None to detect it.
+    :param encoding: an encoding that :func:`check_encoding` returned; None to detect it.
     :param beginning: the first bytes of the text.
-    :raises ImportFileError: Python does not have the encoding, or the byte order mark contradicts it.
+    :raises ImportFileError: the byte order mark contradicts the encoding.
     """
     detected = detect_encoding(beginning)
     if encoding is None:
         return detected
-    try:
-        # Codecs that are no text encodings, or that cannot replace errors, fail here.
-        b" ".decode(encoding, "replace")
-        codec = codecs.lookup(encoding).name
-    except (LookupError, ValueError) as error:
-        raise ImportFileError(
-            f"encoding={quote(encoding)} is not a text encoding of Python. Use a name such as 'utf-8' or 'cp1252', or "
-            "remove it to detect the encoding."
-        ) from error
+    codec = codecs.lookup(encoding).name
     codec = "utf-8" if codec == "utf-8-sig" else codec
     # These names leave the order of the bytes open.
     if codec in ("utf-16", "utf-32"):
@@ -139,18 +132,31 @@ def excerpt(text: str, place: int) -> str:
     return before + re.split(r"[\r\n]", text[place : place + 30])[0]
 
 
-def check_delimiter(delimiter: str) -> str:
+def check_delimiter(delimiter: object) -> str:
     """
     Return a delimiter that the user gave if it is valid.
 
-    :raises ImportFileError: it is not one character that can separate cells.
+    :raises ValueError: it is not one character that can separate cells.
     """
-    if len(delimiter) != 1 or delimiter in '"\r\n\0':
-        raise ImportFileError(
-            f"delimiter={quote(delimiter)} must be one character, such as ';' or '\\t'. Remove it to detect the "
-            "delimiter."
-        )
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n\0':
+        raise ValueError(f"delimiter must be one character, such as ';' or '\\t'; got {quote(delimiter)}")
     return delimiter
+
+
+def check_encoding(encoding: object) -> str:
+    """
+    Return an encoding that the user gave if it is valid.
+
+    :raises ValueError: Python does not have it, or it is not one of text.
+    """
+    try:
+        # This fails for codecs that do not decode text, or that cannot replace errors.
+        b" ".decode(encoding, "replace")  # type: ignore[arg-type]
+    except (LookupError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"encoding must be a text encoding of Python, such as 'utf-8' or 'cp1252'; got {quote(encoding)}"
+        ) from error
+    return str(encoding)
 
 
 class Layout(NamedTuple):

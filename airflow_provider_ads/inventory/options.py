@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
 from airflow_provider_ads.discovery.parameters import quote
 from airflow_provider_ads.inventory.columns import ColumnMapping, MappedColumn, check_column_mapping
+from airflow_provider_ads.inventory.dialect import check_delimiter, check_encoding
 from airflow_provider_ads.inventory.lists import check_tags
 from airflow_provider_ads.inventory.placeholders import check_na_values
 from airflow_provider_ads.inventory.quantities import NumberFormat, check_number_format
@@ -75,17 +75,10 @@ class PrepareOptions:
             )
         if self.on_invalid_rows not in ("fail", "quarantine"):
             raise ValueError(f"on_invalid_rows must be 'fail' or 'quarantine'; got {quote(self.on_invalid_rows)}")
-        if self.delimiter is not None and (
-            not isinstance(self.delimiter, str) or len(self.delimiter) != 1 or self.delimiter in '"\r\n\0'
-        ):
-            raise ValueError(f"delimiter must be one character, such as ';'; got {quote(self.delimiter)}")
+        if self.delimiter is not None:
+            check_delimiter(self.delimiter)
         if self.encoding is not None:
-            try:
-                codecs.lookup(self.encoding)
-            except (LookupError, TypeError) as error:
-                raise ValueError(
-                    f"encoding must be one that Python knows, such as 'cp1252'; got {quote(self.encoding)}"
-                ) from error
+            check_encoding(self.encoding)
         if self.sheet_name is not None and not isinstance(self.sheet_name, str):
             raise ValueError(f"sheet_name must be the name of a sheet; got {quote(self.sheet_name)}")
         for name in ("keep_default_na", "rvtools_as_template"):

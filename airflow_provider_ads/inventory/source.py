@@ -16,7 +16,6 @@ from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
 from airflow_provider_ads.discovery.parameters import quote
 from airflow_provider_ads.inventory.dialect import (
     DELIMITERS,
-    check_delimiter,
     choose_codec,
     detect_encoding,
     detect_layout,
@@ -163,7 +162,7 @@ class TextTable:
         self._codec = choose_codec(encoding, beginning)
         self._encoding = encoding
         self._encoding_name = encoding or re.sub("-[bl]e$", "", self._codec).upper()
-        self._delimiter = delimiter and check_delimiter(delimiter)
+        self._delimiter = delimiter
         # The lines from the current record on that were read, and the numbers of lines before them and the record.
         self._lines: list[str] = []
         self._lines_dropped = self._start = 0

@@ -8,6 +8,7 @@ import pytest
 from airflow_provider_ads.inventory.dialect import (
     Layout,
     check_delimiter,
+    check_encoding,
     choose_codec,
     detect_encoding,
     detect_layout,
@@ -63,8 +64,9 @@ def test_chooses_the_codec_of_the_given_encoding(encoding: str | None, beginning
 
 @pytest.mark.parametrize("encoding", ["utf-9", "", "hex", "rot13", "undefined", "idna", "a\0b"])
 def test_refuses_an_encoding_that_python_does_not_have(encoding: str) -> None:
-    with pytest.raises(ImportFileError, match=r"is not a text encoding of Python"):
-        choose_codec(encoding, TEXT.encode())
+    assert check_encoding("cp1252") == "cp1252"
+    with pytest.raises(ValueError, match=r"^encoding must be a text encoding of Python"):
+        check_encoding(encoding)
 
 
 @pytest.mark.parametrize(("encoding", "written"), [("cp1252", "utf-8-sig"), ("utf-8", "utf-16"), ("utf-16", "utf-32")])
@@ -190,5 +192,5 @@ def test_asks_for_the_delimiter_if_two_fit_equally_well(text: str, answers: tupl
 @pytest.mark.parametrize("delimiter", ["", ";;", '"', "\n", "\r", "\0", "\\t"])
 def test_refuses_a_delimiter_that_cannot_separate_cells(delimiter: str) -> None:
     assert check_delimiter("\t") == "\t"
-    with pytest.raises(ImportFileError, match=r"must be one character, such as ';' or '\\t'\."):
+    with pytest.raises(ValueError, match=r"^delimiter must be one character, such as ';' or '\\t'; got "):
         check_delimiter(delimiter)

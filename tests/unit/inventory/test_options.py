@@ -18,6 +18,7 @@ from airflow_provider_ads.inventory.template import ImportFileError
         ("delimiter", '"'),
         ("encoding", "utf-9"),
         ("encoding", 8),
+        ("encoding", "rot13"),
         ("decimal", ";"),
         ("thousands", "_"),
         ("na_values", "x"),
