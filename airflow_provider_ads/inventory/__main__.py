@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,14 +14,10 @@ from typing import Any
 
 from airflow_provider_ads.inventory.columns import list_headers, mapping_line
 from airflow_provider_ads.inventory.options import PrepareOptions
-from airflow_provider_ads.inventory.prepare import OLE_SIGNATURE, prepare_import_file
+from airflow_provider_ads.inventory.prepare import open_table, prepare_import_file
 from airflow_provider_ads.inventory.report import PreparedImportFile
-from airflow_provider_ads.inventory.rvtools import ZIP_SIGNATURES, is_rvtools_export
-from airflow_provider_ads.inventory.source import TextTable, open_source
 from airflow_provider_ads.inventory.synonyms import SAMPLE_ROWS, Entry, names_servers, propose_mapping
-from airflow_provider_ads.inventory.table import Table
 from airflow_provider_ads.inventory.template import ImportFileError
-from airflow_provider_ads.inventory.workbook import WorkbookTable, is_workbook
 
 __all__ = ["main"]
 
@@ -71,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--delimiter", help="the character between the cells (default: detect it)")
     parser.add_argument("--encoding", help="the encoding, such as cp1252 (default: detect it)")
+    parser.add_argument("--decimal", help="the decimal separator (default: a point, unless that is not certain)")
+    parser.add_argument("--thousands", help="what divides groups of three digits (default: nothing)")
+    parser.add_argument(
+        "--rvtools-as-template", action="store_true", help="convert an RVTools export to the import template"
+    )
     parser.add_argument("--sheet-name", metavar="NAME", help="the sheet of a workbook (default: the one that fits)")
     parser.add_argument(
         "--output", type=Path, metavar="FOLDER", help="the folder for the prepared files (default: write nothing)"
@@ -108,17 +108,9 @@ def _propose(file: Path, options: Mapping[str, Any]) -> dict[str, Entry]:
 def _read_beginning(file: Path, options: Mapping[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
     """Return the headers and the first rows of a file; empty if it is an RVTools export."""
     with file.open("rb") as source, tempfile.TemporaryDirectory() as folder:
-        stream = open_source(source)
-        table: Table
-        if not stream.peek(8).startswith((*ZIP_SIGNATURES, OLE_SIGNATURE)):
-            table = TextTable(stream, names_servers, options.get("delimiter"), options.get("encoding"))
-        else:
-            copy = Path(folder, "source")
-            with copy.open("wb") as decompressed:
-                shutil.copyfileobj(stream, decompressed)
-            if not is_workbook(copy) or is_rvtools_export(copy):
-                return [], []
-            table = WorkbookTable(copy, names_servers, options.get("sheet_name"))
+        table = open_table(source, Path(folder), names_servers, PrepareOptions(**options))
+        if isinstance(table, Path):
+            return [], []
         try:
             return table.header, [record.cells for record in islice(table, SAMPLE_ROWS)]
         except ImportFileError:

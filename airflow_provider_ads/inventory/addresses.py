@@ -31,6 +31,9 @@ class _AddressConverter(CellConverter):
     :ivar dropped: number of rows for each address that was left out because it identifies no server.
     """
 
+    #: What an item is, for messages.
+    kind: str
+
     def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
         super().__init__(mapped, placeholders)
         self.dropped: Counter[str] = Counter()
@@ -52,9 +55,8 @@ class _AddressConverter(CellConverter):
                     addresses[address] = None
         return ", ".join(addresses)
 
-    kind: str
-
     def split(self, text: str) -> list[str]:
+        """Return the items of a list."""
         separator = self.mapped.separator
         if separator == "":
             return [item for item in _SEPARATORS.split(text) if item]
@@ -65,6 +67,7 @@ class _AddressConverter(CellConverter):
         raise NotImplementedError
 
     def identifies_no_server(self, address: str) -> bool:
+        """Return True for an address that many machines have."""
         raise NotImplementedError
 
 
@@ -75,7 +78,7 @@ class IPAddressConverter(_AddressConverter):
     kind = "an IP address"
 
     def parse(self, item: str) -> list[str]:
-        """Return the addresses; an item that is none is divided at slashes."""
+        """Return the addresses; an item that is not one is divided at slashes."""
         if (address := _parse_ip_address(item)) is not None:
             return [address]
         addresses = [_parse_ip_address(part) for part in item.split("/")] if "/" in item else []

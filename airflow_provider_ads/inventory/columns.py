@@ -156,7 +156,7 @@ def _check_entry(header: str, value: object) -> MappedColumn:
         if name in options and (column != "Tags" or not isinstance(options[name], str) or not options[name].strip()):
             raise ValueError(f"{about}: {name} must be text, for Tags.")
     if options.keys() >= {"tag", "pair_separator"}:
-        raise ValueError(f"{about}: with tag, the cells are values, so there is no pair_separator.")
+        raise ValueError(f"{about}: tag and pair_separator exclude each other: with tag, each cell is a value.")
     if set(options.get("tag", "")) & set(",:"):
         raise ValueError(f"{about}: the name of a tag contains no comma and no colon.")
     return MappedColumn(header, **options)

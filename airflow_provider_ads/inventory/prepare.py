@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import shutil
 import tempfile
 import zlib
@@ -33,7 +34,7 @@ from airflow_provider_ads.inventory.table import AmbiguousFileError, IsHeader, R
 from airflow_provider_ads.inventory.template import IDENTITY_COLUMNS, IDENTITY_PAIR, ImportFileError
 from airflow_provider_ads.inventory.workbook import WorkbookTable, is_workbook
 
-__all__ = ["prepare_import_file"]
+__all__ = ["open_table", "prepare_import_file"]
 
 #: Maximum number of invalid rows that an error lists.
 INVALID_ROWS_SHOWN = 20
@@ -75,23 +76,37 @@ def prepare_import_file(source: Source, folder: Path, options: PrepareOptions | 
 
 
 def _prepare(source: Source, folder: Path, temporary: Path, options: PrepareOptions) -> PreparedImportFile:
+    table = open_table(source, temporary, _header_test(options), options)
+    if not isinstance(table, Path):
+        return _prepare_table(table, folder, options)
+    options.refuse_for_rvtools()
+    part = folder / "part-0001.zip"
+    with table.open("rb") as export:
+        write_rvtools_part(export, part, options.max_file_bytes)
+    return PreparedImportFile("RVTOOLS_EXPORT", (Part(part.name, None, part.stat().st_size),))
+
+
+def open_table(source: Source, folder: Path, is_header: IsHeader, options: PrepareOptions) -> Table | Path:
+    """
+    Open a source as a table, whatever kind it is.
+
+    :param source: the source, at its beginning. A text is read from it later, as the table is.
+    :param folder: a folder for a copy of any other source.
+    :param is_header: the function that recognizes the header.
+    :param options: how to read it.
+    :return: the table; the copy if it is an RVTools export, or another ZIP file, that is not to be converted.
+    :raises ImportFileError: the source cannot be read.
+    """
     stream = open_source(source)
-    is_header = _header_test(options)
     if not stream.peek(8).startswith((*ZIP_SIGNATURES, OLE_SIGNATURE)):
-        return _prepare_table(TextTable(stream, is_header, options.delimiter, options.encoding), folder, options)
+        return TextTable(stream, is_header, options.delimiter, options.encoding)
     # ZIP files and workbooks are not read from their beginning to their end.
-    file = temporary / "source"
+    file = folder / "source"
     with file.open("wb") as copy:
         shutil.copyfileobj(stream, copy)
     if is_workbook(file) and not is_rvtools_export(file):
-        return _prepare_table(WorkbookTable(file, is_header, options.sheet_name), folder, options)
-    if options.rvtools_as_template:
-        return _prepare_table(RVToolsTable(file, options.delimiter, options.encoding), folder, options)
-    options.refuse_for_rvtools()
-    part = folder / "part-0001.zip"
-    with file.open("rb") as export:
-        write_rvtools_part(export, part, options.max_file_bytes)
-    return PreparedImportFile("RVTOOLS_EXPORT", (Part(part.name, None, part.stat().st_size),))
+        return WorkbookTable(file, is_header, options.sheet_name)
+    return RVToolsTable(file, options.delimiter, options.encoding) if options.rvtools_as_template else file
 
 
 def _header_test(options: PrepareOptions) -> IsHeader:
@@ -195,23 +210,24 @@ class _Quarantine:
     def _write(self, record: Record, reason: str) -> None:
         if self._open is None:
             self._open = self.file.open("w", encoding=self._encoding, errors="backslashreplace", newline="")
-            self._write_row(["Line", "Reason", *self._table.header])
+            self._open.write(self._line(["Line", "Reason", *self._table.header]))
         if record.text is None:
-            self._write_row([record.line, reason, *record.cells])
+            self._open.write(self._line([record.line, reason, *record.cells]))
         else:
-            self._write_row([record.line, reason, ""], end="")
-            text = record.text
-            self._open.write(text if text.endswith(("\n", "\r")) else f"{text}\r\n")
+            end = "" if record.text.endswith(("\n", "\r")) else "\r\n"
+            self._open.write(self._line([record.line, reason, ""], end="") + record.text + end)
 
-    def _write_row(self, cells: list[object], end: str = "\r\n") -> None:
-        csv.writer(self._open, delimiter=self._table.delimiter, lineterminator=end).writerow(cells)  # type: ignore[arg-type]
+    def _line(self, cells: Sequence[object], end: str = "\r\n") -> str:
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=self._table.delimiter, lineterminator=end).writerow(cells)
+        return text.getvalue()
 
     def check(self, written: int) -> None:
         """
         Check that invalid rows are allowed.
 
         :param written: number of rows that can be imported.
-        :raises ImportFileError: there are invalid rows, and they are an error or there are no others.
+        :raises ImportFileError: there are invalid rows, which either are an error or are all rows.
         """
         if not self.rows or (written and not self._fails):
             return

@@ -22,7 +22,7 @@ from airflow_provider_ads.inventory.placeholders import clean_cell
 from airflow_provider_ads.inventory.table import Question
 from airflow_provider_ads.inventory.template import MEMORY_COLUMNS, PERCENTAGE_COLUMNS, UNITS
 
-__all__ = ["NUMBER_FORMATS", "SAMPLE_ROWS", "NumberConverter", "NumberFormat", "check_number_format"]
+__all__ = ["NUMBER_FORMATS", "SAMPLE_ROWS", "NumberConverter", "NumberFormat", "check_number_format", "unit_in"]
 
 #: Number of rows whose numbers are examined for a wrong unit.
 SAMPLE_ROWS = 25_000
@@ -51,11 +51,10 @@ _UNIT_NAMES = {
     **dict.fromkeys(("gig", "gigs"), "GB"),
     **dict.fromkeys(("meg", "megs"), "MB"),
     **{
-        f"{name}byte{plural}": f"{name[0].upper()}B"
-        for name in ("kilo", "mega", "giga", "tera")
+        f"{prefix}byte{plural}": f"{prefix[0].upper()}B"
+        for prefix in ("kilo", "mega", "giga", "tera", "kibi", "mebi", "gibi", "tebi")
         for plural in ("", "s")
     },
-    **{f"{name}ibyte{plural}": f"{name[0].upper()}B" for name in ("kib", "meb", "gib", "teb") for plural in ("", "s")},
     **dict.fromkeys(("%", "percent", "pct", "percentage"), "%"),
     **dict.fromkeys(("fraction", "ratio"), "fraction"),
 }
@@ -197,7 +196,7 @@ class NumberConverter(CellConverter):
         digits, unit = match[1].strip(), match[2]
         factor = self._factor
         if unit:
-            name = unit_named(unit)
+            name = _unit_named(unit)
             if name not in self._units:
                 known = f"Its units are {', '.join(self._units)}." if self._units else "The column has no unit."
                 return InvalidCell(f"{quote(cell)} has a unit that cannot be converted. {known}")
@@ -211,7 +210,7 @@ class NumberConverter(CellConverter):
             return InvalidCell(f"{quote(cell)} is not a number of 0 or more{self._format_advice(digits)}.")
         if factor == 1 and self._format.decimal == "." and re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", digits):
             return digits
-        return plain(_CONTEXT.multiply(number, factor))
+        return _plain(_CONTEXT.multiply(number, factor))
 
     def _compare_formats(self, digits: str) -> None:
         if not re.search(r"[.,'\s]", digits):
@@ -234,7 +233,7 @@ class NumberConverter(CellConverter):
 
     @property
     def formats(self) -> list[NumberFormat]:
-        """The formats that all cells with a separator have; all formats if there is no such cell."""
+        """The formats in which every cell with a separator is a number."""
         return self._formats
 
     def narrow_formats(self, formats: Sequence[NumberFormat]) -> None:
@@ -258,7 +257,7 @@ class NumberConverter(CellConverter):
         if not formats or formats == [NUMBER_FORMATS[0]]:
             return
         first = next(iter(self._examples))
-        values = dict.fromkeys(plain(numbers[0]) for numbers in meanings if numbers[0] is not None)
+        values = dict.fromkeys(_plain(numbers[0]) for numbers in meanings if numbers[0] is not None)
         yield Question(
             f"{self.mapped.label}{quote(first)} means {' or '.join(values)}. Say how numbers are written"
             f"{', with one of these arguments' if len(formats) > 1 else ', with this argument'}:",
@@ -314,13 +313,13 @@ class NumberConverter(CellConverter):
             )
 
 
-def plain(number: Decimal) -> str:
+def _plain(number: Decimal) -> str:
     """Return a number without an exponent and without zeros at its end."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def unit_named(text: str) -> str | None:
+def _unit_named(text: str) -> str | None:
     """
     Return the unit that a text such as ``GiB`` or ``MB/s`` is.
 
@@ -340,15 +339,15 @@ def unit_in(header: str) -> str | None:
     """
     Return the unit that a header names, such as GB for ``Memory (GB)``, ``ram_gb`` or ``MemoryGB``.
 
-    :return: the unit; an empty string for one that cannot be converted, such as ``Mbps``; None if there is none.
+    :return: the unit; an empty string for one that cannot be converted, such as ``Mbps``; None if it names no unit.
     """
     if "%" in header:
         return "%"
     if letter := re.search(r"[(\[]([BKMGTkmgt])[)\]]", header):
-        return unit_named(letter[1] if letter[1] == "B" else f"{letter[1]}B")
+        return _unit_named(letter[1] if letter[1] == "B" else f"{letter[1]}B")
     for word in reversed(re.findall(r"[A-Za-z]+(?:/s(?:ec)?)?", header)):
         end = re.search(r"(?<=[a-z])(?:[KMGT]i?[Bb](?:ps|/s)?|[A-Z][a-z]+)$", word)
         for text in (word, end[0] if end else ""):
-            if len(text) > 1 and (name := unit_named(text)) is not None:
+            if len(text) > 1 and (name := _unit_named(text)) is not None:
                 return name
     return None

@@ -4,7 +4,7 @@ The child process that reads a workbook for :class:`~airflow_provider_ads.invent
 A workbook of 5 kB can make calamine allocate all memory and abort. Here, that only ends a process that has limits.
 It is run as a script and imports nothing else from the package. It writes JSON lines: the sheets with their first
 rows, then, once the parent has written the index of a sheet, the rows of that sheet, then ``["end"]``. Instead of any
-of these, it can write ``["error", text]``.
+of these, it can write ``["error", reason]`` or ``["refused", message]``.
 
 Known limit: error cells of .xls and .xlsb files are read as empty, because calamine does not return them and only XML
 is searched for them. The same applies to their formulas without a saved value.
@@ -60,6 +60,8 @@ def main() -> None:
         _read(sys.argv[1], sys.argv[2])
     except BrokenPipeError:
         sys.exit(1)
+    except _UnsavedError as error:
+        _send("refused", str(error))
     except _ReadError as error:
         _send("error", str(error))
     except MemoryError:
@@ -71,6 +73,10 @@ def main() -> None:
 
 class _ReadError(Exception):
     """The workbook cannot be read; the message is a sentence."""
+
+
+class _UnsavedError(Exception):
+    """Formulas have no saved values; the message is complete."""
 
 
 def _send(*message: object) -> None:
@@ -225,7 +231,7 @@ class _Scan:
         _parse(archive, member, self.on_start, self.on_end, self.on_text)
         if self.missing:
             more = f" So have {self.missing - 1:,} other cells." if self.missing > 1 else ""
-            raise _ReadError(
+            raise _UnsavedError(
                 f"Cell {self.first_missing} of sheet {self.sheet!r} has a formula without a saved value.{more} Open "
                 "the file in Excel and save it, which calculates the values."
             )

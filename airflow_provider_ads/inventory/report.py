@@ -23,7 +23,7 @@ class ColumnReport:
     :param converted: number of cells that were changed.
     :param empty: number of cells that are empty, or stand for an empty one.
     :param invalid: number of cells that cannot be imported.
-    :param minimum: the smallest number of the first 25,000 rows in the template's unit; None if there is none.
+    :param minimum: the smallest number of the first 25,000 rows in the template's unit; None without numbers.
     :param median: their median.
     :param maximum: the largest one.
     """

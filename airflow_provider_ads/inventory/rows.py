@@ -228,7 +228,7 @@ class RowConverter:
 
 
 def _problem_of_width(cells: Sequence[str], width: int) -> str:
-    """Return the problem of a row with more or fewer cells than the header; empty if there is none."""
+    """Return the problem of a row with more or fewer cells than the header; empty for a row that can be used."""
     if any(map(str.strip, cells[width:])):
         return (
             f"The row has {len(cells):,} cells, but the header has {width:,}. Put quotes around a cell that contains "

@@ -99,7 +99,7 @@ class RVToolsExport(NamedTuple):
 
     def sheet_name(self, sheet: str) -> str | None:
         """
-        Return the name of a sheet in the workbook; None if there is no such sheet.
+        Return the name of a sheet in the workbook; None if the workbook lacks it.
 
         :param sheet: the name, which can differ in case or begin with ``tab``, as in older versions.
         """

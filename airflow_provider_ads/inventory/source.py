@@ -24,6 +24,7 @@ from airflow_provider_ads.inventory.dialect import (
 )
 from airflow_provider_ads.inventory.table import (
     HEADER_ROWS,
+    MAX_COLUMNS,
     AmbiguousFileError,
     IsHeader,
     Question,
@@ -41,9 +42,6 @@ RECORD_MAX_CHARACTERS = 2 * IMPORT_FILE_MAX_BYTES
 
 #: Maximum number of cells in a record. A record with fewer characters cannot have more cells, so they are not counted.
 RECORD_MAX_CELLS = 1_000_000
-
-#: Maximum number of columns in a source. The import template has 34.
-SOURCE_MAX_COLUMNS = 1_000
 
 #: Number of bytes that are requested from the source at a time.
 CHUNK_BYTES = 64 * 1024
@@ -138,7 +136,7 @@ class TextTable:
 
     :param stream: the file, at its beginning.
     :param is_header: returns True for the cells of a row that can be the header. The first such row among the first
-        20 rows is the header. If there is none, the first row is, so that the caller can report what it lacks.
+        20 rows is the header. Without one, it is the first row, so that the caller can report what it lacks.
     :param delimiter: the character that separates the cells; None to detect commas, semicolons, tabs or pipes.
     :param encoding: the encoding; None to detect UTF-8 or UTF-16.
     :ivar header: the headers, in which a repeated ``IP`` is ``IP.1``, as in pandas.
@@ -362,10 +360,10 @@ class TextTable:
                     "the lines above the header."
                 )
             self._skipped.append((record.text or "").rstrip("\r\n"))
-        if len(header.cells) > SOURCE_MAX_COLUMNS:
+        if len(header.cells) > MAX_COLUMNS:
             raise ImportFileError(
                 f"The header on line {header.line} has {len(header.cells):,} columns; the maximum is "
-                f"{SOURCE_MAX_COLUMNS:,}. Check that each server has its own line."
+                f"{MAX_COLUMNS:,}. Check that each server has its own line."
             )
         return unique_headers(header.cells)
 

@@ -1,4 +1,4 @@
-"""What every kind of inventory is read as: a header and records."""
+"""Tables: the header and the records that any kind of inventory contains."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from airflow_provider_ads.inventory.template import ImportFileError
 
 __all__ = [
     "HEADER_ROWS",
+    "MAX_COLUMNS",
     "AmbiguousFileError",
     "IsHeader",
     "Question",
@@ -23,6 +24,9 @@ __all__ = [
 
 #: Number of rows that can contain the header.
 HEADER_ROWS = 20
+
+#: Maximum number of columns in a source. The import template has 34.
+MAX_COLUMNS = 1_000
 
 #: A function that returns True for the cells of a row that can be the header.
 IsHeader = Callable[[Sequence[str]], bool]
@@ -117,15 +121,10 @@ def find_header(rows: Sequence[Sequence[str]], is_header: IsHeader) -> int | Non
 
     :param rows: the first rows of a source; only the first 20 are searched.
     :param is_header: the function that recognizes a header.
-    :return: the index; None if there is no such row.
+    :return: the index; None if no row can be the header.
     """
-    above = 0
-    for index, cells in enumerate(rows[:HEADER_ROWS]):
-        filled = sum(1 for cell in cells if cell.strip())
-        if is_header(cells):
-            return index if filled > above else None
-        above = max(above, filled)
-    return None
+    index = next((place for place, cells in enumerate(rows[:HEADER_ROWS]) if is_header(cells)), None)
+    return index if index is not None and all(is_title(cells, rows[index]) for cells in rows[:index]) else None
 
 
 def is_title(cells: Sequence[str], header: Sequence[str]) -> bool:

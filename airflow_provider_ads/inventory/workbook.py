@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import weakref
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
@@ -17,6 +16,7 @@ from airflow_provider_ads.archives import ArchiveError, open_archive
 from airflow_provider_ads.discovery.parameters import quote
 from airflow_provider_ads.inventory.read_workbook import ROW_MAX_CHARACTERS
 from airflow_provider_ads.inventory.table import (
+    MAX_COLUMNS,
     AmbiguousFileError,
     IsHeader,
     Question,
@@ -38,12 +38,9 @@ _REASONS = (
 #: Maximum number of bytes in a message of the child process. JSON needs at most six for a character.
 MESSAGE_MAX_BYTES = 8 * ROW_MAX_CHARACTERS
 
-#: Maximum number of columns in a sheet. The import template has 34.
-SHEET_MAX_COLUMNS = 1_000
-
 
 def is_workbook(file: Path) -> bool:
-    """Return True unless a file is an intact ZIP file that is no workbook itself, but might contain one."""
+    """Return True for a workbook, and for a file that is damaged or not a ZIP file, which might have been one."""
     with file.open("rb") as stream:
         try:
             with open_archive(stream) as archive:
@@ -61,7 +58,7 @@ class WorkbookTable:
     :param sheet_name: the sheet; None for the visible sheet that contains a header. Hidden sheets need their name.
     :ivar header: the headers, in which a repeated ``IP`` is ``IP.1`` and an empty third one is ``Unnamed: 2``.
     :ivar skipped: the rows above the header, as text.
-    :ivar description: the sheet and the kind of workbook.
+    :ivar description: the sheet, for the report.
     :ivar sheet_name: the name of the sheet.
     :ivar delimiter: a comma, for a file with rows of the sheet.
     :raises ~airflow_provider_ads.inventory.table.AmbiguousFileError: several sheets contain a header.
@@ -139,15 +136,15 @@ class WorkbookTable:
         first = rows[self._sheet]
         index = find_header([cells for _, cells in first], is_header) or 0
         self._header_row, cells = first[index]
-        if len(cells) > SHEET_MAX_COLUMNS:
+        if len(cells) > MAX_COLUMNS:
             raise ImportFileError(
                 f"The header in row {self._header_row} of sheet {quote(self.sheet_name)} has {len(cells):,} columns; "
-                f"the maximum is {SHEET_MAX_COLUMNS:,}. Check that each server has its own row."
+                f"the maximum is {MAX_COLUMNS:,}. Check that each server has its own row."
             )
         self.header = unique_headers(cells)
         self.skipped = [", ".join(filter(str.strip, above)) for _, above in first[:index]]
         self.delimiter = ","
-        self.description = f"sheet {quote(self.sheet_name)} of {_kind(self._file)}"
+        self.description = f"sheet {quote(self.sheet_name)} of a workbook"
 
 
 def _list_sheets(sheets: list[tuple[str, bool]]) -> str:
@@ -155,14 +152,6 @@ def _list_sheets(sheets: list[tuple[str, bool]]) -> str:
     if len(sheets) > len(shown):
         shown.append(f"and {len(sheets) - len(shown):,} more")
     return f"Its sheets are {', '.join(shown)}."
-
-
-def _kind(file: Path) -> str:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return "an OpenDocument spreadsheet" if "content.xml" in archive.namelist() else "an Excel workbook"
-    except Exception:
-        return "an Excel workbook"
 
 
 class _Reader:
@@ -211,10 +200,10 @@ class _Reader:
                 self._process.kill()
             raise ImportFileError(f"The workbook cannot be read: {self._explain_end()} {_ADVICE}")
         message = json.loads(line)
+        if message[0] == "refused":
+            raise ImportFileError(message[1])
         if message[0] == "error":
             reason = message[1]
-            if reason.endswith("values."):
-                raise ImportFileError(reason)
             if "Password" in reason:
                 reason = "It has a password."
             elif "Cannot detect file format" in reason:

@@ -50,7 +50,7 @@ class TestCheckColumnMapping:
             ({"A": {"column": "Tags", "separator": ""}}, "separator must be text or None"),
             ({"A": {"column": "Applications", "tag": "app"}}, "tag must be text, for Tags"),
             ({"A": {"column": "Tags", "tag": "a:b"}}, "no comma and no colon"),
-            ({"A": {"column": "Tags", "tag": "a", "pair_separator": "="}}, "there is no pair_separator"),
+            ({"A": {"column": "Tags", "tag": "a", "pair_separator": "="}}, "tag and pair_separator exclude each other"),
         ],
     )
     def test_refuses_an_invalid_mapping(self, mapping: object, message: str) -> None:

@@ -134,3 +134,11 @@ def test_the_command_imports_neither_airflow_nor_boto3(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "A dry run: nothing was written." in done.stdout
+
+
+def test_a_line_that_prepare_asks_for_can_be_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path / "cmdb.csv", 'Server Name,Memory (MB)\nweb1,"4096,5"\n')
+    assert main([file]) == 1
+    assert 'decimal=",",' in capsys.readouterr().err
+    assert main([file, "--decimal", ","]) == 0
+    assert re.search(r"RAM.TotalSizeInMB .* 4,096.5", capsys.readouterr().out)

@@ -344,7 +344,7 @@ CMDB = [["Name", "IP"], ["web1", "10.0.0.1"]]
 
 class Input(NamedTuple):
     """
-    What users bring, and what becomes of it.
+    A file as users bring it, and what is made of it.
 
     :param name: what is special about it.
     :param content: the file.

@@ -127,7 +127,7 @@ class TestFormats:
         workbook.save(str(tmp_path / "a.xls"))
         table = WorkbookTable(tmp_path / "a.xls", is_header)
         assert [record.cells for record in table] == [["x", "4"]]
-        assert table.description == "sheet 'S' of an Excel workbook"
+        assert table.description == "sheet 'S' of a workbook"
 
     @pytest.mark.parametrize("repeated", [1, 3])
     def test_an_open_document_spreadsheet_and_its_formulas(self, tmp_path: Path, repeated: int) -> None:
@@ -155,7 +155,7 @@ class TestFormats:
 
         path = save({"valuetype": "float", "value": "2"})
         assert read(path) == [["x", ""]] * repeated + [["1", "2"]]
-        assert WorkbookTable(path, is_header).description == "sheet 'S' of an OpenDocument spreadsheet"
+        assert WorkbookTable(path, is_header).description == "sheet 'S' of a workbook"
         with pytest.raises(ImportFileError, match=f"Cell B{repeated + 2} of sheet 'S' has a formula"):
             read(save({}))
 
@@ -164,7 +164,7 @@ class TestSheets:
     def test_the_visible_sheet_with_a_header_is_read(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.xlsx", {"Notes": [["text"]], "Old": [HEADER], "New": [HEADER, ["x", 1]]}, ["Old"])
         assert read(path) == [["x", "1"]]
-        assert WorkbookTable(path, is_header).description == "sheet 'New' of an Excel workbook"
+        assert WorkbookTable(path, is_header).description == "sheet 'New' of a workbook"
 
     def test_a_hidden_sheet_is_read_if_it_is_named(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.xlsx", {"A": [HEADER, ["a"]], "B": [HEADER, ["b"]]}, ["B"])
