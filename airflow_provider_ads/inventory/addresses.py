@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from airflow_provider_ads.discovery.parameters import quote
@@ -18,9 +19,13 @@ _SEPARATORS = re.compile(r"(?:\s+/\s*|/\s+|[,;|\s])+")
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 
-#: An IPv4 address that identifies a server. Nearly all do, and the ipaddress module takes thirty times as long.
-_COMMON_IPV4 = rf"(?!0|127\.|169\.254\.|255\.){_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}"
-_COMMON_ITEM = re.compile(rf"({_COMMON_IPV4})(?:/(?:3[0-2]|[12]?[0-9]))?")
+#: An IPv4 address that identifies a server, and one with a prefix. Nearly all do, and the ipaddress module takes thirty
+#: times as long.
+_COMMON = rf"(?!0|127\.|169\.254\.|22[4-9]\.|2[345][0-9]\.){_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}"
+_COMMON_ITEM = rf"{_COMMON}(?:(?<!\.0)/(?:8|16|24)|/32)?+"
+
+#: Find the addresses without their prefixes in a cell of such items.
+_find_addresses = re.compile(r"[0-9.]{7,}").findall
 
 #: Twelve digits, alone or in groups of two or four.
 _MAC_ADDRESS = re.compile(
@@ -78,13 +83,23 @@ class _AddressConverter(CellConverter):
 class IPAddressConverter(_AddressConverter):
     """Convert lists of IP addresses, without their prefixes, masks, zones and ports."""
 
-    unchanged = rf"(?:{_COMMON_IPV4})?+"
+    unchanged = rf"(?:{_COMMON})?+"
     kind = "an IP address"
+
+    def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
+        super().__init__(mapped, placeholders)
+        separator = {None: "(?!)", "": _SEPARATORS.pattern}.get(mapped.separator, re.escape(mapped.separator or ""))
+        self._common_list = re.compile(rf"{_COMMON_ITEM}(?:{separator}{_COMMON_ITEM})*")
+        if any(map(self._common_list.fullmatch, placeholders)):
+            self._common_list = re.compile("(?!)")
+
+    def convert_several(self, cells: Sequence[str]) -> list[str]:
+        """Return the converted cells."""
+        is_common, memo = self._common_list.fullmatch, self.memo
+        return [", ".join(dict.fromkeys(_find_addresses(cell))) if is_common(cell) else memo[cell] for cell in cells]
 
     def parse(self, item: str) -> list[str]:
         """Return the addresses; an item that is not one is divided at slashes."""
-        if common := _COMMON_ITEM.fullmatch(item):
-            return [common[1]]
         if (address := _parse_ip_address(item)) is not None:
             return [address]
         addresses = [_parse_ip_address(part) for part in item.split("/")] if "/" in item else []
@@ -92,8 +107,6 @@ class IPAddressConverter(_AddressConverter):
 
     def identifies_no_server(self, address: str) -> bool:
         """Return True for an address that is unspecified, of the machine itself, or a network mask."""
-        if _COMMON_ITEM.fullmatch(address):
-            return False
         ip = ip_interface(address).ip
         is_mask = ip.version == 4 and bool(re.fullmatch(r"1{8,}0*", f"{int(ip):032b}"))
         return ip.is_unspecified or ip.is_loopback or ip.is_link_local or is_mask

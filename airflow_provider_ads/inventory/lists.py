@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from airflow_provider_ads.discovery.limits import TAGS_PER_SERVER
 from airflow_provider_ads.discovery.parameters import quote
-from airflow_provider_ads.inventory.cells import CellConverter, InvalidCell
+from airflow_provider_ads.inventory.cells import CellConverter, InvalidCell, TextConverter
 from airflow_provider_ads.inventory.columns import MappedColumn, mapping_line
-from airflow_provider_ads.inventory.placeholders import clean_cell, unchanged_text, visible
+from airflow_provider_ads.inventory.placeholders import clean_cell, visible
 from airflow_provider_ads.inventory.table import Question
 
 __all__ = ["ApplicationsConverter", "TagsConverter", "add_tags", "check_tags", "join_lists"]
@@ -56,12 +56,12 @@ class _ListConverter(CellConverter):
         return {}
 
 
-class ApplicationsConverter(_ListConverter):
+class ApplicationsConverter(_ListConverter, TextConverter):
     """Convert lists of application names, which commas divide at AWS."""
 
     def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
         super().__init__(mapped, placeholders)
-        self.unchanged = unchanged_text(placeholders, ',;|"')
+        self.special = (",", ";", "|", '"', (mapped.separator or ",").lower())
 
     def convert(self, cell: str) -> str:
         """Return the names, divided by commas, or an :class:`InvalidCell` for a name with a comma."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from functools import lru_cache
 from itertools import pairwise
 
 from airflow_provider_ads.discovery.parameters import quote
 
-__all__ = ["PLACEHOLDERS", "check_na_values", "clean_cell", "placeholders_of", "unchanged_text", "visible"]
+__all__ = ["PLACEHOLDERS", "check_na_values", "clean_cell", "placeholders_of", "visible"]
 
 #: Cells that count as empty, in lower case: those of pandas' ``read_csv``, and others that inventories contain.
 #: https://pandas.pydata.org/docs/reference/api/pandas.read_csv.html
@@ -70,22 +69,6 @@ def clean_cell(cell: str, placeholders: frozenset[str]) -> str:
     if text.startswith('="') and (formula := _TEXT_FORMULA.fullmatch(text)):
         text = formula[1].replace('""', '"').strip(_INVISIBLE)
     return "" if text.lower() in placeholders else text
-
-
-@lru_cache(maxsize=16)
-def unchanged_text(placeholders: frozenset[str], without: str = "") -> str:
-    """
-    Return a pattern of most cells that :func:`clean_cell` returns unchanged, in a text that NULs divide.
-
-    :param placeholders: texts that count as empty, in lower case.
-    :param without: characters that the cells must not contain.
-    """
-    first = {each[:1] for each in placeholders} | {"="}
-    guarded = "".join(sorted((first | {character.upper() for character in first}) - {*without, ""}))
-    listed = "|".join(re.escape(each) for each in sorted(placeholders, key=len, reverse=True))
-    is_placeholder = rf'="|(?i:{listed})(?:\0|\Z)'
-    start = rf"(?:[{visible(without + guarded)}]|(?!{is_placeholder})[{re.escape(guarded)}])"
-    return rf"(?:{start}[ {visible(without)}]*+(?<! ))?+"
 
 
 def visible(without: str) -> str:

@@ -98,14 +98,17 @@ class RowConverter:
         """
         Convert records.
 
-        :return: the records that are valid, their rows in the import template, and the invalid records with reasons.
+        :return: the records that are valid, their columns in the import template, and the invalid records with reasons.
         """
         invalid: list[tuple[Record, str]] = []
         kept = list(self._fit(records, invalid))
         if not kept:
-            return [], [], invalid
+            return [], [[] for _ in self._places], invalid
         problems: list[list[str] | None] = [None] * len(kept)
         sources = list(zip(*(record.cells for record in kept), strict=True))
+        # Texts have no suspect cells, and looking for them takes time.
+        if kept[0].text is None:
+            self._check_suspects(sources, problems)
         outputs = {
             column: self._convert_column(column, places, sources, problems, len(kept))
             for column, places in self._places.items()
@@ -117,7 +120,7 @@ class RowConverter:
             kept = list(compress(kept, valid))
             outputs = {column: list(compress(cells, valid)) for column, cells in outputs.items()}
         self.statistics.add(outputs, len(kept))
-        return kept, list(zip(*outputs.values(), strict=True)), invalid
+        return kept, list(outputs.values()), invalid
 
     def _fit(self, records: Sequence[Record], invalid: list[tuple[Record, str]]) -> Iterator[Record]:
         """Yield the records that pass the filter, with as many cells as the header."""
@@ -137,6 +140,13 @@ class RowConverter:
             if not has_filter or self.filter.keeps(record.cells):
                 yield record
 
+    def _check_suspects(self, sources: Sequence[Sequence[str]], problems: list[list[str] | None]) -> None:
+        for place, converter in self._converters.items():
+            is_identity = converter.mapped.column in _IDENTITIES
+            for index, cell in enumerate(sources[place]):
+                if isinstance(cell, SuspectCell) and (is_identity or not cell.in_identities_only):
+                    _add(problems, index, f"{converter.mapped.label}{quote(str(cell))} {cell.reason}.")
+
     def _convert_column(
         self,
         column: str,
@@ -148,10 +158,6 @@ class RowConverter:
         lists: list[Sequence[str]] = []
         for place in places:
             converter = self._converters[place]
-            if SuspectCell in set(map(type, sources[place])):
-                for index, cell in enumerate(sources[place]):
-                    if isinstance(cell, SuspectCell) and (column in _IDENTITIES or not cell.in_identities_only):
-                        _add(problems, index, f"{converter.mapped.label}{quote(str(cell))} {cell.reason}.")
             cells = converter.convert_all(sources[place])
             self._empty[place] += cells.count("")
             if cells is not sources[place] and InvalidCell in set(map(type, cells)):

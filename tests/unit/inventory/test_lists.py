@@ -62,6 +62,7 @@ class TestApplications:
         [
             ("||", "CRM||ERP", "CRM, ERP"),
             (";", "CRM; ;ERP", "CRM, ERP"),
+            ("X", "CRMXERP", "CRM, ERP"),
             (None, "CRM;ERP", "CRM;ERP"),
             (",", "A (b, c)", "A (b, c)"),
         ],

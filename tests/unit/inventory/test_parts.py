@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_ads.inventory.parts import format_lines
 from tests.support.inventories import SERVERS, prepare, read_csv, read_rows, refuse
 
 
@@ -13,6 +19,13 @@ def test_a_limit_without_room_for_the_header_and_each_row_is_refused(tmp_path: P
     message = refuse(content, tmp_path, max_file_bytes=limit - 1)
     assert "line 2: The row and the header together exceed max_file_bytes." in message
     assert "header alone has 10 bytes" in refuse("HostName\nweb1\n", tmp_path, max_file_bytes=10)
+
+
+@given(st.lists(st.tuples(st.text(), st.text('",\r\nx ')), min_size=1))
+def test_lines_are_those_of_the_csv_module(rows: list[tuple[str, str]]) -> None:
+    expected = io.StringIO(newline="")
+    csv.writer(expected).writerows(rows)
+    assert "".join(format_lines(list(zip(*rows, strict=True)))) == expected.getvalue()
 
 
 def test_parts_are_as_large_as_possible(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ def convert(
     """Return the converted rows, the lines and reasons of the others, and the converter."""
     converter = RowConverter(header, PrepareOptions(**options))
     records = [Record(line, cells) for line, cells in enumerate(rows, 2)]
-    _, valid, invalid = converter.convert(records)
-    return list(map(list, valid)), [(record.line, reason) for record, reason in invalid], converter
+    _, columns, invalid = converter.convert(records)
+    return list(map(list, zip(*columns, strict=True))), [(record.line, reason) for record, reason in invalid], converter
 
 
 class TestIdentity:
@@ -82,7 +82,7 @@ class TestWidth:
     def test_a_record_that_could_not_be_read_is_invalid(self) -> None:
         converter = RowConverter(["HostName"], PrepareOptions())
         record = Record(2, [], "x", "A cell is too long.")
-        assert converter.convert([record]) == ([], [], [(record, "A cell is too long.")])
+        assert converter.convert([record]) == ([], [[]], [(record, "A cell is too long.")])
 
 
 def test_a_suspect_cell_is_invalid_where_it_matters() -> None:
@@ -115,6 +115,21 @@ def test_numbers_of_all_columns_are_read_in_the_same_way() -> None:
 def test_na_values_need_headers_of_the_file() -> None:
     with pytest.raises(ImportFileError, match=r"na_values contains headers that the file does not have: 'Nam'"):
         convert(["HostName"], na_values={"Nam": ["x"]})
+
+
+@pytest.mark.parametrize(
+    ("column", "placeholder"),
+    [
+        ("IPAddress", "10.0.0.1"),
+        ("IPAddress", "10.0.0.1/24, 10.0.0.2"),
+        ("MACAddress", "00:50:56:AB:CD:EF"),
+        ("CPU.NumberOfCores", "9999"),
+        ("Tags", "owner:none"),
+    ],
+)
+def test_na_values_can_be_correct_cells(column: str, placeholder: str) -> None:
+    rows, _, _ = convert(["HostName", column], ["web1", placeholder], na_values=[placeholder])
+    assert rows == [["web1", ""]]
 
 
 def test_rows_are_filtered_before_they_are_checked() -> None:
