@@ -1,14 +1,15 @@
-"""A ServiceNow list as a workbook: with its labels as headers, rows that are not servers, and some that are invalid."""
+"""A ServiceNow list: with its labels as headers, rows that are not servers, and some that are invalid."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import io
 from pathlib import Path
 
 from openpyxl import Workbook
 
-__all__ = ["make_servicenow_export"]
+__all__ = ["make_servicenow_csv", "make_servicenow_export"]
 
 HEADER = (
     "Name",
@@ -21,6 +22,20 @@ HEADER = (
     "Operational status",
     "Used for",
     "Support group",
+)
+
+CSV_HEADER = (
+    "Name",
+    "Asset tag",
+    "IP Address",
+    "RAM (GB)",
+    "CPU count",
+    "Operating System",
+    "Class",
+    "Operational status",
+    "Application",
+    "Used for",
+    "Location",
 )
 
 #: Some systems store "unknown" as -1 and export it as an unsigned 64-bit number, which is out of range for AWS.
@@ -81,13 +96,54 @@ def make_row(number: int) -> list[str | int | float | None]:
     ]
 
 
+def make_servicenow_csv(rows: int) -> bytes:
+    """
+    Return the same servers as a CSV file for a European Excel, with the faults that such files have.
+
+    It has semicolons, decimal commas, the encoding of Windows, two lines above its header, a formula that keeps the
+    zeros of each asset tag, and lists whose items semicolons separate. Excel has rounded one asset tag in 300, and one
+    server in 150 is listed twice.
+
+    :param rows: number of rows below the header.
+    """
+    text = io.StringIO(newline="")
+    text.write("sep=;\r\n")
+    writer = csv.writer(text, delimiter=";")
+    writer.writerow(["Configuration Items"])
+    writer.writerow(CSV_HEADER)
+    for number in range(rows):
+        writer.writerow(make_csv_row(number - 30 if number % 150 == 121 else number))
+    return text.getvalue().encode("cp1252")
+
+
+def make_csv_row(number: int) -> list[str | int | float | None]:
+    """Return the row of :func:`make_row` as the CSV file has it."""
+    name, _, address, memory, cores, system, kind, status, used_for, _ = make_row(number)
+    is_server = memory is not None
+    asset_tag = "1,23E+11" if number % 300 == 60 else f'="{number:05}"'
+    return [
+        name,
+        asset_tag if is_server else None,
+        address,
+        str(memory).replace(".", ",") if is_server else None,
+        cores,
+        system,
+        kind,
+        "Retired" if status == "Decommissioned" else status,
+        ("CRM", "Billing;ERP", "Web shop", "unknown")[number % 4] if is_server else None,
+        used_for,
+        ("Zürich", "Genève", "Berlin")[number // 3 % 3],
+    ]
+
+
 def main() -> None:
-    """Write the workbook to a file."""
-    parser = argparse.ArgumentParser(description=make_servicenow_export.__doc__)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--rows", type=int, default=300)
+    """Write the list to a file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, help="the .csv or .xlsx file to write")
+    parser.add_argument("--rows", type=int, default=300, help="number of rows (default: %(default)s)")
     arguments = parser.parse_args()
-    arguments.file.write_bytes(make_servicenow_export(arguments.rows))
+    make = make_servicenow_csv if arguments.file.suffix == ".csv" else make_servicenow_export
+    arguments.file.write_bytes(make(arguments.rows))
 
 
 if __name__ == "__main__":

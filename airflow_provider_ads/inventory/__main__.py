@@ -6,13 +6,16 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
-from airflow_provider_ads.inventory.columns import list_headers, mapping_line
+from airflow_provider_ads.discovery.parameters import quote
+from airflow_provider_ads.inventory.columns import mapping_line
 from airflow_provider_ads.inventory.options import PrepareOptions
 from airflow_provider_ads.inventory.prepare import open_table, prepare_import_file
 from airflow_provider_ads.inventory.report import PreparedImportFile
@@ -20,6 +23,9 @@ from airflow_provider_ads.inventory.synonyms import SAMPLE_ROWS, Entry, names_se
 from airflow_provider_ads.inventory.template import ImportFileError
 
 __all__ = ["main"]
+
+#: Maximum number of headers without a proposal that are listed, and of values of each.
+MAX_HEADERS, MAX_VALUES = 40, 5
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -99,10 +105,24 @@ def _propose(file: Path, options: Mapping[str, Any]) -> dict[str, Entry]:
     if lines:
         print(f"A proposed mapping for {len(lines):,} of {len(headers):,} headers, used below. Check it:")
         print("\n".join(["    column_mapping={", *(f"        {line}" for line in lines), "    },"]))
-    if others := [header for header in headers if header not in mapping]:
-        print(f"Without a proposal, so map those that you need: {list_headers(others)}.")
-    print(flush=True)
+    if others := [place for place, header in enumerate(headers) if header not in mapping]:
+        print("No proposal for these headers. Map those that you need, or filter rows by their values:")
+        for place in others[:MAX_HEADERS]:
+            print(f"    {quote(headers[place])}{_describe(row[place] for row in rows if place < len(row))}")
+        if len(others) > MAX_HEADERS:
+            print(f"    and {len(others) - MAX_HEADERS:,} more")
+    if lines or others:
+        print(flush=True)
     return mapping
+
+
+def _describe(cells: Iterable[str]) -> str:
+    """Return the most common cells below a header, for a message."""
+    counts = Counter(filter(None, map(str.strip, cells)))
+    if not counts:
+        return ""
+    shown = ", ".join(quote(shorten(cell, 40, placeholder="...")) for cell, _ in counts.most_common(MAX_VALUES))
+    return f": {shown}{f' and {len(counts) - MAX_VALUES:,} more' * (len(counts) > MAX_VALUES)}"
 
 
 def _read_beginning(file: Path, options: Mapping[str, Any]) -> tuple[Sequence[str], list[list[str]]]:

@@ -84,7 +84,8 @@ def _prepare(source: Source, folder: Path, temporary: Path, options: PrepareOpti
     part = folder / "part-0001.zip"
     with table.open("rb") as export:
         write_rvtools_part(export, part, options.max_file_bytes)
-    return PreparedImportFile("RVTOOLS_EXPORT", (Part(part.name, None, part.stat().st_size),))
+    parts = (Part(part.name, None, part.stat().st_size),)
+    return PreparedImportFile("RVTOOLS_EXPORT", parts, source_format="complete RVTools export, imported unchanged")
 
 
 def open_table(source: Source, folder: Path, is_header: IsHeader, options: PrepareOptions) -> Table | Path:
@@ -154,7 +155,7 @@ def _prepare_table(table: Table, folder: Path, options: PrepareOptions) -> Prepa
         quarantine.rows,
         converter.reports(),
         converter.columns.ignored,
-        converter.columns.unknown,
+        tuple(header for header in converter.columns.unknown if header not in options.conditions),
         table.description,
         tuple(table.skipped),
         filtered,

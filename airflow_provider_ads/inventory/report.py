@@ -51,8 +51,8 @@ class PreparedImportFile:
     :param rows_quarantined: number of rows in that file.
     :param columns: the headers that are imported.
     :param columns_ignored: headers that the mapping maps to None.
-    :param columns_unknown: headers that are neither mapped nor template columns. They are omitted, because the service
-        would ignore them.
+    :param columns_unknown: headers that are neither mapped nor template columns, and that ``row_filter`` does not use.
+        They are omitted, because the service would ignore them.
     :param source_format: how the source was read, such as ``CSV in UTF-8 with semicolons``.
     :param lines_skipped: lines above the header.
     :param rows_filtered: number of rows that ``row_filter`` left out, by header.
@@ -137,7 +137,8 @@ class PreparedImportFile:
         lines += [f"{quote(header)} is ignored: column_mapping maps it to None" for header in self.columns_ignored]
         lines += [f"{quote(header)} is ignored: it is not a template column" for header in self.columns_unknown]
         lines += [f"{quote(line)} is ignored: it is above the header" for line in self.lines_skipped]
-        lines += [f"Rows left out because of {quote(name)}: {count:,}" for name, count in self.rows_filtered.items()]
+        filtered = [(name, count) for name, count in self.rows_filtered.items() if count]
+        lines += [f"Rows left out because of {quote(name)}: {count:,}" for name, count in filtered]
         if self.rows_short:
             lines.append(f"Rows without their last cells, which count as empty: {self.rows_short:,}")
         lines += [f"Warning: {warning}" for warning in self.warnings]

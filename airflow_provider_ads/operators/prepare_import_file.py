@@ -98,8 +98,8 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
     :param sheet_name: the sheet of a workbook; None for the only visible one with the mapped headers. (default: None)
     :param row_filter: the rows to import, as values by header, such as ``{"Status": ["Operational"]}``, or ``{"Class":
         {"not": ["Service"]}}`` for those to leave out. (templated) (default: None)
-    :param tags: values by name of tags that are added to every row, such as ``{"import": "{{ ds }}"}``. A row's own tag
-        takes precedence. (templated) (default: None)
+    :param tags: values by name of tags that are added to every row, such as ``{"import": "{{ run_id }}"}``. A row's own
+        tag takes precedence. (templated) (default: None)
     :param rvtools_as_template: True to convert an RVTools export to the import template, for one that is too large or
         lacks sheets. (default: False)
     :param aws_conn_id: the Airflow connection for the service and S3; None for boto3's default credentials. (templated)

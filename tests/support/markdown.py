@@ -23,6 +23,7 @@ class Block:
     :param kind: the language of a fenced block; ``indented`` for an indented one.
     :param text: the code.
     :param saved_as: the file that the preceding sentence says to save it as.
+    :param changes: the Dag file in which the preceding sentence says to replace a task with it.
     """
 
     page: Path
@@ -30,6 +31,7 @@ class Block:
     kind: str
     text: str
     saved_as: str | None = None
+    changes: str | None = None
 
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
@@ -51,8 +53,9 @@ def blocks_of(page: Path) -> list[Block]:
         if token.type in ("fence", "code_block"):
             kind = token.info.strip() if token.type == "fence" else "indented"
             saved_as = re.search(r"Save this as `([^`]+)`:\Z", before)
+            changes = re.search(r"In `([^`]+)`,\s+replace\s+`\w+`\s+with\s+this:\Z", before)
             line = token.map[0] + 1 if token.map else 0
-            blocks.append(Block(page, line, kind, token.content, saved_as[1] if saved_as else None))
+            blocks.append(Block(page, line, kind, token.content, saved_as and saved_as[1], changes and changes[1]))
             before = ""
     return blocks
 

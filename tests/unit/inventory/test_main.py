@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_ads.inventory.__main__ import main
+from sample_inventories.rvtools_export import make_rvtools_export
 
 ROOT = Path(__file__).parents[3]
 
@@ -46,9 +47,30 @@ class TestDryRun:
             "IP Address": "IPAddress",
             'RAM "MB"': "RAM.TotalSizeInMB",
         }
-        assert "Without a proposal, so map those that you need: 'Rack'." in output
+        assert "No proposal for these headers. Map those that you need, or filter rows by their values:\n" in output
+        assert "\n    'Rack': 'R1'\n" in output
         assert re.search("^'?Server Name'? .*HostName", output, re.MULTILINE)
         assert list(tmp_path.iterdir()) == [Path(file)]
+
+    def test_other_headers_are_listed_with_their_most_common_values(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        classes, notes = ("Service", "Linux", "Linux"), "moves soon " * 9
+        rows = [f"web{number},{classes[number % 3]},,{notes},R{number % 7}" for number in range(70)]
+        file = write(tmp_path / "cmdb.csv", "\n".join(["Server Name,Class,Owner,Notes,Rack", *rows]))
+        assert main([file]) == 0
+        assert capsys.readouterr().out.partition("by their values:\n")[2].splitlines()[:5] == [
+            "    'Class': 'Linux', 'Service'",
+            "    'Owner'",
+            "    'Notes': 'moves soon moves soon moves soon...'",
+            "    'Rack': 'R0', 'R1', 'R2', 'R3', 'R4' and 2 more",
+            "",
+        ]
+
+    def test_the_first_40_other_headers_are_listed(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        headers = ["Server Name", *(f"Disk {number}" for number in range(45))]
+        assert main([write(tmp_path / "cmdb.csv", ",".join(headers) + "\nweb1,20\n")]) == 0
+        assert "    'Disk 39'\n    and 5 more\n" in capsys.readouterr().out
 
     def test_headers_cannot_control_the_terminal(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         file = write(tmp_path / "cmdb.csv", "Server\x1b Name,\x1b[2J\nweb1,\n")
@@ -81,6 +103,12 @@ class TestDryRun:
         assert re.search("^rows read +2$", output, re.MULTILINE)
         assert errors.startswith("1 of 2 rows cannot be imported.")
         assert "line 3: " in errors
+
+    def test_a_complete_rvtools_export_is_not_converted(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main([write(tmp_path / "export.xlsx", make_rvtools_export(1))]) == 0
+        assert capsys.readouterr().out.startswith("Source: complete RVTools export, imported unchanged\n")
 
 
 class TestErrors:

@@ -45,7 +45,7 @@ def test_report_of_a_csv_file_is_json_safe(tmp_path: Path) -> None:
         ],
         "columns_mapped": {"Server Name": "HostName", "IPAddress": "IPAddress", "RAM": "RAM.TotalSizeInMB"},
         "columns_ignored": ["Tags"],
-        "columns_unknown": ["Owner"],
+        "columns_unknown": [],
         "lines_skipped": ["Servers"],
         "warnings": [
             "row_filter: no row that reaches the filter has 'them' under 'Owner'.",
@@ -87,11 +87,20 @@ def test_the_log_shows_tables(tmp_path: Path) -> None:
         "RAM          RAM.TotalSizeInMB  GB        1,500      2        0  4,096   4,096  16,384",
         "(tags)       Tags                         1,501      0        0",
         "'Tags' is ignored: column_mapping maps it to None",
-        "'Owner' is ignored: it is not a template column",
         "'Servers' is ignored: it is above the header",
         "Rows left out because of 'Owner': 1",
         "Rows without their last cells, which count as empty: 1",
         *(f"Warning: {warning}" for warning in prepared.warnings),
+    ]
+
+
+def test_the_log_does_not_list_filters_that_left_out_nothing(tmp_path: Path) -> None:
+    row_filter = {"Class": {"not": ["Service"]}, "Status": ["Operational"]}
+    prepared = prepare(
+        "HostName,Class,Status\nweb1,Server,Operational\nweb2,Server,Retired\n", tmp_path, row_filter=row_filter
+    )
+    assert [line for line in str(prepared).splitlines() if "left out" in line] == [
+        "Rows left out because of 'Status': 1"
     ]
 
 
@@ -100,7 +109,7 @@ def test_an_rvtools_export_has_no_row_counts(tmp_path: Path) -> None:
     prepared = prepare(content, tmp_path)
     assert prepared.report("s3://inventory/") == {
         "file_classification": "RVTOOLS_EXPORT",
-        "source_format": "",
+        "source_format": "complete RVTools export, imported unchanged",
         "rows_read": None,
         "rows_written": None,
         "rows_quarantined": 0,
@@ -117,7 +126,9 @@ def test_an_rvtools_export_has_no_row_counts(tmp_path: Path) -> None:
         "lines_skipped": [],
         "warnings": [],
     }
-    assert [line.split() for line in str(prepared).splitlines()] == [
+    source, *table = str(prepared).splitlines()
+    assert source == "Source: complete RVTools export, imported unchanged"
+    assert [line.split() for line in table] == [
         ["rows", "bytes"],
         ["part-0001.zip", f"{len(content):,}"],
     ]
