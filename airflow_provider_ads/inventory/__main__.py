@@ -15,7 +15,7 @@ from textwrap import shorten
 from typing import Any
 
 from airflow_provider_ads.discovery.parameters import quote
-from airflow_provider_ads.inventory.columns import mapping_line
+from airflow_provider_ads.inventory.columns import list_headers, mapping_line
 from airflow_provider_ads.inventory.options import PrepareOptions
 from airflow_provider_ads.inventory.prepare import open_table, prepare_import_file
 from airflow_provider_ads.inventory.report import PreparedImportFile
@@ -85,10 +85,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _read_mapping(file: Path) -> Any:
+    def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if repeated := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
+            raise ValueError(f"it repeats {list_headers(repeated)}. Keep one entry of each.")
+        return dict(pairs)
+
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=check)
     except ValueError as error:
-        raise ValueError(f"{file} is not a JSON file: {error}") from error
+        raise ValueError(f"{file} cannot be used: {error}") from error
 
 
 def _prepare(file: Path, folder: Path, mapping: Any, options: Mapping[str, Any]) -> PreparedImportFile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from airflow_provider_ads.discovery.parameters import quote
@@ -20,9 +20,9 @@ _SEPARATORS = re.compile(r"(?:\s+/\s*|/\s+|[,;|\s])+")
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 
 #: An IPv4 address that identifies a server, and one with a prefix. Nearly all do, and the ipaddress module takes thirty
-#: times as long.
-_COMMON = rf"(?!0|127\.|169\.254\.|22[4-9]\.|2[345][0-9]\.){_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}"
-_COMMON_ITEM = rf"{_COMMON}(?:(?<!\.0)/(?:8|16|24)|/32)?+"
+#: times as long. With a prefix of at most 24, a network's own address ends in 0.
+_COMMON = rf"(?!0|127\.|169\.254\.|22[4-9]\.|23[0-9]\.|255\.){_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}"
+_COMMON_ITEM = rf"{_COMMON}(?:(?<!\.0)/(?:2[0-4]|1?[0-9])(?![0-9])|/32)?+"
 
 #: Find the addresses without their prefixes in a cell of such items.
 _find_addresses = re.compile(r"[0-9.]{7,}").findall
@@ -64,6 +64,12 @@ class _AddressConverter(CellConverter):
                     addresses[address] = None
         return ", ".join(addresses)
 
+    def warnings(self) -> Iterator[str]:
+        """Yield a warning about addresses that were left out."""
+        if self.dropped:
+            examples = ", ".join(address for address, _ in self.dropped.most_common(3))
+            yield f"{self.mapped.label}addresses that identify no server were left out, such as {examples}."
+
     def split(self, text: str) -> list[str]:
         """Return the items of a list."""
         separator = self.mapped.separator
@@ -99,17 +105,19 @@ class IPAddressConverter(_AddressConverter):
         return [", ".join(dict.fromkeys(_find_addresses(cell))) if is_common(cell) else memo[cell] for cell in cells]
 
     def parse(self, item: str) -> list[str]:
-        """Return the addresses; an item that is not one is divided at slashes."""
+        """Return the addresses, and networks with their prefix; an item that is neither is divided at slashes."""
         if (address := _parse_ip_address(item)) is not None:
             return [address]
         addresses = [_parse_ip_address(part) for part in item.split("/")] if "/" in item else []
         return [] if None in addresses else [address for address in addresses if address is not None]
 
     def identifies_no_server(self, address: str) -> bool:
-        """Return True for an address that is unspecified, of the machine itself, or a network mask."""
+        """Return True for an address that is unspecified, multicast, of the machine itself, a mask, or a network."""
+        if "/" in address:
+            return True
         ip = ip_interface(address).ip
         is_mask = ip.version == 4 and bool(re.fullmatch(r"1{8,}0*", f"{int(ip):032b}"))
-        return ip.is_unspecified or ip.is_loopback or ip.is_link_local or is_mask
+        return ip.is_unspecified or ip.is_loopback or ip.is_link_local or ip.is_multicast or is_mask
 
 
 def _parse_ip_address(text: str) -> str | None:
@@ -122,6 +130,9 @@ def _parse_ip_address(text: str) -> str | None:
         interface: IPv4Interface | IPv6Interface = ip_interface(text)
     except ValueError:
         return None
+    # Networks of one or two addresses consist of servers' addresses.
+    if "/" in text and interface.ip == (network := interface.network).network_address and network.num_addresses > 2:
+        return str(network)
     return str(interface.ip)
 
 

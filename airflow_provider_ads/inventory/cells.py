@@ -56,6 +56,10 @@ class CellConverter:
         """Yield what is ambiguous in the cells converted so far."""
         return iter(())
 
+    def warnings(self) -> Iterator[str]:
+        """Yield what the user might not expect, as sentences."""
+        return iter(())
+
     def convert_all(self, cells: Sequence[str]) -> Sequence[str]:
         """Convert the cells of several rows; those that cannot be imported become an :class:`InvalidCell`."""
         # Most cells stay unchanged, and to find that out for all of them together takes a tenth of the time.
@@ -127,11 +131,16 @@ class TextConverter(CellConverter):
 class ExternalIdConverter(TextConverter):
     """Convert identifiers of servers."""
 
-    special: tuple[str, ...] = ("e+",)
+    special: tuple[str, ...] = ("e+", "\0'", "\0=")
 
     def convert(self, cell: str) -> str:
-        """Return the identifier, or an :class:`InvalidCell` if a spreadsheet has rounded it."""
+        """Return the identifier, or an :class:`InvalidCell` if a spreadsheet has rounded it or it is a formula."""
         text = super().convert(cell)
+        # With an apostrophe before it, a spreadsheet keeps a text as it is.
+        if quoted := re.fullmatch(r"'([^']+)'?", text):
+            text = clean_cell(quoted[1], self.placeholders)
+        if text.startswith("="):
+            return InvalidCell(f"{quote(text)} is a formula. Export its value.")
         if _ROUNDED.fullmatch(text):
             return InvalidCell(
                 f"{quote(text)} is a number that a spreadsheet has rounded. Export the column as text again."
@@ -142,10 +151,10 @@ class ExternalIdConverter(TextConverter):
 class HostNameConverter(ExternalIdConverter):
     """Convert names of servers, each of which is one name."""
 
-    special = ("e+", ",", ";", "|")
+    special = (*ExternalIdConverter.special, ",", ";", "|")
 
     def convert(self, cell: str) -> str:
-        """Return the name, or an :class:`InvalidCell` if there are several or a spreadsheet has rounded it."""
+        """Return the name, or an :class:`InvalidCell` if there are several or it is not an identifier."""
         text = super().convert(cell)
         if not isinstance(text, InvalidCell) and re.search(r"[,;|\n\r]", text):
             return InvalidCell(f"{quote(text)} is more than one name. Write each server to a row of its own.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, Required, TypedDict
 
@@ -26,6 +26,7 @@ __all__ = [
     "list_headers",
     "mapping_line",
     "match_columns",
+    "simplify_header",
 ]
 
 
@@ -174,9 +175,21 @@ def match_columns(header: Sequence[str], mapping: Mapping[str, MappedColumn | No
         is not mapped.
     """
     if missing := [name for name in mapping if name not in header]:
+        spellings = {simplify_header(name): name for name in header if name not in mapping}
+        lines = [
+            mapping_line(spellings[simplify_header(name)], _entry(mapping[name]))
+            for name in missing
+            if simplify_header(name) in spellings
+        ]
+        advice = (
+            " Some differ only in case or whitespace. Replace their entries of column_mapping:\n    "
+            + "\n    ".join(lines)
+            if lines
+            else ""
+        )
         raise ImportFileError(
             f"column_mapping contains headers that the file does not have: {list_headers(missing)}. The file has "
-            f"{list_headers(header)}."
+            f"{list_headers(header)}.{advice}"
         )
     if questions := list(_questions_about_repetitions(header, mapping)):
         raise AmbiguousFileError(questions)
@@ -225,6 +238,23 @@ def _questions_about_repetitions(
                 "one of these entries of column_mapping, or another one:",
                 (*same, mapping_line(name, None)),
             )
+
+
+def simplify_header(header: str) -> str:
+    """Return a header in lower case, with blanks in the place of other whitespace."""
+    return " ".join(header.casefold().split())
+
+
+def _entry(mapped: MappedColumn | None) -> str | dict[str, object] | None:
+    """Return the entry of ``column_mapping`` from which a header was mapped."""
+    if mapped is None:
+        return None
+    options = {
+        each.name: getattr(mapped, each.name)
+        for each in fields(mapped)
+        if each.name not in ("header", "column") and getattr(mapped, each.name) != each.default
+    }
+    return {"column": mapped.column, **options} if options else mapped.column
 
 
 def mapping_line(header: str, value: str | Mapping[str, object] | None) -> str:

@@ -38,6 +38,18 @@ class _ListConverter(CellConverter):
         items = [text] if separator is None else text.split(separator)
         return [item for item in (clean_cell(item, self.placeholders) for item in items) if item]
 
+    def undivided(self, item: str, pair_separator: str = "") -> InvalidCell | None:
+        """
+        Return an :class:`InvalidCell` for an item that another separator than that of the mapping might divide.
+
+        :param item: the item, or the value of a tag.
+        :param pair_separator: what follows the separator if the item contains another tag.
+        """
+        found = re.search(rf"[;|\n](?=[^\0]*{re.escape(pair_separator)})", item) if self.mapped.separator else None
+        return found and InvalidCell(
+            f"{quote(item)} contains {quote(found[0])}, which might divide it too. Use one separator in the source."
+        )
+
     def questions(self) -> Iterator[Question]:
         """Yield a question about the separator."""
         header, column = self.mapped.header, self.mapped.column
@@ -72,6 +84,8 @@ class ApplicationsConverter(_ListConverter, TextConverter):
             self.ambiguous.setdefault(",", cell)
         if torn := next((item for item in items if "," in item), None):
             return InvalidCell(f"{quote(torn)} contains a comma, which AWS reads as the end of a name.")
+        if undivided := next(filter(None, map(self.undivided, items)), None):
+            return undivided
         return ", ".join(dict.fromkeys(items))
 
 
@@ -114,6 +128,8 @@ class TagsConverter(_ListConverter):
                 self.pairs = item
             if not (found and name.strip() and value.strip()) or "," in item or ":" in name or "\0" in item:
                 return InvalidCell(f"{quote(item)} does not have the form name:value. Commas separate tags.")
+            if self.mapped.tag is None and (undivided := self.undivided(value, separator)):
+                return undivided
             tags.append(f"{name.strip()}:{value.strip()}")
         if len(tags) > TAGS_PER_SERVER:
             return InvalidCell(f"The server has {len(tags):,} tags; the maximum is {TAGS_PER_SERVER}.")

@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self, TextIO
 
+from airflow_provider_ads.inventory.columns import simplify_header
 from airflow_provider_ads.inventory.options import PrepareOptions
 from airflow_provider_ads.inventory.parts import Part, PartWriter
 from airflow_provider_ads.inventory.report import PreparedImportFile
@@ -113,11 +114,14 @@ def open_table(source: Source, folder: Path, is_header: IsHeader, options: Prepa
 
 def _header_test(options: PrepareOptions) -> IsHeader:
     """Return a function that returns True for a row with all headers that the options name."""
-    needed = options.mapping.keys() | options.conditions.keys()
+    # A header that only looks like a mapped one is found too, so that the error can name it.
+    needed = set(map(simplify_header, options.mapping.keys() | options.conditions.keys()))
 
     def is_header(cells: Sequence[str]) -> bool:
-        names = set(unique_headers(cells))
-        return needed <= names if needed else not names.isdisjoint((*IDENTITY_COLUMNS, *IDENTITY_PAIR))
+        names = unique_headers(cells)
+        if not needed:
+            return not {*IDENTITY_COLUMNS, *IDENTITY_PAIR}.isdisjoint(names)
+        return needed.issubset(map(simplify_header, names))
 
     return is_header
 
@@ -162,7 +166,7 @@ def _prepare_table(table: Table, folder: Path, options: PrepareOptions) -> Prepa
         converter.rows_short,
         statistics.duplicate_rows,
         statistics.shared_addresses,
-        tuple(converter.warnings()),
+        (*getattr(table, "warnings", ()), *converter.warnings()),
     )
 
 

@@ -231,6 +231,26 @@ class NumberConverter(CellConverter):
         """Yield a question about the separators or, because numbers depend on them, otherwise one about the unit."""
         return iter(list(self._format_questions()) or list(self._unit_questions()))
 
+    def _numbers_without_unit(self) -> list[float]:
+        without_unit = Counter(self.numbers) - Counter(self._with_unit)
+        return [number for number in without_unit.elements() if number]
+
+    def warnings(self) -> Iterator[str]:
+        """Yield a warning about amounts of memory that are unlikely, although the median is not."""
+        # A server that is idle can use little memory.
+        if self.mapped.column != "RAM.TotalSizeInMB":
+            return
+        low, high = LIKELY_MEMORY
+        factor = float(self._factor)
+        numbers = self._numbers_without_unit()
+        unlikely = [number for number in numbers if not low <= number <= high]
+        if unlikely and low <= median(numbers) <= high:
+            examples = ", ".join(f"{number / factor:,.15g}" for number in list(dict.fromkeys(unlikely))[:3])
+            yield (
+                f"{self.mapped.label}numbers that are unlikely in {self.unit or 'MB'}, such as {examples}: "
+                f"{len(unlikely):,}. Check whether they have another unit."
+            )
+
     @property
     def formats(self) -> list[NumberFormat]:
         """The formats in which every cell with a separator is a number."""
@@ -282,8 +302,7 @@ class NumberConverter(CellConverter):
         own_unit = next(name for name, factor in self._units.items() if factor == 1)
         answers: list[str] = []
         reason = ""
-        without_unit = Counter(self.numbers) - Counter(self._with_unit)
-        numbers = [number for number in without_unit.elements() if number]
+        numbers = self._numbers_without_unit()
         if not numbers:
             return
         if in_header is not None and in_header != own_unit:

@@ -3,11 +3,14 @@ The child process that reads a workbook for :class:`~airflow_provider_ads.invent
 
 A workbook of 5 kB can make calamine allocate all memory and abort. Here, that only ends a process that has limits.
 It is run as a script and imports nothing else from the package. It writes JSON lines: the sheets with their first
-rows, then, once the parent has written the index of a sheet, the rows of that sheet, then ``["end"]``. Instead of any
-of these, it can write ``["error", reason]`` or ``["refused", message]``.
+rows, then, once the parent has written the index of a sheet, the number of its header's row and the number of its
+headers, the rows of that sheet, then ``["end", cells filled, is binary]``. Instead of any of these, it can write
+``["error", reason]`` or ``["refused", message]``.
 
-Known limit: error cells of .xls and .xlsb files are read as empty, because calamine does not return them and only XML
-is searched for them. The same applies to their formulas without a saved value.
+calamine does not return errors, merged cells, number formats, and formulas without a saved value, so the XML is
+searched for them.
+
+Known limit: .xls and .xlsb files are binary, so they are not searched, and the parent warns about them.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import sys
 import xml.parsers.expat
 import zipfile
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 __all__ = ["HEADER_ROWS", "ROW_MAX_CHARACTERS", "main"]
 
@@ -44,8 +47,18 @@ INEXACT = 10**15
 #: Codes of cells whose content is probably not what was typed.
 DATE, DIGITS = 0, 1
 
-#: Cells of an .xlsx sheet that calamine reads as empty: formulas and errors. Other XML than this is not parsed.
+#: Cells of an .xlsx sheet that calamine reads as empty: formulas and errors. Other XML than this is not parsed. Each
+#: match contains one of the literals, which are found much faster.
 _NEEDS_SCAN = re.compile(rb"<(?:\w+:)?f[\s/>]|\bt\s*=\s*[\"']e[\"']")
+_NEEDS_SCAN_LITERALS = (b"<f", b":f", b'"e"', b"'e'")
+
+#: Cells of an .xlsx sheet with a number and one of some styles, and what is searched in their attributes.
+_NUMBERS = r"<(?:\w+:)?c\s([^<>]*?\bs\s*=\s*[\"']({})[\"'][^<>]*)>\s*<(?:\w+:)?v>([^<]+)</"
+_REFERENCE = re.compile(rb"\br\s*=\s*[\"']([A-Z]{1,3})([0-9]+)[\"']")
+_HAS_TYPE = re.compile(rb"\bt\s*=\s*[\"'](?!n[\"'])")
+
+#: A range of merged cells in an .xlsx sheet.
+_MERGED = re.compile(rb"mergeCell\s[^>]*?\bref\s*=\s*[\"']([A-Z]{1,3}[0-9]+:[A-Z]{1,3}[0-9]+)[\"']")
 
 
 def main() -> None:
@@ -88,7 +101,14 @@ def _read(path: str, sheet_name: str) -> None:
     from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
     with open(path, "rb") as file:
-        workbook = CalamineWorkbook.from_filelike(file)
+        try:
+            workbook = CalamineWorkbook.from_filelike(file)
+        except Exception as error:
+            file.seek(0)
+            # calamine knows this stream only if the name of a file ends in .xlsx.
+            if "EncryptedPackage".encode("utf-16-le") in file.read():
+                raise _ReadError("It has a password.") from error
+            raise
         metadata = [sheet for sheet in workbook.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
         sheets = [(sheet.name, sheet.visible == SheetVisibleEnum.Visible) for sheet in metadata]
         _send("sheets", sheets)
@@ -98,26 +118,68 @@ def _read(path: str, sheet_name: str) -> None:
                 # Release the previous sheet before the next one is read.
                 loaded = ("", None)
                 loaded = (name, workbook.get_sheet_by_name(name))
-                _send("rows", list(_rows(loaded[1], {}, HEADER_ROWS)))
+                _send("rows", list(_rows(loaded[1], {}, limit=HEADER_ROWS)))
         choice = sys.stdin.readline()
         if not choice:
             return
-        name = sheets[int(choice)][0]
-        errors = _scan(file, name)
+        index, header_row, width = map(int, choice.split())
+        name = sheets[index][0]
+        found = _scan(file, name)
         sheet = loaded[1] if loaded[0] == name else workbook.get_sheet_by_name(name)
     batch: list[object] = []
     size = 0
-    for row in _rows(sheet, errors):
+    filler = _MergeFiller(found.merges if found else [], header_row, width)
+    for row in _rows(sheet, found.texts if found else {}, filler=filler):
         batch.append(row)
         size += sum(map(len, row[1]))
         if size > BATCH_CHARACTERS or len(batch) == 1_000:
             _send("rows", batch)
             batch, size = [], 0
     _send("rows", batch)
-    _send("end")
+    _send("end", filler.filled, found is None)
 
 
-def _rows(sheet: Any, errors: dict[int, dict[int, str]], limit: int | None = None) -> Iterator[list[Any]]:
+class _Found(NamedTuple):
+    """
+    The cells of a sheet that calamine does not return as a spreadsheet shows them.
+
+    :param texts: texts of cells by row and column, where the first row is 1 and the first column is 0.
+    :param merges: cells that are merged with those below them, as first row, column and last row.
+    """
+
+    texts: dict[int, dict[int, str]]
+    merges: list[tuple[int, int, int]]
+
+
+class _MergeFiller:
+    """Fill cells that are merged with the one above them, below the headers."""
+
+    def __init__(self, merges: list[tuple[int, int, int]], header_row: int, width: int) -> None:
+        self.filled = 0
+        self._starts: dict[int, list[tuple[int, int]]] = {}
+        for first, column, last in merges:
+            if header_row < first < last and column < width:
+                self._starts.setdefault(first, []).append((column, last))
+        self._held: dict[int, tuple[int, Any]] = {}
+
+    def fill(self, number: int, cells: list[Any]) -> None:
+        """Fill the cells of a row that is not empty."""
+        for column, (last, cell) in list(self._held.items()):
+            if number > last:
+                del self._held[column]
+                continue
+            cells += [""] * (column + 1 - len(cells))
+            if not cells[column]:
+                cells[column] = cell
+                self.filled += 1
+        for column, last in self._starts.get(number, ()):
+            if column < len(cells) and cells[column]:
+                self._held[column] = last, cells[column]
+
+
+def _rows(
+    sheet: Any, texts: dict[int, dict[int, str]], *, filler: _MergeFiller | None = None, limit: int | None = None
+) -> Iterator[list[Any]]:
     """Yield number and cells of each row that is not empty, without empty cells at its end."""
     suspects: list[int] = []
 
@@ -143,48 +205,74 @@ def _rows(sheet: Any, errors: dict[int, dict[int, str]], limit: int | None = Non
         if limit and number > limit:
             return
         cells: list[Any] = [cell if type(cell) is str else text(cell) for cell in row]
-        for place, error in errors.get(number, {}).items():
+        for place, shown in texts.get(number, {}).items():
             cells += [""] * (place + 1 - len(cells))
-            cells[place] = cells[place] or error
+            # A cell with too many digits stays suspect.
+            if type(cells[place]) is str:
+                cells[place] = shown
         while cells and not cells[-1]:
             cells.pop()
         if not any(not isinstance(cell, str) or cell.strip() for cell in cells):
             continue
+        if filler is not None:
+            filler.fill(number, cells)
         if sum(map(len, cells)) > ROW_MAX_CHARACTERS:
             raise _ReadError(f"Row {number:,} has more than {ROW_MAX_CHARACTERS:,} characters.")
-        yield [number, cells, True] if suspects else [number, cells]
+        yield (
+            [number, cells, True]
+            if suspects or (filler and filler.filled and list in map(type, cells))
+            else [number, cells]
+        )
         suspects.clear()
 
 
-def _scan(file: IO[bytes], sheet: str) -> dict[int, dict[int, str]]:
+def _scan(file: IO[bytes], sheet: str) -> _Found | None:
     """
-    Return the error cells of a sheet, which calamine reads as empty, by row and column.
+    Return what calamine does not: errors and merged cells, which it reads as empty, and what number formats show.
 
-    :raises _ReadError: a formula has no value, which calamine reads as empty too.
+    :return: the cells; None if the workbook is not XML.
+    :raises _UnsavedError: a formula has no value, which calamine reads as empty too.
     """
     file.seek(0)
     if not zipfile.is_zipfile(file):
-        return {}
+        return None
     with zipfile.ZipFile(file) as archive:
         names = set(archive.namelist())
         if "content.xml" in names:
             return _OpenDocumentScan(sheet).run(archive, "content.xml")
         if "xl/workbook.xml" not in names:
-            return {}
-        member = _find_member(archive, sheet)
+            return None
+        member, styles = _find_members(archive, sheet)
         if member not in names:
             raise _ReadError(f"The content of sheet {sheet!r} is missing.")
+        formats = _read_formats(archive, styles) if styles in names else {}
+        numbers = re.compile(_NUMBERS.format("|".join(formats)).encode())
+        texts: dict[int, dict[int, str]] = {}
+        merges: dict[bytes, None] = {}
         with archive.open(member) as content:
             tail = content.read(4)
             # Other encodings than UTF-8 hide the cells from the pattern.
             found = b"\0" in tail or tail.startswith((b"\xfe\xff", b"\xff\xfe"))
             while not found and (chunk := content.read(1024 * 1024)):
-                found = bool(_NEEDS_SCAN.search(tail + chunk))
-                tail = chunk[-64:]
-        return _ExcelScan(sheet).run(archive, member) if found else {}
+                text = tail + chunk
+                found = any(map(text.__contains__, _NEEDS_SCAN_LITERALS)) and bool(_NEEDS_SCAN.search(text))
+                for attributes, style, number in numbers.findall(text) if formats else ():
+                    if not (reference := _REFERENCE.search(attributes)):
+                        found = True
+                        break
+                    if not _HAS_TYPE.search(attributes):
+                        row = texts.setdefault(int(reference[2]), {})
+                        row[_column(reference[1].decode()) - 1] = formats[style.decode()].show(number.decode())
+                if b"mergeCell" in text:
+                    merges |= dict.fromkeys(_MERGED.findall(text))
+                tail = chunk[-256:]
+        if found:
+            return _ExcelScan(sheet, formats).run(archive, member)
+        return _Found(texts, [_parse_merge(each.decode()) for each in merges])
 
 
-def _find_member(archive: zipfile.ZipFile, sheet: str) -> str:
+def _find_members(archive: zipfile.ZipFile, sheet: str) -> tuple[str, str]:
+    """Return the names of the files with a sheet and with the styles of an .xlsx file."""
     ids: dict[str, str] = {}
     targets: dict[str, str] = {}
 
@@ -194,11 +282,109 @@ def _find_member(archive: zipfile.ZipFile, sheet: str) -> str:
 
     def on_target(name: str, attributes: dict[str, str]) -> None:
         if _local(name) == "Relationship":
-            targets[attributes.get("Id", "")] = attributes.get("Target", "")
+            target = posixpath.normpath(posixpath.join("/xl", attributes.get("Target", ""))).lstrip("/")
+            targets[attributes.get("Id", "")] = target
+            if attributes.get("Type", "").endswith("/styles"):
+                targets["styles"] = target
 
     _parse(archive, "xl/workbook.xml", on_sheet)
     _parse(archive, "xl/_rels/workbook.xml.rels", on_target)
-    return posixpath.normpath(posixpath.join("/xl", targets.get(ids.get(sheet, ""), ""))).lstrip("/")
+    return targets.get(ids.get(sheet, ""), ""), targets.get("styles", "")
+
+
+def _read_formats(archive: zipfile.ZipFile, member: str) -> dict[str, _NumberFormat]:
+    """Return the number formats that show something else than the number, by the style of their cells."""
+    # The codes of built-in formats are not in the file. Among them are two of percentages.
+    codes = {"9": "0%", "10": "0.00%"}
+    styles: list[str] = []
+    elements: list[str] = []
+
+    def on_start(name: str, attributes: dict[str, str]) -> None:
+        element = _local(name)
+        if element == "numFmt":
+            codes[attributes.get("numFmtId", "")] = attributes.get("formatCode", "")
+        elif element == "xf" and elements[-1:] == ["cellXfs"]:
+            styles.append(attributes.get("numFmtId", ""))
+        elements.append(element)
+
+    _parse(archive, member, on_start, lambda _: elements.pop())
+    formats = {number: _read_format(code) for number, code in codes.items()}
+    return {str(style): found for style, number in enumerate(styles) if (found := formats.get(number)) is not None}
+
+
+class _NumberFormat(NamedTuple):
+    """
+    A number format that shows something else than the number.
+
+    :param shape: the text that is shown, with a NUL in the place of each digit.
+    :param power: the power of ten by which the number is multiplied.
+    :param is_padded: True if each digit is shown, even if it is a leading zero.
+    """
+
+    shape: str
+    power: int
+    is_padded: bool
+
+    def show(self, number: str) -> str:
+        """Return the number as it is shown, but not rounded."""
+        from decimal import Decimal
+
+        text = f"{Decimal(repr(float(number))).scaleb(self.power):f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+        sign, text = ("-", text[1:]) if text.startswith("-") else ("", text)
+        width = self.shape.count("\0")
+        if not self.is_padded or not text.isdigit():
+            return f"{sign}{self.shape.partition(chr(0))[0]}{text}{self.shape.rpartition(chr(0))[2]}"
+        text = text.zfill(width)
+        # The first place shows all digits for which there is no other one.
+        digits = iter([text[: len(text) - width + 1], *text[len(text) - width + 1 :]])
+        return sign + "".join(next(digits) if character == "\0" else character for character in self.shape)
+
+
+#: The parts of a number format: quoted, escaped, blanks, currency, condition, other brackets, and characters.
+_FORMAT = re.compile(r'"([^"]*)"|\\(.)|([_*].)|\[\$([^\]-]*)[^\]]*\]|(\[[<>=][^\]]*\])|(\[[^\]]*\])|(.)', re.DOTALL)
+
+
+def _read_format(code: str) -> _NumberFormat | None:
+    """Return a number format; None if it shows only the number, perhaps rounded, or a date."""
+    shape = digits = ""
+    power = 0
+    for quoted, escaped, _, currency, condition, _, character in _FORMAT.findall(
+        re.sub("general", "0", code, flags=re.I)
+    ):
+        if character == ";":
+            # The first section is that of positive numbers.
+            break
+        # calamine recognizes dates.
+        if condition or character.isalpha() or character in ("/", "@"):
+            return None
+        if character and character in "0#?.,":
+            digits += character
+            shape += "\0" if character in "0#?" else ""
+            continue
+        power += 2 * (character == "%")
+        shape += quoted + escaped + currency + character
+    scaled = len(digits) - len(digits.rstrip(","))
+    is_padded = bool(digits) and not digits.strip("0")
+    shape = shape.strip()
+    if "\0" not in shape or not (
+        power or scaled or (is_padded and len(digits) > 1) or any(character.isalnum() for character in shape)
+    ):
+        return None
+    return _NumberFormat(shape, power - 3 * scaled, is_padded)
+
+
+def _parse_merge(reference: str) -> tuple[int, int, int]:
+    """Return the first row, the column and the last row of a range such as ``A2:B3``, or of one cell."""
+    cells = re.findall(r"([A-Z]+)([0-9]+)", reference)
+    return int(cells[0][1]), _column(cells[0][0]) - 1, int(cells[-1][1])
+
+
+def _column(letters: str) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number
 
 
 def _local(name: str) -> str:
@@ -222,12 +408,12 @@ def _parse(archive: zipfile.ZipFile, member: str, on_start: Any, on_end: Any = N
 class _Scan:
     def __init__(self, sheet: str) -> None:
         self.sheet = sheet
-        self.errors: dict[int, dict[int, str]] = {}
+        self.found = _Found({}, [])
         self.row = self.column = 0
         self.first_missing = ""
         self.missing = 0
 
-    def run(self, archive: zipfile.ZipFile, member: str) -> dict[int, dict[int, str]]:
+    def run(self, archive: zipfile.ZipFile, member: str) -> _Found:
         _parse(archive, member, self.on_start, self.on_end, self.on_text)
         if self.missing:
             more = f" So have {self.missing - 1:,} other cells." if self.missing > 1 else ""
@@ -235,7 +421,11 @@ class _Scan:
                 f"Cell {self.first_missing} of sheet {self.sheet!r} has a formula without a saved value.{more} Open "
                 "the file in Excel and save it, which calculates the values."
             )
-        return self.errors
+        return self.found
+
+    def add(self, text: str) -> None:
+        """Add the text of the current cell."""
+        self.found.texts.setdefault(self.row, {})[self.column - 1] = text
 
     def on_missing(self) -> None:
         self.missing += 1
@@ -257,8 +447,10 @@ class _Scan:
 
 
 class _ExcelScan(_Scan):
-    def __init__(self, sheet: str) -> None:
+    def __init__(self, sheet: str, formats: dict[str, _NumberFormat]) -> None:
         super().__init__(sheet)
+        self.formats = formats
+        self.format: _NumberFormat | None = None
         self.kind = self.value = ""
         self.is_formula = self.in_value = False
 
@@ -269,14 +461,15 @@ class _ExcelScan(_Scan):
         elif element == "c":
             self.column += 1
             if reference := re.fullmatch(r"([A-Z]{1,3})[0-9]+", attributes.get("r", "")):
-                self.column = 0
-                for letter in reference[1]:
-                    self.column = self.column * 26 + ord(letter) - ord("A") + 1
+                self.column = _column(reference[1])
+            self.format = self.formats.get(attributes.get("s", ""))
             self.kind, self.value, self.is_formula = attributes.get("t", "n"), "", False
         elif element == "f":
             self.is_formula = True
         elif element == "v":
             self.in_value = True
+        elif element == "mergeCell":
+            self.found.merges.append(_parse_merge(attributes["ref"]))
 
     def on_end(self, name: str) -> None:
         element = _local(name)
@@ -284,7 +477,9 @@ class _ExcelScan(_Scan):
             self.in_value = False
         elif element == "c":
             if self.kind == "e" and self.value:
-                self.errors.setdefault(self.row, {})[self.column - 1] = self.value
+                self.add(self.value)
+            elif self.format is not None and self.kind == "n" and self.value:
+                self.add(self.format.show(self.value))
             # The result of a formula can be an empty string.
             elif self.is_formula and not self.value and self.kind != "str":
                 self.on_missing()
@@ -296,23 +491,53 @@ class _ExcelScan(_Scan):
 
 class _OpenDocumentScan(_Scan):
     in_sheet = False
-    row_repeated = 1
+    row_repeated = repeated = 1
+    value = text = ""
+    kinds: frozenset[str] = frozenset()
 
     def on_start(self, name: str, attributes: dict[str, str]) -> None:
         element = _local(name)
-        local = {_local(key): value for key, value in attributes.items()} if element.startswith("table") else {}
         if element == "table":
-            self.in_sheet = local.get("name") == self.sheet
-        elif element == "table-row":
-            self.row, self.column = self.row + self.row_repeated if self.in_sheet else 0, 0
+            self.in_sheet = self.sheet in (value for key, value in attributes.items() if _local(key) == "name")
+            self.row, self.row_repeated = 0, 1
+        if not self.in_sheet or element not in ("table-row", "table-cell", "covered-table-cell"):
+            return
+        local = {_local(key): value for key, value in attributes.items()}
+        if element == "table-row":
+            self.row, self.column = self.row + self.row_repeated, 0
             self.row_repeated = int(local.get("number-rows-repeated", 1))
-        elif element == "table-cell" and self.in_sheet:
-            self.column += 1
-            if "formula" in local and "value-type" not in local:
+            return
+        self.column += 1
+        self.repeated = int(local.get("number-columns-repeated", 1))
+        self.value, self.text = local.get("value", ""), ""
+        # Spreadsheet programs add a type of their own, which alone says that the value is an error.
+        self.kinds = frozenset(value for key, value in attributes.items() if _local(key) == "value-type")
+        if element == "table-cell":
+            if "formula" in local and not self.kinds:
                 self.on_missing()
-            self.column += int(local.get("number-columns-repeated", 1)) - 1
-        elif element == "covered-table-cell":
-            pass
+            if (spanned := int(local.get("number-rows-spanned", 1))) > 1:
+                self.found.merges.append((self.row, self.column - 1, self.row + spanned - 1))
+
+    def on_end(self, name: str) -> None:
+        if not self.in_sheet or _local(name) not in ("table-cell", "covered-table-cell"):
+            return
+        shown = ""
+        if "error" in self.kinds:
+            shown = self.text
+        elif "percentage" in self.kinds and self.value:
+            shown = _NumberFormat("\0%", 2, False).show(self.value)
+        elif "float" in self.kinds and re.fullmatch("0[0-9]+", self.text):
+            shown = self.text
+        if shown:
+            for row in range(self.row, self.row + self.row_repeated):
+                cells = self.found.texts.setdefault(row, {})
+                cells.update(dict.fromkeys(range(self.column - 1, self.column - 1 + self.repeated), shown))
+        self.column += self.repeated - 1
+
+    def on_text(self, text: str) -> None:
+        # A cell that shows more than this is not an error or a number.
+        if self.kinds and len(self.text) < 100:
+            self.text += text
 
 
 if __name__ == "__main__":

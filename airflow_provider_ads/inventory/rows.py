@@ -17,6 +17,7 @@ from airflow_provider_ads.inventory.cells import (
     TextConverter,
 )
 from airflow_provider_ads.inventory.columns import MappedColumn, list_headers, mapping_line, match_columns
+from airflow_provider_ads.inventory.footers import FooterFinder
 from airflow_provider_ads.inventory.lists import ApplicationsConverter, TagsConverter, add_tags, join_lists
 from airflow_provider_ads.inventory.options import PrepareOptions
 from airflow_provider_ads.inventory.placeholders import placeholders_of
@@ -67,6 +68,7 @@ class RowConverter:
         self.filter = RowFilter(options.conditions, header)
         self.statistics = RowStatistics()
         self.rows_short = 0
+        self._footers = FooterFinder()
         self._width = len(header)
         self._tags = options.added_tags
         self._tag_conflicts = 0
@@ -114,6 +116,8 @@ class RowConverter:
             for column, places in self._places.items()
         }
         self._check_identities(outputs, problems)
+        for index, reason in self._footers.find(kept, outputs):
+            _add(problems, index, reason)
         if any(problems):
             valid = [not reasons for reasons in problems]
             invalid += [(record, " ".join(reasons)) for record, reasons in zip(kept, problems, strict=True) if reasons]
@@ -223,11 +227,7 @@ class RowConverter:
         """Return what the user might not expect, as sentences."""
         warnings = self.filter.warnings() + self.statistics.warnings()
         for converter in self._converters.values():
-            if dropped := getattr(converter, "dropped", None):
-                examples = ", ".join(address for address, _ in dropped.most_common(3))
-                warnings.append(
-                    f"{converter.mapped.label}addresses that identify no server were left out, such as {examples}."
-                )
+            warnings += converter.warnings()
         if self._tag_conflicts:
             warnings.append(f"tags: {self._tag_conflicts:,} rows keep a value of their own for one of the names.")
         return warnings

@@ -30,8 +30,8 @@ from airflow_provider_ads.inventory.workbook import WorkbookTable
 
 __all__ = ["RVToolsTable"]
 
-#: Headers by sheet and template column, in lower case and without blanks. The first cell that is not empty is used.
-#: A virtual CPU is a logical core, and memory is in MiB in all versions.
+#: Headers by sheet and template column, in lower case and without blanks and brackets. The first cell that is not
+#: empty is used. A virtual CPU is a logical core, and memory is in MiB in all versions.
 _SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
     "vInfo": {
         "SMBiosId": ("smbiosuuid", "biosuuid"),
@@ -88,6 +88,7 @@ class RVToolsTable:
     :ivar description: how the file was read, and rows of other sheets that belong to no row of vInfo.
     :ivar delimiter: a comma, for a file with rows of the table.
     :ivar filtered: number of rows that do not describe servers, by reason.
+    :ivar warnings: the columns that are empty because of their headers, once the records were read.
     :raises ~airflow_provider_ads.inventory.table.AmbiguousFileError: the delimiter or encoding of a CSV
         file is not certain.
     :raises ImportFileError: the file is not an RVTools export or cannot be read.
@@ -113,6 +114,7 @@ class RVToolsTable:
         self.description = _DESCRIPTION
         self.delimiter = ","
         self.filtered = dict.fromkeys(_FILTERS, 0)
+        self.warnings: list[str] = []
 
     def __iter__(self) -> Iterator[Record]:
         """
@@ -150,6 +152,9 @@ class RVToolsTable:
         """Return the sheets that add to vInfo, and describe rows that belong to no row of vInfo."""
         info = self._open("vInfo")
         joined = [_Joined(self._open(sheet), info) for sheet in _SOURCES if sheet != "vInfo" and self._has(sheet)]
+        found = info.columns.union(*(each.columns for each in joined))
+        missing = [column for column in _SOURCES["vInfo"] if column not in found]
+        self.warnings = [f"No sheet has a known header for {', '.join(missing)}, so that is empty."] * bool(missing)
         # Which keys are repeated is only known at the end.
         counts = {each.key_names: Counter[_Key]() for each in joined}
         size = 0
@@ -185,8 +190,8 @@ class RVToolsTable:
 
 
 def _normalize(sheet: str, header: str) -> str:
-    """Return a header in lower case without blanks, and without the name of the sheet."""
-    return re.sub(r"\s", "", header).casefold().removeprefix(sheet.casefold())
+    """Return a header in lower case without blanks and brackets, and without the name of the sheet."""
+    return re.sub(r"[\s()\[\]]", "", header).casefold().removeprefix(sheet.casefold())
 
 
 def _is_header(sheet: str) -> IsHeader:
@@ -229,12 +234,14 @@ class _Sheet:
     A sheet of the export.
 
     :ivar names: the headers in the form of ``_SOURCES``.
+    :ivar columns: the template columns for which it has a header.
     """
 
     def __init__(self, name: str, table: TextTable | WorkbookTable) -> None:
         self.name = name
         self.header = table.header
         self.names = [_normalize(name, header) for header in table.header]
+        self.columns = {column for column, names in _SOURCES[name].items() if not set(names).isdisjoint(self.names)}
         self._table = table
         self._places = {header: place for place, header in reversed(list(enumerate(self.names)))}
         if self._places.keys().isdisjoint(("vm", "vmname")):
@@ -269,13 +276,14 @@ class _Joined:
     """
     The cells that a sheet adds to vInfo.
 
+    :ivar columns: the template columns that it adds to.
     :ivar key_names: the headers that identify virtual machines.
     :ivar machines: the cells by virtual machine and template column.
     :ivar counts: number of rows of vInfo by virtual machine.
     """
 
     def __init__(self, sheet: _Sheet, info: _Sheet) -> None:
-        self.name = sheet.name
+        self.name, self.columns = sheet.name, sheet.columns
         self.counts = Counter[_Key]()
         self.machines: dict[_Key, dict[str, dict[str, None]]] = {}
         key_names = next((names for names in _KEYS if sheet.has(names) and info.has(names)), None)

@@ -39,7 +39,7 @@ LIKELY_MEMORY = (64, 16_000_000)
 
 _COUNT = r"(?:(?:total)?(?:num(?:ber)?|no|nr|count)(?:of)?)"
 _CPU = r"(?:cpu|processor)"
-_MEMORY = r"(?:ram|mem(?:ory)?)"
+_MEMORY = r"(?:ram|mem(?:ory)?|(?:arbeits|haupt)speicher)"
 _GIVEN = r"(?:allocated|assigned|configured|installed|provisioned)"
 _OF_SERVER = r"(?:ansible|primary|secondary|additional|private|internal|main|default|all|server|guest|vm|nic|ipv4)*"
 
@@ -51,7 +51,7 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
         r"sysid",
         r"(?:cmdb|ci|configurationitem)id",
         r"assettag",
-        r"(?:asset|inventory)(?:number|no|id)",
+        r"(?:asset|inventory)(?:number|no|id)|inventarnummer",
     ),
     "SMBiosId": (
         r"(?:sm)?bios(?:uu|gu)id|smbiosid",
@@ -59,15 +59,15 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
         r"uuid",
         r"vmuuid",
     ),
-    "IPAddress": (rf"{_OF_SERVER}ip(?:v?[46])?(?:addr(?:ess(?:es)?)?)?s?\d?", r"ansibledefaultipv4address"),
-    "MACAddress": (rf"{_OF_SERVER}mac(?:addr(?:ess(?:es)?)?)?s?\d?",),
+    "IPAddress": (rf"{_OF_SERVER}ip(?:v?[46])?(?:addr(?:ess(?:es)?)?|adressen?)?s?\d?", r"ansibledefaultipv4address"),
+    "MACAddress": (rf"{_OF_SERVER}mac(?:addr(?:ess(?:es)?)?|adressen?)?s?\d?",),
     "HostName": (
         r"(?:server|host|guest|vm|ansible)?fqdn|fullyqualified(?:domain|host)name|fullcomputername",
         r"(?:guest)?dns(?:host)?name",
         r"guesthostname",
         r"(?:server|ansible)?hostnames?(?:fqdn)?",
         r"servernames?",
-        r"(?:computer|machine)name",
+        r"(?:computer|machine|rechner)name",
         r"(?:device|node|netbios)name",
         r"server|machine|computer",
         r"(?:ci)?name",
@@ -88,16 +88,20 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     ),
     "OS.Name": (
         r"osaccordingtothevmwaretools",
-        r"(?:guest|server|vm)?(?:os|operatingsystem)(?:full)?(?:name)?|operatingsystemnameand(?:version)?",
+        r"(?:guest|server|vm)?(?:os|operatingsystem)(?:full)?(?:name)?|operatingsystemnameand(?:version)?|betriebssystem",
         r"ansibledistribution",
         r"osaccordingtotheconfigurationfile",
     ),
-    "OS.Version": (r"(?:guest)?(?:os|operatingsystem)ver(?:sion)?", r"ansibledistributionversion", r"osver(?:sion)?no"),
+    "OS.Version": (
+        r"(?:guest)?(?:os|operatingsystem)ver(?:sion)?|betriebssystemversion",
+        r"ansibledistributionversion",
+        r"osver(?:sion)?no",
+    ),
     "VMware.VMName": (r"vmnames?|virtualmachinenames?", r"vms?|virtualmachine"),
     "RAM.TotalSizeInMB": (
         rf"(?:ansible|total|physical|system|server|vm|v|{_GIVEN})*{_MEMORY}(?:total|size|capacity|{_GIVEN})*",
     ),
-    "Applications": (r"(?:business|hosted|supported)?app(?:lication)?s?(?:names?|hosted)?",),
+    "Applications": (r"(?:business|hosted|supported)?app(?:lication)?s?(?:names?|hosted)?|anwendung(?:en)?",),
     "ApplicationWave": (
         r"(?:migration|move|app(?:lication)?)?wave(?:name|number|no|id|group)?",
         r"(?:move|migration)group",

@@ -40,12 +40,21 @@ MESSAGE_MAX_BYTES = 8 * ROW_MAX_CHARACTERS
 
 
 def is_workbook(file: Path) -> bool:
-    """Return True for a workbook, and for a file that is damaged or not a ZIP file, which might have been one."""
+    """
+    Return True for a workbook, and for a file that is not a ZIP file, which might be one.
+
+    :raises ImportFileError: the file begins like a ZIP file, but is damaged.
+    """
     with file.open("rb") as stream:
         try:
             with open_archive(stream) as archive:
                 return not {"[Content_Types].xml", "content.xml"}.isdisjoint(archive.namelist())
-        except ArchiveError:
+        except ArchiveError as error:
+            stream.seek(0)
+            if stream.read(2) == b"PK":
+                raise ImportFileError(
+                    "The file is a truncated or damaged ZIP file or workbook. Export it and upload it again."
+                ) from error
             return True
 
 
@@ -61,6 +70,7 @@ class WorkbookTable:
     :ivar description: the sheet, for the report.
     :ivar sheet_name: the name of the sheet.
     :ivar delimiter: a comma, for a file with rows of the sheet.
+    :ivar warnings: what the user might not expect, as sentences, once the records were read.
     :raises ~airflow_provider_ads.inventory.table.AmbiguousFileError: several sheets contain a header.
     :raises ImportFileError: the workbook cannot be read, has no such sheet, or no sheet with rows.
     """
@@ -72,6 +82,7 @@ class WorkbookTable:
                 "the file as CSV in UTF-8."
             )
         self._file = file
+        self.warnings: list[str] = []
         reader = _Reader(file, sheet_name or "")
         self._reader: _Reader | None = reader
         try:
@@ -93,9 +104,10 @@ class WorkbookTable:
             reader.receive_first_rows(1)
         width = len(self.header)
         try:
-            for number, cells in reader.read_rows(self._sheet):
+            for number, cells in reader.read_rows(self._sheet, self._header_row, width):
                 if number > self._header_row:
                     yield Record(number, cells + [""] * (width - len(cells)))
+            self.warnings = reader.warnings
         finally:
             reader.close()
 
@@ -168,6 +180,7 @@ class _Reader:
         )
         self._stdin = cast("IO[bytes]", self._process.stdin)
         self._stdout = cast("IO[bytes]", self._process.stdout)
+        self.warnings: list[str] = []
         self._finalizer = weakref.finalize(self, _end, self._process)
         try:
             self.sheets: list[tuple[str, bool]] = [(name, visible) for name, visible in self._receive()[1]]
@@ -179,15 +192,22 @@ class _Reader:
         """Return the first rows of each sheet that is searched."""
         return [_decode(self._receive()[1]) for _ in range(sheets)]
 
-    def read_rows(self, sheet: int) -> Iterator[tuple[int, list[str]]]:
-        """Yield the rows of a sheet."""
+    def read_rows(self, sheet: int, header_row: int, width: int) -> Iterator[tuple[int, list[str]]]:
+        """Yield the rows of a sheet, and fill merged cells below its headers."""
         try:
-            self._stdin.write(b"%d\n" % sheet)
+            self._stdin.write(b"%d %d %d\n" % (sheet, header_row, width))
             self._stdin.flush()
         except OSError:
             pass  # The process has ended, which receiving explains.
         while (message := self._receive())[0] == "rows":
             yield from _decode(message[1])
+        _, filled, is_binary = message
+        if filled:
+            self.warnings.append(
+                f"Cells that are merged with the one above them, whose value they received: {filled:,}."
+            )
+        if is_binary:
+            self.warnings.append(_BINARY)
 
     def close(self) -> None:
         """End the process."""
@@ -218,6 +238,12 @@ class _Reader:
         # An allocation beyond the limit aborts the process, as does a fault of calamine.
         return "it needs too much memory, or is damaged, so that the process that read it crashed."
 
+
+#: The warning about formats of which only calamine reads the cells.
+_BINARY = (
+    "Merged cells, errors and formulas without a saved value in a .xls or .xlsb file look empty, and numbers lack what "
+    "their format shows, such as % or leading zeros. If the sheet has any, save it as .xlsx."
+)
 
 _ADVICE = "Save it as .xlsx without a password and without unused sheets, or as CSV in UTF-8."
 

@@ -22,6 +22,7 @@ from tests.resilience.kills import DagRun, DagRunKiller, in_turn
 from tests.resilience.parameters import KILLS
 from tests.resilience.results import Result, add_table
 from tests.support.airflow import LocalAirflow
+from tests.support.inventories import sheets
 from tests.support.moto import objects_under
 from tests.support.recording_emulator import RecordingEmulator
 
@@ -31,13 +32,18 @@ UNDISTURBED = KillPoint(Victim.NOTHING, Moment.NEVER)
 
 # The Dags.
 STARTS = ("start", "start_and_poke", "start_and_defer")
-FILES = ("fetch", "prepare")
+PREPARES = ("prepare", "prepare_workbook")
+FILES = ("fetch", *PREPARES)
 DELETIONS = ("delete_poking", "prune_deferrable", "delete_deferrable", "prune_poking")
 ROTATED_DELETIONS = DELETIONS[2:] + DELETIONS[:2]
 
 FAILED_ROWS = 'ExternalId,RAM.TotalSizeInMB\r\n2,"very\r\nmuch"\r\n'
 
-EXPORT = "HostName,RAM.TotalSizeInMB\r\n" + "".join(f"web{number:05},{number}\r\n" for number in range(3_500))
+EXPORT: list[list[object]] = [
+    ["HostName", "RAM.TotalSizeInMB"],
+    *([f"web{number:05}", number] for number in range(3_500)),
+    ["web", "much"],
+]
 EXPORT_FILES = {"quarantine.csv", "part-0001.csv", "part-0002.csv", "part-0003.csv"}
 
 
@@ -75,7 +81,8 @@ class ConfMaker:
 
     def __init__(self, ads: AdsEmulator) -> None:
         ads.upload("s3://inventory/inventory.csv", FAILED_ROWS + "1,1024\r\n")
-        ads.upload("s3://inventory/export.csv", EXPORT + "web,much\r\n")
+        ads.upload("s3://inventory/export.csv", "".join(f"{name},{memory}\r\n" for name, memory in EXPORT))
+        ads.upload("s3://inventory/export.xlsx", sheets(Servers=EXPORT))
         self.ads = ads
         self._numbers = count()
 
@@ -84,7 +91,7 @@ class ConfMaker:
             return {}
         if dag_id == "fetch":
             return {"import_task_id": self.ads.import_tasks()[0]["importTaskId"], "upload": 1}
-        if dag_id == "prepare":
+        if dag_id in PREPARES:
             return {"upload": 1 + next(self._numbers) % len(EXPORT_FILES)}
         # One call deletes 10 imports, and the answer to a second call would be held back, too.
         return self._add_series(f"series-{next(self._numbers)}", 10 if moment is Moment.BETWEEN else 12)
@@ -153,7 +160,8 @@ def test_every_superseded_import_is_deleted_once_and_no_other(killer: DagRunKill
 def test_every_run_writes_the_files_of_an_undisturbed_run(killer: DagRunKiller) -> None:
     expected = {run.dag_id: outcome_of(killer, run) for run in killer.runs[UNDISTURBED] if run.dag_id in FILES}
     assert FAILED_ROWS.encode() in expected["fetch"][1].values()
-    assert expected["prepare"][1].keys() == EXPORT_FILES
+    for dag_id in PREPARES:
+        assert expected[dag_id][1].keys() == EXPORT_FILES
 
     counts = tally(killer, FILES, lambda run: [int(outcome_of(killer, run) == expected[run.dag_id])])
     report(killer, "results and files as in an undisturbed run", FILES, counts)

@@ -79,11 +79,12 @@ with make_dag("fetch"):
         destination_url="s3://inventory/files/{{ run_id }}",
     )
 
-with make_dag("prepare"):
-    AdsPrepareImportFileOperator(
-        task_id="prepare",
-        source_url="s3://inventory/export.csv",
-        destination_url="s3://inventory/files/{{ run_id }}",
-        max_file_bytes=20_000,
-        on_invalid_rows="quarantine",
-    )
+for dag_id, source in {"prepare": "export.csv", "prepare_workbook": "export.xlsx"}.items():
+    with make_dag(dag_id):
+        AdsPrepareImportFileOperator(
+            task_id="prepare",
+            source_url=f"s3://inventory/{source}",
+            destination_url="s3://inventory/files/{{ run_id }}",
+            max_file_bytes=20_000,
+            on_invalid_rows="quarantine",
+        )

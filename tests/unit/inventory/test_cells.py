@@ -66,3 +66,23 @@ class TestExternalIds:
     @pytest.mark.parametrize("cell", ["1E5", "123", "12E+1x", "E+11"])
     def test_other_identifiers_are_valid(self, cell: str) -> None:
         assert ExternalIdConverter(MappedColumn("Id", "ExternalId"), PLACEHOLDERS).convert_all([cell]) == [cell]
+
+    @pytest.mark.parametrize(
+        ("cell", "text"), [("'00123", "00123"), ("'web1'", "web1"), ("'n/a", ""), ("o'web", "o'web")]
+    )
+    def test_an_apostrophe_before_a_text_is_removed(self, cell: str, text: str) -> None:
+        for tested in (
+            ExternalIdConverter(MappedColumn("Id", "ExternalId"), PLACEHOLDERS),
+            HostNameConverter(MappedColumn("Name", "HostName"), PLACEHOLDERS),
+        ):
+            assert tested.convert_all([cell]) == [text]
+
+    @pytest.mark.parametrize("cell", ["=A1&B1", "=1+1", "'=A1", '=VLOOKUP(A1,"x",2)'])
+    def test_a_formula_is_invalid(self, cell: str) -> None:
+        for tested in (
+            ExternalIdConverter(MappedColumn("Id", "ExternalId"), PLACEHOLDERS),
+            HostNameConverter(MappedColumn("Name", "HostName"), PLACEHOLDERS),
+        ):
+            (reason,) = tested.convert_all([cell])
+            assert isinstance(reason, InvalidCell)
+            assert "is a formula. Export its value." in reason

@@ -91,11 +91,39 @@ class TestMatchColumns:
         message = refuse("Server name,IP\nweb1,::1\n", tmp_path, column_mapping={"Server Name": "HostName"})
         assert message == (
             "column_mapping contains headers that the file does not have: 'Server Name'. The file has 'Server name', "
-            "'IP'."
+            "'IP'. Some differ only in case or whitespace. Replace their entries of column_mapping:\n"
+            '    "Server name": "HostName",'
         )
         header = ",".join(f"h{number}" for number in range(1_000))
         message = refuse(f"{header}\n", tmp_path, column_mapping={"Server Name": "HostName"})
         assert message.endswith(", 'h39' and 960 more.")
+
+    @pytest.mark.parametrize(
+        ("header", "mapped", "line"),
+        [
+            ("Server\u00a0Name", "Server Name", '"Server\\u00a0Name": "HostName",'),
+            ("Server\nName", "Server Name", '"Server\\nName": "HostName",'),
+            ("Server  Name", "server name", '"Server  Name": "HostName",'),
+        ],
+    )
+    def test_a_header_that_differs_in_case_or_whitespace_is_suggested(
+        self, tmp_path: Path, header: str, mapped: str, line: str
+    ) -> None:
+        content = f'Servers,\n"{header}",IP\nweb1,10.0.0.1\n'
+        mapping = {"IP": "IPAddress"}
+        message = refuse(content, tmp_path, column_mapping={**mapping, mapped: "HostName"})
+        assert message.splitlines()[-1].strip() == line
+        prepare(content, tmp_path, column_mapping={**mapping, **eval(f"{{{line}}}")})
+        assert read_csv(tmp_path / "part-0001.csv") == [["HostName", "IPAddress"], ["web1", "10.0.0.1"]]
+
+    def test_the_suggested_entry_has_the_same_options(self, tmp_path: Path) -> None:
+        options = {"column": "Tags", "separator": None, "pair_separator": "="}
+        message = refuse(
+            "Name,labels\n", tmp_path, column_mapping={"Name": "HostName", "Labels": options, "NOTES": None}
+        )
+        assert message.splitlines()[1:] == [
+            '    "labels": {"column": "Tags", "separator": None, "pair_separator": "="},'
+        ]
 
     @pytest.mark.parametrize(
         ("header", "mapping"),

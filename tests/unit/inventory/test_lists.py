@@ -79,6 +79,27 @@ class TestApplications:
         assert reason.endswith(" contains a comma, which AWS reads as the end of a name.")
 
 
+@pytest.mark.parametrize(
+    ("converter", "cell"),
+    [
+        (applications(separator=";"), "CRM;ERP|HR"),
+        (applications(separator="|"), "ERP;HR"),
+        (applications(separator="||"), "CRM||ERP|HR"),
+        (applications(separator=","), "CRM,ERP\nHR"),
+        (tags(separator=";"), "env:prod;tier:web|app:crm"),
+        (tags(separator="|", pair_separator="="), "env=prod;tier=web"),
+    ],
+)
+def test_an_item_with_another_separator_is_invalid(converter: ApplicationsConverter | TagsConverter, cell: str) -> None:
+    (reason,) = converter.convert_all([cell])
+    assert isinstance(reason, InvalidCell)
+    assert "which might divide it too" in reason
+
+
+def test_one_value_of_a_tag_can_contain_another_separator() -> None:
+    assert tags(separator=",").convert_all(["note:a;b,env:prod"]) == ["note:a;b, env:prod"]
+
+
 @pytest.mark.parametrize("converter", [applications(), applications(separator=","), tags(), tags(tag="app")])
 @pytest.mark.parametrize("cell", ['["CRM", "ERP"]', '["CRM"]', '{"env":"prod"}'])
 def test_json_is_invalid(converter: ApplicationsConverter | TagsConverter, cell: str) -> None:

@@ -118,7 +118,7 @@ class TestErrors:
             ("", "The file is empty."),
             ("Rack\nR1\n", "No column identifies the servers."),
             ('Server\nweb1\n"', "cannot be read"),
-            (b"PK\x03\x04", "The workbook cannot be read: It is damaged"),
+            (b"PK\x03\x04", "The file is a truncated or damaged ZIP file or workbook"),
         ],
     )
     def test_a_file_that_cannot_be_prepared(
@@ -129,7 +129,12 @@ class TestErrors:
 
     @pytest.mark.parametrize(
         ("content", "message"),
-        [("{", "mapping.json is not a JSON file: "), ("[]", "column_mapping must be a dict"), (None, "No such file")],
+        [
+            ("{", "mapping.json cannot be used: "),
+            ('{"a": "HostName", "a": null}', "mapping.json cannot be used: it repeats 'a'"),
+            ("[]", "column_mapping must be a dict"),
+            (None, "No such file"),
+        ],
     )
     def test_a_wrong_mapping_file(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None, message: str

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import openpyxl
 import pytest
 import xlwt  # type: ignore[import-untyped]
 from hypothesis import given, settings
@@ -27,7 +26,18 @@ from airflow_provider_ads.inventory.placeholders import PLACEHOLDERS, clean_cell
 from airflow_provider_ads.inventory.table import AmbiguousFileError
 from airflow_provider_ads.inventory.template import NUMERIC_COLUMNS, PERCENTAGE_COLUMNS, TEMPLATE_COLUMNS
 from sample_inventories.servicenow_export import make_servicenow_export
-from tests.support.inventories import SERVERS, pack, prepare, read_csv, read_rows, refuse
+from tests.support.inventories import (
+    SERVERS,
+    encrypted_workbook,
+    macro_workbook,
+    pack,
+    prepare,
+    read_csv,
+    read_rows,
+    refuse,
+    sheets,
+    xlsb_workbook,
+)
 
 
 class TestRows:
@@ -194,8 +204,9 @@ CELLS = {
     "Tags": st.lists(st.tuples(NAMES, NAMES).map(":".join), unique=True, max_size=30).map(", ".join),
     **dict.fromkeys(NUMERIC_COLUMNS, st.one_of(st.just(""), st.decimals(1_000, 10**6, places=2).map(str))),
     **dict.fromkeys(PERCENTAGE_COLUMNS, st.integers(2, 100).map(str)),
-    "ExternalId": TEXTS.map(lambda text: text.replace("+", "-")),
-    "HostName": TEXTS.map(lambda text: clean_cell(re.sub(r"[,;|\n\r+]", "-", text), PLACEHOLDERS) or "web1"),
+    # Text with a blank, for example, can be a footer.
+    "ExternalId": TEXTS.map(lambda text: re.sub(r"[\s:+'=]", "-", text)),
+    "HostName": TEXTS.map(lambda text: clean_cell(re.sub(r"[\s,;|:+'=]", "-", text), PLACEHOLDERS) or "web1"),
 }
 
 
@@ -291,20 +302,6 @@ def test_invalid_rows_are_quarantined_and_all_others_are_written(
         assert all(part.size_bytes <= limit for part in prepared.parts)
 
 
-def sheets(**contents: Sequence[Sequence[object]]) -> bytes:
-    """Return an .xlsx file with these sheets; one whose name starts with "hidden" is."""
-    workbook = openpyxl.Workbook()
-    workbook.remove(workbook.worksheets[0])
-    for name, rows in contents.items():
-        sheet = workbook.create_sheet(name)
-        for row in rows:
-            sheet.append(row)
-        sheet.sheet_state = "hidden" if name.startswith("hidden") else "visible"
-    content = io.BytesIO()
-    workbook.save(content)
-    return content.getvalue()
-
-
 def old_sheet(rows: Sequence[Sequence[object]]) -> bytes:
     """Return an .xls file with these rows."""
     workbook = xlwt.Workbook()
@@ -337,7 +334,10 @@ def open_document(rows: Sequence[Sequence[str]]) -> bytes:
 NAME = {"Name": "HostName"}
 RAM = {**NAME, "RAM": "RAM.TotalSizeInMB"}
 IP = {**NAME, "IP": "IPAddress"}
+ALL = {**IP, **RAM}
 APP = {**NAME, "App": "Applications"}
+CPU = {**NAME, "CPU": "CPU.UsagePct.Avg"}
+ID = {**NAME, "Id": "ExternalId"}
 TAG = {**NAME, "Labels": "Tags"}
 CMDB = [["Name", "IP"], ["web1", "10.0.0.1"]]
 
@@ -352,6 +352,7 @@ class Input(NamedTuple):
     :param rows: the rows that are sent; for a question, after its first answer was pasted.
     :param answers: the lines to choose from, if the user is asked.
     :param reason: what the message or the quarantine says, if a row or the file is refused.
+    :param warning: what a warning in the report says.
     """
 
     name: str
@@ -360,6 +361,7 @@ class Input(NamedTuple):
     rows: list[list[str]] = []
     answers: tuple[str, ...] = ()
     reason: str = ""
+    warning: str = ""
 
 
 def ram(unit: str, header: str = "RAM") -> str:
@@ -392,17 +394,36 @@ INPUTS = [
         tuple(f'"CPU load": {{"column": "CPU.UsagePct.Avg", "unit": "{unit}"}},' for unit in ("fraction", "%")),
     ),
     Input("16 GiB", numbers("16 GiB"), RAM, [["web1", "16384"]]),
+    Input(
+        "RAM of 8 between numbers of MB",
+        "Name,RAM\nweb1,4096\nweb2,8\nweb3,8192\n",
+        RAM,
+        [["web1", "4096"], ["web2", "8"], ["web3", "8192"]],
+        warning="numbers that are unlikely in MB, such as 8: 1",
+    ),
     Input("16,384", numbers("16,384"), RAM, [], ('decimal=",",', 'thousands=",",')),
     Input("16 384", numbers("16 384"), RAM, [["web1", "16384"]], ('thousands=" ",',)),
     Input("1.024.000", numbers("1.024.000"), RAM, [["web1", "1024000"]], ('thousands=".",',)),
-    Input('="00123"', 'Name,Id\nweb1,"=""00123"""\n', {**NAME, "Id": "ExternalId"}, [["web1", "00123"]]),
-    Input("1.23E+11", "Name,Id\nweb1,1.23E+11\nweb2,1.23E+11\n", {**NAME, "Id": "ExternalId"}, [], (), "rounded"),
+    Input('="00123"', 'Name,Id\nweb1,"=""00123"""\n', ID, [["web1", "00123"]]),
+    Input("'00123", "Name,Id\nweb1,'00123\n", ID, [["web1", "00123"]]),
+    Input("=A1&B1", "Name,Id\nweb1,=A1&B1\n", ID, [], (), "'=A1&B1' is a formula"),
+    Input("1.23E+11", "Name,Id\nweb1,1.23E+11\nweb2,1.23E+11\n", ID, [], (), "rounded"),
     *(
         Input(f"addresses divided by {separator!r}", f'Name,IP\nweb1,"10.0.0.1{separator}10.0.0.2"\n', IP, TWO)
         for separator in (";", "|", "/", " ", "\n")
     ),
     Input("IPv6", "Name,IP\nweb1,2001:DB8::1\n", IP, [["web1", "2001:db8::1"]]),
     Input("10.0.0.1/24", "Name,IP\nweb1,10.0.0.1/24\n", IP, [["web1", "10.0.0.1"]]),
+    *(
+        Input(
+            address,
+            f"Name,IP\nweb1,{address}\n",
+            IP,
+            [["web1", ""]],
+            warning=f"addresses that identify no server were left out, such as {address}",
+        )
+        for address in ("10.0.0.0/24", "224.0.0.251")
+    ),
     Input("10.0.0.999", "Name,IP\nweb1,10.0.0.999\n", IP, [], (), "'10.0.0.999' is not an IP address"),
     Input("DHCP", "Name,IP\nweb1,DHCP\n", IP, [], (), "'DHCP' is not an IP address"),
     Input(
@@ -413,6 +434,17 @@ INPUTS = [
     ),
     Input("CRM||ERP", "Name,App\nweb1,CRM||ERP\n", APP, [["web1", "CRM, ERP"]], (split('"||"'), split("None"))),
     Input("CRM;ERP", "Name,App\nweb1,CRM;ERP\n", APP, [["web1", "CRM, ERP"]], (split('";"'), split("None"))),
+    *(
+        Input(
+            f"CRM;ERP|HR divided by {separator!r}",
+            "Name,App\nweb1,CRM;ERP|HR\n",
+            {**NAME, "App": {"column": "Applications", "separator": separator}},
+            [],
+            (),
+            "which might divide it too",
+        )
+        for separator in (";", "|")
+    ),
     Input(
         "a comma in an application",
         'Name,App\nweb1,"TSSS (Spotfire, R and TERR)"\n',
@@ -458,6 +490,12 @@ INPUTS = [
         ('encoding="cp1252",', 'encoding="cp1251",', 'encoding="cp850",'),
     ),
     Input("semicolons and decimal commas", "Name;RAM\nweb1;4096,5\n", RAM, [["web1", "4096.5"]], ('decimal=",",',)),
+    *(
+        Input(f"footer {footer!r}", f"Name,IP,RAM\nweb1,10.0.0.1,4096\n{footer}\n", ALL, [], (), "Delete the row")
+        for footer in ("Total,,4096", "Grand total:,,", "2 rows,,", "Exported on 2026-11-26,,", "For internal use,,")
+    ),
+    Input("footer in Excel", sheets(S=[*CMDB, ["1 server"]]), IP, [], (), "Delete the row"),
+    Input("a server with only a name", "Name,IP\nweb1,10.0.0.1\nweb2,\n", IP, [["web1", "10.0.0.1"], ["web2", ""]]),
     Input("JSON", '[{"Name": "web1"}]', {}, [], (), "The file is JSON"),
     Input("HTML named .xls", "<html><table><tr><td>Name</td></tr></table></html>", {}, [], (), "The file is HTML"),
     Input("7z", b"7z\xbc\xaf\x27\x1c\0\x04", {}, [], (), "The file is a 7z archive"),
@@ -469,7 +507,21 @@ INPUTS = [
         CMDB[1:],
         ('sheet_name="North",', 'sheet_name="South",'),
     ),
-    Input(".xls", old_sheet(CMDB), IP, CMDB[1:]),
+    Input("85 % in Excel", sheets(S=[["Name", "CPU"], ["web1", (0.85, "0%")]]), CPU, [["web1", "85"]]),
+    Input("00123 in Excel", sheets(S=[["Name", "Id"], ["web1", (123, "00000")]]), ID, [["web1", "00123"]]),
+    Input("16 GB in Excel", sheets(S=[["Name", "RAM"], ["web1", (16, '0" GB"')]]), RAM, [["web1", "16384"]]),
+    Input(
+        "merged cells",
+        sheets(S=[["Name", "IP"], ["web1", "10.0.0.1"], ["", "10.0.0.2"]], merged=["A2:A3"]),
+        IP,
+        [["web1", "10.0.0.1"], ["web1", "10.0.0.2"]],
+        warning="Cells that are merged with the one above them, whose value they received: 1.",
+    ),
+    Input(".xls", old_sheet(CMDB), IP, CMDB[1:], warning="Merged cells, errors and formulas"),
+    Input("the beginning of a ZIP file", pack({"a.csv": b"a,b"})[:40], {}, [], (), "truncated or damaged ZIP file"),
+    Input(".xlsm", macro_workbook(CMDB), IP, CMDB[1:]),
+    Input(".xlsb", xlsb_workbook([["Name", "RAM"], ["web1", 4096.0]]), RAM, [["web1", "4096"]], warning="Merged cells"),
+    Input("a workbook with a password", encrypted_workbook(), {}, [], (), "It has a password."),
     Input(".ods", open_document(CMDB), IP, CMDB[1:]),
     Input("a ZIP file of another tool", pack({"dependencies/servers.csv": b"a,b"}), {}, [], (), "RVTools"),
 ]
@@ -479,7 +531,7 @@ INPUTS = [
 def test_what_users_bring(given_file: Input, tmp_path: Path) -> None:
     options: dict[str, Any] = {"column_mapping": given_file.options or None, "on_invalid_rows": "quarantine"}
     if given_file.reason:
-        assert given_file.reason in refuse(given_file.content, tmp_path, **options)
+        assert given_file.reason in refuse(given_file.content, tmp_path, **{**options, "on_invalid_rows": "fail"})
         outcome = f"refused or quarantined: {given_file.reason}"
     else:
         if given_file.answers:
@@ -490,6 +542,8 @@ def test_what_users_bring(given_file: Input, tmp_path: Path) -> None:
         # Numbers that are 16.384 need another answer, about the unit.
         prepared = prepare(given_file.content, tmp_path, **options) if given_file.rows else None
         assert (read_rows(prepared, tmp_path) if prepared else []) == given_file.rows
+        warnings = " ".join(prepared.warnings) if prepared else ""
+        assert given_file.warning in warnings
         outcome = (
             f"sent as {given_file.rows}" if not given_file.answers else f"asked: {' or '.join(given_file.answers)}"
         )

@@ -237,6 +237,36 @@ class TestQuestions:
         assert answers(tested) == [f'"{header}": None,']
 
 
+class TestWarnings:
+    @pytest.mark.parametrize(
+        ("unit", "cells", "examples"),
+        [
+            (None, ["4096", "8192", "4096", "8192", "4", "8", "4", "0", "16 MB"], "MB, such as 4, 8: 3"),
+            (None, ["4096", "8192", "16384", "16777216"], "MB, such as 16,777,216: 1"),
+            ("GB", ["4", "8", "16", "32768"], "GB, such as 32,768: 1"),
+        ],
+    )
+    def test_amounts_of_memory_far_from_the_others(self, unit: str | None, cells: list[str], examples: str) -> None:
+        tested = converter(unit=unit)
+        tested.convert_all(cells)
+        (warning,) = tested.warnings()
+        assert f"numbers that are unlikely in {examples}. Check" in warning
+
+    @pytest.mark.parametrize(
+        ("column", "cells"),
+        [
+            ("RAM.TotalSizeInMB", ["4096", "512", "256", "0", "", "100 GB"]),
+            ("RAM.TotalSizeInMB", ["4", "8", "4096"]),
+            ("RAM.UsedSizeInMB.Avg", ["4096", "4096", "4"]),
+            ("CPU.NumberOfCores", ["4096", "4096", "4"]),
+        ],
+    )
+    def test_other_numbers_need_none(self, column: str, cells: list[str]) -> None:
+        tested = converter("Size", column)
+        tested.convert_all(cells)
+        assert list(tested.warnings()) == []
+
+
 @pytest.mark.parametrize(
     ("header", "unit"),
     [

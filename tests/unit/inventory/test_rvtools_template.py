@@ -1,19 +1,17 @@
 from __future__ import annotations
 
 import datetime
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import openpyxl
 import pytest
 
 from airflow_provider_ads.inventory import rvtools_template
 from airflow_provider_ads.inventory.rvtools_template import RVToolsTable
 from airflow_provider_ads.inventory.table import AmbiguousFileError
 from sample_inventories.rvtools_export import make_rvtools_export
-from tests.support.inventories import pack, prepare, read_csv, read_rows, refuse
+from tests.support.inventories import pack, prepare, read_csv, read_rows, refuse, sheets
 
 Rows = Sequence[Sequence[object]]
 
@@ -74,17 +72,15 @@ def as_csv(sheets: dict[str, Rows], delimiter: str = ",", encoding: str = "utf-8
     )
 
 
-def as_xlsx(sheets: dict[str, Rows], prefix: str = "") -> bytes:
+def as_xlsx(contents: dict[str, Rows], prefix: str = "") -> bytes:
     """Return the sheets as an .xlsx file."""
-    workbook = openpyxl.Workbook()
-    workbook.remove(workbook.worksheets[0])
-    for name, rows in sheets.items():
-        sheet = workbook.create_sheet(prefix + name)
-        for row in rows:
-            sheet.append([cell == "True" if cell in ("True", "False") else cell for cell in row])
-    content = io.BytesIO()
-    workbook.save(content)
-    return content.getvalue()
+    return sheets(
+        merged=(),
+        **{
+            prefix + name: [[cell == "True" if cell in ("True", "False") else cell for cell in row] for row in rows]
+            for name, rows in contents.items()
+        },
+    )
 
 
 def convert(content: bytes, folder: Path, **parameters: Any) -> list[dict[str, str]]:
@@ -222,6 +218,17 @@ class TestCells:
     def test_memory_is_a_whole_number_of_mib(self, tmp_path: Path, memory: str) -> None:
         [row] = convert_vinfo("VM,DNS Name,Memory", f'a,web1,"{memory}"', folder=tmp_path)
         assert row["RAM.TotalSizeInMB"] == "16384"
+
+    @pytest.mark.parametrize("header", ["Memory", "Memory MiB", "Memory (MiB)", "Memory [MB]", "memory mb"])
+    def test_headers_of_memory(self, tmp_path: Path, header: str) -> None:
+        [row] = convert_vinfo(f"VM,DNS Name,{header}", "a,web1,16384", folder=tmp_path)
+        assert row["RAM.TotalSizeInMB"] == "16384"
+
+    def test_other_headers_are_reported(self, tmp_path: Path) -> None:
+        files = {"vInfo.csv": b"VM,DNS Name,Memory GB\na,web1,16\n", "vMemory.csv": b"VM,Size GB\na,16\n"}
+        prepared = prepare(pack(files), tmp_path, rvtools_as_template=True)
+        assert prepared.columns_unknown == ("Memory GB",)
+        assert "RAM.TotalSizeInMB" in next(each for each in prepared.warnings if each.startswith("No sheet has"))
 
     @pytest.mark.parametrize("memory", ["16.38", "0.512", "16,384.5", "1.024,768", "16 GB", "16384,000"])
     def test_other_memory_is_invalid(self, tmp_path: Path, memory: str) -> None:

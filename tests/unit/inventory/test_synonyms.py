@@ -220,6 +220,23 @@ class TestProposeEntry:
         assert propose_entry("server" * 1_000_000) is None
         assert propose_entry("total" * 19) is None
 
+    @pytest.mark.parametrize(
+        ("header", "entry"),
+        [
+            ("Rechnername", "HostName"),
+            ("IP-Adresse", "IPAddress"),
+            ("MAC-Adressen", "MACAddress"),
+            ("Arbeitsspeicher (GB)", memory("GB")),
+            ("Hauptspeicher", "RAM.TotalSizeInMB"),
+            ("Betriebssystem", "OS.Name"),
+            ("Betriebssystemversion", "OS.Version"),
+            ("Anwendungen", "Applications"),
+            ("Inventarnummer", "ExternalId"),
+        ],
+    )
+    def test_german_headers(self, header: str, entry: object) -> None:
+        assert propose_entry(header) == entry
+
 
 class TestNamesServers:
     @pytest.mark.parametrize("cells", [["Rack", "Server Name"], ["HostName"], ["", "IP"], ["VM Name", "vCPU"]])

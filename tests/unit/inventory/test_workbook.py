@@ -4,21 +4,21 @@ import datetime
 import sys
 import tracemalloc
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import openpyxl
 import pytest
 import xlwt  # type: ignore[import-untyped]
 from odf.opendocument import OpenDocumentSpreadsheet  # type: ignore[import-untyped]
-from odf.table import Table as OdfTable  # type: ignore[import-untyped]
-from odf.table import TableCell, TableRow
+from odf.table import CoveredTableCell, TableCell, TableRow  # type: ignore[import-untyped]
+from odf.table import Table as OdfTable
 from odf.text import P  # type: ignore[import-untyped]
 
 from airflow_provider_ads.inventory.table import AmbiguousFileError, SuspectCell, find_header, unique_headers
 from airflow_provider_ads.inventory.template import ImportFileError
 from airflow_provider_ads.inventory.workbook import WorkbookTable
+from tests.support.inventories import sheets
 
 HEADER = ["HostName", "CPU"]
 
@@ -27,16 +27,8 @@ def is_header(cells: Sequence[str]) -> bool:
     return "HostName" in cells
 
 
-def write(path: Path, sheets: dict[str, list[list[Any]]], hidden: Sequence[str] = ()) -> Path:
-    workbook = openpyxl.Workbook()
-    workbook.remove(workbook.worksheets[0])
-    for name, rows in sheets.items():
-        sheet = workbook.create_sheet(name)
-        for row in rows:
-            sheet.append(row)
-        if name in hidden:
-            sheet.sheet_state = "hidden"
-    workbook.save(path)
+def write(path: Path, contents: Mapping[str, Sequence[Sequence[Any]]], merged: Sequence[str] = ()) -> Path:
+    path.write_bytes(sheets(merged=merged, **contents))
     return path
 
 
@@ -86,6 +78,53 @@ class TestCells:
         assert isinstance(inexact, SuspectCell)
         assert inexact.reason == "has 16 or more digits, of which the spreadsheet keeps only 15"
 
+    @pytest.mark.parametrize(
+        ("value", "number_format", "text"),
+        [
+            (0.85, "0%", "85%"),
+            (0.1234, "0.00%", "12.34%"),
+            (0.29, "[Red]0.0%;-0%", "29%"),
+            (123, "00000", "00123"),
+            (1_234_567, "00000", "1234567"),
+            (12_345_678, "000-00-0000", "012-34-5678"),
+            (7, r"\S\R\V\-000", "SRV-007"),
+            (16, '0" GB"', "16 GB"),
+            (16.5, 'General" GB"', "16.5 GB"),
+            (1_500_000, '#,##0.0,," M"', "1.5 M"),
+            # These show the number, perhaps rounded, with a currency or as a date.
+            (4096.5, "#,##0", "4096.5"),
+            (4096, "_-* #,##0.00 [$€-407]_-", "4096"),
+            (5, '"$"0', "5"),
+            (4096, "0.00E+00", "4096"),
+            (0.5, "# ?/?", "0.5"),
+        ],
+    )
+    def test_numbers_are_read_as_their_format_shows_them(
+        self, tmp_path: Path, value: float, number_format: str, text: str
+    ) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["x", (value, number_format)]]})
+        assert read(path) == [["x", text]]
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            (b'<c r="B2"', b"<c"),
+            (b'<c r="B2" s="1" t="n"><v>', b"<c  s = '1' r = 'B2' >\n<v>"),
+            (
+                b'<c r="B3" t="inlineStr"><is><t>y2</t></is></c>',
+                b'<c r="B3" t="str"><f>T(1)</f><v>y2</v></c>',
+            ),
+        ],
+    )
+    def test_other_xml_of_a_number_with_a_format(self, tmp_path: Path, old: bytes, new: bytes) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["x", (0.85, "0%")], ["y", "y2"]]})
+        replace_in(path, SHEET, old, new)
+        assert read(path) == [["x", "85%"], ["y", "y2"]]
+
+    def test_numbers_with_16_digits_stay_suspect_with_a_format(self, tmp_path: Path) -> None:
+        [[_, cell]] = read(write(tmp_path / "a.xlsx", {"S": [HEADER, ["x", (1_234_567_890_123_456, "0" * 20)]]}))
+        assert isinstance(cell, SuspectCell)
+
     def test_errors_are_read_as_their_text(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["x", "#REF!"], ["#N/A"]]})
         assert read(path) == [["x", "#REF!"], ["#N/A", ""]]
@@ -116,6 +155,39 @@ class TestCells:
         assert [record.cells for record in table] == expected
 
 
+class TestMergedCells:
+    # With an error, the whole XML is parsed.
+    @pytest.mark.parametrize("last", ["5", "#N/A"])
+    def test_cells_below_have_the_value_that_the_sheet_shows(self, tmp_path: Path, last: str) -> None:
+        rows = [HEADER, ["a", "1"], ["", "2"], ["", ""], ["", "3"], ["b", "4"], ["", last]]
+        path = write(tmp_path / "a.xlsx", {"S": rows}, merged=["A2:A5"])
+        table = WorkbookTable(path, is_header)
+        for _ in range(2):
+            assert [record.cells for record in table] == [
+                ["a", "1"],
+                ["a", "2"],
+                ["a", "3"],
+                ["b", "4"],
+                ["", last],
+            ]
+            assert table.warnings == ["Cells that are merged with the one above them, whose value they received: 2."]
+
+    def test_a_note_beside_the_table_stays_in_its_row(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["a", "1", "note"], ["b", "2"]]}, merged=["C2:C3"])
+        assert read(path) == [["a", "1", "note"], ["b", "2"]]
+
+    def test_cells_on_the_right_and_below_the_header_stay_empty(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["", "Sockets"], ["a"]]}, merged=["A1:A2", "A3:B3"])
+        table = WorkbookTable(path, is_header)
+        assert [record.cells for record in table] == [["", "Sockets"], ["a", ""]]
+        assert table.warnings == []
+
+    def test_dates_stay_suspect(self, tmp_path: Path) -> None:
+        date = datetime.date(2024, 1, 2)
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, [date, "1"], ["", "2"]]}, merged=["A2:A3"])
+        assert [type(cells[0]) for cells in read(path)] == [SuspectCell, SuspectCell]
+
+
 class TestFormats:
     def test_an_old_excel_file(self, tmp_path: Path) -> None:
         workbook = xlwt.Workbook()
@@ -128,6 +200,7 @@ class TestFormats:
         table = WorkbookTable(tmp_path / "a.xls", is_header)
         assert [record.cells for record in table] == [["x", "4"]]
         assert table.description == "sheet 'S' of a workbook"
+        assert [warning[:12] for warning in table.warnings] == ["Merged cells"]
 
     @pytest.mark.parametrize("repeated", [1, 3])
     def test_an_open_document_spreadsheet_and_its_formulas(self, tmp_path: Path, repeated: int) -> None:
@@ -159,16 +232,47 @@ class TestFormats:
         with pytest.raises(ImportFileError, match=f"Cell B{repeated + 2} of sheet 'S' has a formula"):
             read(save({}))
 
+    def test_what_an_open_document_spreadsheet_shows(self, tmp_path: Path) -> None:
+        def cell(text: str, **attributes: Any) -> Any:
+            cell = TableCell(**attributes)
+            cell.addElement(P(text=text))
+            return cell
+
+        document = OpenDocumentSpreadsheet()
+        for name in ("Other", "S"):
+            table = OdfTable(name=name)
+            percentage = cell("85,00 %", valuetype="percentage", value="0.85", numbercolumnsrepeated=2)
+            error = cell("#DIV/0!", valuetype="string", stringvalue="")
+            error.setAttrNS(
+                "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0", "value-type", "error"
+            )
+            merged = cell("a", valuetype="string", numberrowsspanned=2)
+            for cells in (
+                [cell(text, valuetype="string") for text in ("HostName", "B", "C", "D", "E")],
+                [merged, percentage, cell("00123", valuetype="float", value="123"), error],
+                [CoveredTableCell(), cell("4", valuetype="float", value="4")],
+            ):
+                row = TableRow()
+                for each in cells:
+                    row.addElement(each)
+                table.addElement(row)
+            table.addElement(TableRow(numberrowsrepeated=1_000_000))
+            document.spreadsheet.addElement(table)
+        document.save(str(tmp_path / "a.ods"))
+        table = WorkbookTable(tmp_path / "a.ods", is_header, "S")
+        assert [record.cells for record in table] == [["a", "85%", "85%", "00123", "#DIV/0!"], ["a", "4", "", "", ""]]
+        assert table.warnings == ["Cells that are merged with the one above them, whose value they received: 1."]
+
 
 class TestSheets:
     def test_the_visible_sheet_with_a_header_is_read(self, tmp_path: Path) -> None:
-        path = write(tmp_path / "a.xlsx", {"Notes": [["text"]], "Old": [HEADER], "New": [HEADER, ["x", 1]]}, ["Old"])
+        path = write(tmp_path / "a.xlsx", {"Notes": [["text"]], "hidden": [HEADER], "New": [HEADER, ["x", 1]]})
         assert read(path) == [["x", "1"]]
         assert WorkbookTable(path, is_header).description == "sheet 'New' of a workbook"
 
     def test_a_hidden_sheet_is_read_if_it_is_named(self, tmp_path: Path) -> None:
-        path = write(tmp_path / "a.xlsx", {"A": [HEADER, ["a"]], "B": [HEADER, ["b"]]}, ["B"])
-        assert read(path, "B") == [["b", ""]]
+        path = write(tmp_path / "a.xlsx", {"A": [HEADER, ["a"]], "hidden": [HEADER, ["b"]]})
+        assert read(path, "hidden") == [["b", ""]]
 
     def test_two_sheets_with_a_header_are_a_question(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.xlsx", {"A": [HEADER], "Ü 2": [HEADER]})
@@ -182,8 +286,8 @@ class TestSheets:
         assert (table.header, [record.cells for record in table]) == (["Name"], [["x"]])
 
     def test_a_workbook_in_which_no_sheet_fits_is_refused(self, tmp_path: Path) -> None:
-        path = write(tmp_path / "a.xlsx", {"A": [["x"]], "B": [["y"]], "C": [HEADER]}, ["C"])
-        with pytest.raises(ImportFileError, match=r"Set sheet_name.*Its sheets are 'A', 'B', 'C' \(hidden\)"):
+        path = write(tmp_path / "a.xlsx", {"A": [["x"]], "B": [["y"]], "hidden": [HEADER]})
+        with pytest.raises(ImportFileError, match=r"Set sheet_name.*Its sheets are 'A', 'B', 'hidden' \(hidden\)"):
             WorkbookTable(path, is_header)
 
     def test_an_unknown_sheet_is_refused(self, tmp_path: Path) -> None:
