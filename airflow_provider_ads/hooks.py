@@ -24,6 +24,7 @@ from airflow_provider_ads.discovery.limits import (
     VALUES_PER_FILTER,
 )
 from airflow_provider_ads.discovery.parameters import (
+    as_list,
     check_client_request_token,
     check_import_task_ids,
     check_import_url,
@@ -294,21 +295,28 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         """Describe one import task: see :meth:`get_import_tasks`."""
         return self.get_import_tasks([import_task_id])[0]
 
-    def list_import_tasks(self, name: str | None = None, name_prefix: str | None = None) -> Iterator[ImportTask]:
+    def list_import_tasks(
+        self, name: str | Iterable[str] | None = None, name_prefix: str | None = None
+    ) -> Iterator[ImportTask]:
         """
         List the import tasks of the account in this region.
 
         There is no parameter for the status, because a ``STATUS`` filter makes the service ignore all other filters
         (https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ImportTaskFilter.html).
 
-        :param name: only tasks with exactly this name.
+        :param name: only tasks with exactly this name, or with one of these names, 100 per call.
         :param name_prefix: only tasks whose name starts with this prefix.
         :return: the tasks in the service's order; every page is fetched before the first task is returned.
-        :raises ValueError: the service does not accept the name; nothing was sent.
+        :raises ValueError: the service does not accept a name; nothing was sent.
         :raises AdsCallError: a call failed.
         """
-        filters = {} if name is None else filter_parameters([check_name(name)], "NAME")
-        tasks = self._describe("all imports" if name is None else f"imports named {name!r}", **filters)
+        if name is None:
+            tasks = self._describe("all imports")
+        else:
+            names = [check_name(each) for each in as_list(name)]
+            tasks = self._describe_each(
+                names, "NAME", lambda batch: "imports named " + summarize_ids([repr(each) for each in batch])
+            )
         return (task for task in tasks if (task.name or "").startswith(name_prefix or ""))
 
     def delete_import_data(self, import_task_ids: str | Iterable[str], delete_history: bool = False) -> None:
@@ -378,10 +386,18 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
 
     def _describe_ids(self, import_task_ids: Iterable[str]) -> dict[str, ImportTask]:
         """Return those tasks that the service lists, by id."""
-        ids = list(dict.fromkeys(import_task_ids))
-        batches = [ids[start : start + VALUES_PER_FILTER] for start in range(0, len(ids), VALUES_PER_FILTER)]
-        tasks = [task for batch in batches for task in self._describe(summarize_ids(batch), **filter_parameters(batch))]
+        tasks = self._describe_each(import_task_ids, "IMPORT_TASK_ID", summarize_ids)
         return {task.import_task_id: task for task in tasks}
+
+    def _describe_each(
+        self, values: Iterable[str], filter_name: str, about: Callable[[list[str]], str]
+    ) -> list[ImportTask]:
+        """Return the tasks with one of these ids or names, with as few calls as possible."""
+        unique = list(dict.fromkeys(values))
+        batches = [unique[start : start + VALUES_PER_FILTER] for start in range(0, len(unique), VALUES_PER_FILTER)]
+        return [
+            task for batch in batches for task in self._describe(about(batch), **filter_parameters(batch, filter_name))
+        ]
 
     def _describe(self, about: str, **parameters: Any) -> list[ImportTask]:
         result = self._call(

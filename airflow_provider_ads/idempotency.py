@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.import_task import ImportTask
-from airflow_provider_ads.discovery.parameters import check_import_url, check_name
+from airflow_provider_ads.discovery.parameters import check_import_url, check_name, join_first
 from airflow_provider_ads.discovery.retention import mark_due
 from airflow_provider_ads.hooks import AdsHook
 
-__all__ = ["StartRequest", "due_time_of_run"]
+__all__ = ["Start", "StartRequest", "due_time_of_run", "is_lost", "log_starts", "start_all"]
 
 
 def due_time_of_run(dag_run: Any) -> datetime | None:
@@ -96,50 +98,42 @@ class StartRequest:
         parts = [*self.task_instance_key, self.name, self.import_url, generation]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def start(self, hook: AdsHook, log: Any) -> ImportTask:
+    def start(self, hook: AdsHook, listed: Iterable[ImportTask]) -> Start:
         """
         Start the import, or adopt the one that an earlier attempt started, unless it failed or was deleted.
 
         :param hook: the hook that calls the service.
-        :param log: the task's logger.
+        :param listed: the imports with the same name; empty in the first attempt.
         :return: the new or adopted import.
-        :raises AdsCallError: a call failed.
+        :raises AdsCallError: the call failed.
         """
         generation = 0
-        if self.try_number > 1:
-            import_tasks = list(hook.list_import_tasks(name=self.name))
-            if latest := self.latest(import_tasks):
-                generation, task = latest
-                if not _is_lost(task):
-                    log.warning(
-                        "Import %s. Adopted: an earlier attempt of this task started it%s. To import again, clear the "
-                        "task",
-                        task,
-                        _age(task.import_request_time),
-                    )
-                    return task
-                log.info("Import %s. An earlier attempt of this task started it. Starting another import", task)
-                generation += 1
-            else:
-                for task in import_tasks:
-                    if task.import_url == self.import_url and statuses.is_running(task.status):
-                        log.warning(
-                            "Import %s. It has the same name and file, but it was started by another task, or by this "
-                            "one before it was cleared",
-                            task,
-                        )
+        earlier = None
+        if latest := self.latest(listed):
+            generation, earlier = latest
+            if not is_lost(earlier):
+                return Start(earlier, earlier)
+            generation += 1
         task = hook.start_import_task(self.name, self.import_url, self.token(generation))
         # The service can return a failed or deleted import that it did not list.
-        while _is_lost(task) and generation < self.try_number - 1:
+        while is_lost(task) and generation < self.try_number - 1:
             generation += 1
             task = hook.start_import_task(self.name, self.import_url, self.token(generation))
-        if _is_lost(task):
-            log.warning(
-                "Import %s. AWS returned this import, which this task started before, and started no other. To import "
-                "again, clear the task",
-                task,
-            )
-        return task
+        others = () if earlier else tuple(each for each in listed if self._is_same_file(each))
+        return Start(task, earlier, others)
+
+    def _is_same_file(self, task: ImportTask) -> bool:
+        return task.import_url == self.import_url and statuses.is_running(task.status)
+
+    def started(self, task: ImportTask) -> bool:
+        """
+        Return True if this task instance has started an import since it was last cleared, for any name and file.
+
+        :param task: the import, as the service lists it.
+        """
+        if task.name is None or task.import_url is None:
+            return False
+        return replace(self, name=task.name, import_url=task.import_url).latest([task]) is not None
 
     def latest(self, import_tasks: Iterable[ImportTask]) -> tuple[int, ImportTask] | None:
         """
@@ -158,7 +152,114 @@ class StartRequest:
         return max(found, key=lambda each: each[0], default=None)
 
 
-def _is_lost(task: ImportTask) -> bool:
+@dataclass(frozen=True)
+class Start:
+    """
+    The import of a start request.
+
+    :param import_task: the import that was started or adopted.
+    :param earlier: the import that an earlier attempt started: the same one if it was adopted, or one that failed or
+        was deleted.
+    :param others: running imports with the same name and file that the request did not start.
+    """
+
+    import_task: ImportTask
+    earlier: ImportTask | None = None
+    others: tuple[ImportTask, ...] = ()
+
+    @property
+    def is_adopted(self) -> bool:
+        """True if an earlier attempt started the import."""
+        return self.earlier is self.import_task
+
+    @property
+    def outcome(self) -> str:
+        """The outcome of the start, for a table."""
+        if self.is_adopted:
+            return "adopted"
+        if self.is_lost:
+            return "not started"
+        return "started again" if self.earlier else "started"
+
+    @property
+    def is_lost(self) -> bool:
+        """True if AWS returned an import that has failed or was deleted, and started no other."""
+        return is_lost(self.import_task)
+
+    def log_to(self, log: Any) -> None:
+        """Log everything about the start that a user might not expect."""
+        for task in self.others:
+            log.warning(
+                "Import %s. It has the same name and file, but it was started by another task, or by this one before "
+                "it was cleared",
+                task,
+            )
+        if self.is_adopted:
+            log.warning(
+                "Import %s. Adopted: an earlier attempt of this task started it%s. To import again, clear the task",
+                self.import_task,
+                _age(self.import_task.import_request_time),
+            )
+        elif self.earlier:
+            log.info("Import %s. An earlier attempt of this task started it; started another import", self.earlier)
+        if self.is_lost:
+            log.warning(
+                "Import %s. AWS returned this import, which this task started before, and started no other. To import "
+                "again, clear the task",
+                self.import_task,
+            )
+
+
+def log_starts(starts: Sequence[Start], total: int, log: Any) -> None:
+    """
+    Log the starts of several imports as a table under their total.
+
+    :param starts: the imports that were started or adopted so far.
+    :param total: the number of imports that the task is to start.
+    :param log: the task's logger.
+    """
+    outcomes = Counter(start.outcome for start in starts)
+    started, adopted = outcomes["started"] + outcomes["started again"], outcomes["adopted"]
+    summary = f"{started} of {total} imports started"
+    if adopted:
+        summary += (
+            f", {adopted} adopted, which an earlier attempt of this task started. To import those again, clear the task"
+        )
+    if left := total - len(starts):
+        summary += f". {left} not started; a retry starts them and adopts the others"
+    rows = [
+        f"{start.outcome:<13}  {start.import_task.status}  {start.import_task.name}  {start.import_task.import_task_id}"
+        for start in starts
+    ]
+    log.log(logging.WARNING if adopted or left else logging.INFO, "%s\n%s", summary, join_first(rows, "\n"))
+    others = [f"{task.name} ({task.import_task_id})" for start in starts for task in start.others]
+    if others:
+        log.warning(
+            "Running imports with the same name and file as new ones, which were started by another task, or by this "
+            "one before it was cleared: %s",
+            join_first(others),
+        )
+
+
+def start_all(requests: Sequence[StartRequest], hook: AdsHook) -> Iterator[Start]:
+    """
+    Start or adopt the import of each request, in the order given.
+
+    :param requests: requests of one task instance, each with another name.
+    :param hook: the hook that calls the service.
+    :return: the imports, each as soon as it has been started.
+    :raises AdsCallError: a call failed; the imports that were already returned are running.
+    """
+    listed: dict[str | None, list[ImportTask]] = {}
+    if requests[0].try_number > 1:
+        for task in hook.list_import_tasks(name=[request.name for request in requests]):
+            listed.setdefault(task.name, []).append(task)
+    for request in requests:
+        yield request.start(hook, listed.get(request.name, []))
+
+
+def is_lost(task: ImportTask) -> bool:
+    """Return True if an import has failed or was deleted, so that its file is to be imported again."""
     return statuses.is_failed(task.status) or statuses.is_deletion(task.status)
 
 

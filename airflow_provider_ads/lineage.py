@@ -25,26 +25,28 @@ from openlineage.client.facet_v2 import (
 
 from airflow_provider_ads.discovery.import_task import ImportTask
 
-__all__ = ["IMPORT_FACET", "lineage_of_import", "lineage_of_preparation"]
+__all__ = ["IMPORT_FACET", "lineage_of_imports", "lineage_of_preparation"]
 
 #: Run facet with the import's summary, because no standard facet has fields for its counts.
 #: https://openlineage.io/docs/spec/facets/custom-facets
 IMPORT_FACET = "awsDiscovery_import"
 
 
-def lineage_of_import(import_tasks: Sequence[ImportTask]) -> OperatorLineage[Any, Any]:
+def lineage_of_imports(import_tasks: Sequence[ImportTask], as_list: bool) -> OperatorLineage[Any, Any]:
     """
-    Return the lineage of a task that starts an import.
+    Return the lineage of a task that starts imports.
 
-    :param import_tasks: the import as last described; empty if the task has not started or found one.
-    :return: the file as an input, and the summary as a run facet. The facet has the schema of the base run facet, which
+    :param import_tasks: the imports as last described; empty if the task has not started or found one.
+    :param as_list: True if the task starts a list of imports, so that the facet has a list of summaries as ``tasks``.
+    :return: the files as inputs, and the summary as a run facet. The facet has the schema of the base run facet, which
         allows any further property, because the service defines the fields of the summary.
     """
-    lineage: OperatorLineage[Any, Any] = OperatorLineage()
-    for task in import_tasks:
-        if task.import_url:
-            lineage.inputs.append(InputDataset(*_namespace_and_name(task.import_url)))
-        lineage.run_facets[IMPORT_FACET] = RunFacet().with_additional_properties(**task.summary())
+    inputs = [InputDataset(*_namespace_and_name(task.import_url)) for task in import_tasks if task.import_url]
+    lineage: OperatorLineage[Any, Any] = OperatorLineage(inputs=inputs)
+    if import_tasks:
+        summaries = [task.summary() for task in import_tasks]
+        properties = {"tasks": summaries} if as_list else summaries[0]
+        lineage.run_facets[IMPORT_FACET] = RunFacet().with_additional_properties(**properties)
     return lineage
 
 

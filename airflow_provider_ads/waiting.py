@@ -333,15 +333,34 @@ def end_import_wait(
     verdicts = [judge_import(import_task, max_failed_records) for import_task in import_tasks]
 
     def outcome_error(message: str, bad: Sequence[Verdict]) -> AdsError:
-        return ImportOutcomeError(message, summaries, try_again=all(verdict.try_again for verdict in bad))
+        # A retry can clear up an unknown status, so only failures decide.
+        failed = [verdict for verdict in bad if verdict.kind is VerdictKind.FAILED]
+        return ImportOutcomeError(message, summaries, try_again=all(verdict.try_again for verdict in failed))
 
+    bad = [verdict for verdict in verdicts if verdict.kind is not VerdictKind.DONE]
+    if len(verdicts) > 1:
+        log.info("%s", _table(import_tasks, len(verdicts) - len(bad)))
     try:
-        end_wait(verdicts, outcome_error, log)
+        end_wait(bad if len(verdicts) > 1 else verdicts, outcome_error, log)
     finally:
         if context["ti"].task.do_xcom_push:
             context["ti"].xcom_push(key=IMPORT_TASK_XCOM_KEY, value=result)
     attach_to_asset_events(context, result)
     return result
+
+
+def _table(import_tasks: Sequence[ImportTask], succeeded: int) -> str:
+    """Return a table of several imports under their total."""
+    imported = sum((task.server_import_success or 0) for task in import_tasks)
+    failed = sum(task.failed_records for task in import_tasks)
+    total = f"{succeeded} of {len(import_tasks)} imports succeeded: {imported:,} servers imported, {failed:,} failed"
+    width = max(len(str(task.status)) for task in import_tasks)
+    rows = [
+        f"{task.status!s:<{width}} {task.server_import_success or 0:>6,} imported {task.failed_records:>6,} failed  "
+        f"{task.name}  {task.import_task_id}"
+        for task in import_tasks
+    ]
+    return total + "\n" + join_first(rows, "\n")
 
 
 def attach_to_asset_events(context: Mapping[str, Any], result: Any) -> None:

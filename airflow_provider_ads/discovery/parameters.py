@@ -6,7 +6,9 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow_provider_ads.discovery.limits import (
     CLIENT_REQUEST_TOKEN_MAX_CHARACTERS,
@@ -25,6 +27,7 @@ __all__ = [
     "check_name",
     "check_poll_interval",
     "filter_parameters",
+    "import_urls_by_name",
     "is_list",
     "join_first",
     "quote",
@@ -60,16 +63,61 @@ def check_import_url(import_url: object) -> str:
 
     :raises ValueError: the URL is not a string, exceeds 4,000 characters, or lacks the scheme or the object.
     """
+    hint = _rendered_list_hint(import_url)
     if (
         not isinstance(import_url, str)
         or len(import_url) > IMPORT_URL_MAX_CHARACTERS
         or not re.fullmatch(IMPORT_URL_PATTERN, import_url)
+        or hint
     ):
         raise ValueError(
             "import_url must consist of a scheme, a bucket and an object, such as s3://bucket/key, and have at most "
-            f"{IMPORT_URL_MAX_CHARACTERS:,} characters; got {quote(import_url)}"
+            f"{IMPORT_URL_MAX_CHARACTERS:,} characters; got {quote(import_url)}{hint}"
         )
     return import_url
+
+
+def import_urls_by_name(name: object, import_urls: Iterable[Any]) -> dict[str, str]:
+    """
+    Return the URLs of several files by the names of their imports.
+
+    Each import's name is ``name``, a hyphen, and the file's name without its extension.
+
+    :param name: the beginning of every name.
+    :param import_urls: the URLs, or lists of URLs, which become one list.
+    :return: the URLs in the order given; empty if there are none.
+    :raises ValueError: a URL is given twice, two imports would have the same name, or the service does not accept a
+        name or a URL.
+    """
+    name = check_name(name)
+    by_name: dict[str, str] = {}
+    for import_url in [url for urls in import_urls for url in as_list(urls)]:
+        file_name = _file_name(check_import_url(import_url))
+        import_name = f"{name}-{file_name}"
+        if len(import_name) > IMPORT_TASK_NAME_MAX_CHARACTERS:
+            raise ValueError(
+                f"The import's name would have {len(import_name)} characters, but the service accepts at most "
+                f"{IMPORT_TASK_NAME_MAX_CHARACTERS}. Shorten name={quote(name)}, to which the name of the file "
+                f"{quote(file_name)} is added"
+            )
+        if import_name in by_name:
+            other = by_name[import_name]
+            if other == import_url:
+                raise ValueError(f"import_url has a URL twice, which would import its file twice: {quote(import_url)}")
+            raise ValueError(
+                f"Two files would be imported with the same name {quote(import_name)}: {quote(other)} and "
+                f"{quote(import_url)}. Rename one; or, if several tasks prepare files, map this task over their "
+                "results instead, with a different name for each"
+            )
+        by_name[import_name] = import_url
+    return by_name
+
+
+def _file_name(import_url: str) -> str:
+    """Return the name of a URL's file without its extension."""
+    # A key in S3 can contain "?" and "#"; the query of any other URL can contain a signature.
+    path = import_url if import_url.startswith("s3://") else urlsplit(import_url).path
+    return PurePosixPath(path).stem
 
 
 def check_client_request_token(token: object) -> str:
@@ -95,14 +143,24 @@ def _as_string(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def as_list(import_task_ids: Any) -> list[Any]:
-    """Return one id or any iterable of ids as a list, without checking them."""
-    return list(import_task_ids) if is_list(import_task_ids) else [import_task_ids]
+def as_list(values: Any) -> list[Any]:
+    """Return one id, name or URL, or any iterable of them, as a list, without checking them."""
+    return list(values) if is_list(values) else [values]
 
 
-def is_list(import_task_ids: Any) -> bool:
-    """Return True for an iterable of ids, and False for a single id, which is a string."""
-    return isinstance(import_task_ids, Iterable) and not isinstance(import_task_ids, str)
+def is_list(values: Any) -> bool:
+    """Return True for an iterable of ids, names or URLs, and False for a single one, which is a string."""
+    return isinstance(values, Iterable) and not isinstance(values, str)
+
+
+def _rendered_list_hint(value: object) -> str:
+    """Return advice about a list that Jinja rendered as a string; empty for any other value."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("[", "(", "<", "LazyXCom")):
+        return ""
+    return (
+        ". It looks like a list that Jinja rendered as a string: pass the task's .output instead of a template, or set "
+        "render_template_as_native_obj=True in the Dag"
+    )
 
 
 def check_import_task_ids(import_task_ids: object) -> list[str]:
@@ -123,11 +181,9 @@ def check_import_task_ids(import_task_ids: object) -> list[str]:
     for import_task_id in ids:
         if isinstance(import_task_id, str) and re.fullmatch(IMPORT_TASK_ID_PATTERN, import_task_id):
             continue
-        hint = ""
+        hint = _rendered_list_hint(import_task_id)
         if import_task_id in (None, "None"):
             hint = ". The task that should have started the import returned no id: check import_task_id and that task"
-        elif isinstance(import_task_id, str) and import_task_id.lstrip().startswith(("[", "(", "<", "LazyXCom")):
-            hint = ". It looks like a list that Jinja rendered as a string: pass the task's .output, not a template"
         raise ValueError(
             "import_task_id must be 'import-task-' followed by 32 hexadecimal digits, or a list of such ids; "
             f"got {quote(import_task_id)}{hint}"

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.import_task import ImportTask
-from airflow_provider_ads.discovery.parameters import check_client_request_token, check_max_failed_records
-from airflow_provider_ads.exceptions import ImportOutcomeError, fail_without_retry
-from airflow_provider_ads.idempotency import StartRequest
+from airflow_provider_ads.discovery.parameters import (
+    check_client_request_token,
+    check_import_url,
+    check_max_failed_records,
+    check_name,
+    import_urls_by_name,
+    is_list,
+    join_first,
+)
+from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError, fail_without_retry
+from airflow_provider_ads.idempotency import Start, StartRequest, is_lost, log_starts, start_all
 from airflow_provider_ads.links import MigrationHubLink
-from airflow_provider_ads.version_compat import conf
-from airflow_provider_ads.waiting import AdsWaitingOperator, attach_to_asset_events, end_import_wait
+from airflow_provider_ads.version_compat import AirflowSkipException, conf
+from airflow_provider_ads.waiting import (
+    MAX_DEFERRED_IMPORTS,
+    AdsWaitingOperator,
+    attach_to_asset_events,
+    end_import_wait,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -26,39 +40,51 @@ __all__ = ["AdsStartImportTaskOperator"]
 
 class AdsStartImportTaskOperator(AdsWaitingOperator):
     """
-    AWS Application Discovery Service: start the import of a server inventory into AWS Migration Hub.
+    AWS Application Discovery Service: start the imports of server inventories into AWS Migration Hub.
 
     By default, the task succeeds as soon as AWS has accepted the import, and
     :class:`~airflow_provider_ads.sensors.AdsImportTaskSensor` waits for it. With ``wait_for_completion``, the task
     itself waits: after IMPORT_FAILED or INTERNAL_ERROR it follows its ``retries``, each of which starts a new import;
     any other failed import fails the task immediately.
 
-    A task starts one import, no matter how many times it is killed and retried: a retry adopts the import that an
-    earlier attempt has started, unless that import failed or was deleted. Clearing the task starts a new import. A
-    retry does not notice that the file has changed. It starts a second import if the rendered ``name`` or
-    ``import_url`` differs between attempts, or if the Dag run was set back to queued meanwhile. Killing the task leaves
-    its import running, because the service cannot cancel imports.
+    A list of files is one task: it starts an import for each file, and waits for all of them with one deferral. All
+    that is said here about an import applies to each of them. A retry starts only what is missing or has failed. One
+    failed import that another one could not replace fails the task immediately.
 
-    The result is the import task id. After the wait, the XCom ``import_task`` contains the import's summary, even if
-    the import failed: see :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`.
+    A task starts one import of a file, no matter how many times it is killed and retried: a retry adopts the import
+    that an earlier attempt has started, unless that import failed or was deleted. Clearing the task starts a new
+    import. A retry does not notice that the file has changed. It starts a second import if the rendered ``name`` or
+    ``import_url`` differs between attempts, or if the Dag run was set back to queued meanwhile. If a list lacks a file
+    that it contained in an earlier attempt, a warning names the import of that file. Killing the task leaves its import
+    running, because the service cannot cancel imports.
+
+    The result is the import task id. A task that waits pushes it before the wait, so that tasks with another
+    ``trigger_rule`` have it even if the wait fails. After the wait, the XCom ``import_task`` contains the import's
+    summary, even if the import failed: see
+    :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. For a list of files, both are lists in the
+    order of the files.
 
     With ``outlets``, the summary is also in the ``extra`` of their asset events, as ``import_task``. OpenLineage events
-    contain the file as an input and the summary as the run facet ``awsDiscovery_import``.
+    contain the file as an input and the summary as the run facet ``awsDiscovery_import``, whose ``tasks`` contains the
+    summaries for a list of files.
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html
 
-    :param name: the name of the import, 1 to 255 characters, not necessarily unique. (templated)
-    :param import_url: the URL of the file, such as ``s3://bucket/key``, at most 4,000 characters. (templated)
-    :param client_request_token: your own token of 1 to 100 characters, sent unchanged. The service starts one import
-        for each token and always returns it again, even if it failed or the task is cleared. None for a token that is
-        derived from the task instance. (templated) (default: None)
+    :param name: the name of the import, 1 to 255 characters, not necessarily unique. With a list of files, the name of
+        each import is this one, a hyphen, and the file's name without its extension. (templated)
+    :param import_url: the URL of the file, such as ``s3://bucket/key``, at most 4,000 characters. Or any iterable of at
+        most 1,000 URLs, such as the ``.output`` of the task that prepares the files; it can contain lists, as that of a
+        mapped task does. An empty list skips the task. (templated)
+    :param client_request_token: your own token of 1 to 100 characters for a single file, sent unchanged. The service
+        starts one import for each token and always returns it again, even if it failed or the task is cleared. None for
+        a token that is derived from the task instance. (templated) (default: None)
     :param wait_for_completion: True to wait until the import has ended. The wait is unlimited unless
         ``execution_timeout`` is set, which counts from the start of the attempt, deferred or not. (default: False)
     :param deferrable: True to wait in the triggerer without occupying a worker; without ``wait_for_completion`` it has
         no effect. (default: ``[operators] default_deferrable``)
     :param poll_interval: seconds, or a ``timedelta``, between two polls; more than 0. (default: 60)
-    :param max_failed_records: server and application records that are allowed to fail; None for any number.
-        (default: 0)
+    :param max_failed_records: server and application records of each import that are allowed to fail; None for any
+        number. (default: 0)
     :param aws_conn_id: the Airflow connection with the credentials; None for boto3's own. (templated)
     :param region_name: the Migration Hub home region; None for the connection's region. (templated)
     :param verify: True or False to verify certificates or not, or the path of a CA bundle. (templated)
@@ -73,7 +99,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         self,
         *,
         name: str | XComArg,
-        import_url: str | XComArg,
+        import_url: str | Iterable[str | Iterable[str] | XComArg] | XComArg,
         client_request_token: str | XComArg | None = None,
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -89,92 +115,175 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         self.client_request_token: Any = client_request_token
         self.max_failed_records = check_max_failed_records(max_failed_records)
 
-    def execute(self, context: Any) -> str:
+    def execute(self, context: Any) -> str | list[str]:
         """
-        Start the import, and wait for it with ``wait_for_completion``.
+        Start the imports, and wait for them with ``wait_for_completion``.
 
-        :return: the import task id.
+        :return: the import task id; for several files, a list of ids in the order of their URLs.
         :raises ValueError: the service does not accept a rendered parameter; nothing was sent.
+        :raises AirflowSkipException: ``import_url`` is an empty list.
         :raises AdsCallError: AWS refused or could not be reached.
-        :raises ImportOutcomeError: the import failed, and another one might succeed.
-        :raises AirflowFailException: the import failed, and another one would fail too.
+        :raises ImportOutcomeError: an import failed, and another one might succeed.
+        :raises AirflowFailException: an import failed, and another one would fail too.
         """
         if self.wait_for_completion:
             self.check_deferral()
-        task = self._start(context)
-        self.import_tasks = [task]
+        self._start(context)
         MigrationHubLink.persist_for(context, self)
         if not self.wait_for_completion:
             if self.deferrable:
                 self.log.info("Not waiting for the import, because wait_for_completion is False")
-            attach_to_asset_events(context, task.summary())
-            return task.import_task_id
-        return self._end_wait(context, *self.wait(context, [task]))
+            attach_to_asset_events(context, self._in_shape([task.summary() for task in self.import_tasks]))
+            return self._result()
+        if context["ti"].task.do_xcom_push:
+            # Tasks after this one need the ids even if the wait fails.
+            context["ti"].xcom_push(key="return_value", value=self._result())
+        return self._end_wait(context, self.wait(context, self.import_tasks))
 
-    def _start(self, context: Any) -> ImportTask:
-        request = None
-        if self.client_request_token is None:
-            request = StartRequest.from_context(context, self.name, self.import_url)
-            if request is None:
-                self.log.warning(
-                    "A retry of this task starts another import, because Airflow has no start date for the Dag run"
-                )
-        if request is None:
-            task = self.hook.start_import_task(self.name, self.import_url, self.client_request_token)
-            if not statuses.is_running(task.status):
+    @cached_property
+    def _import_urls(self) -> dict[str, str]:
+        # Read once, because the result of a mapped task fetches every XCom again each time it is iterated.
+        if not is_list(self.import_url):
+            return {check_name(self.name): check_import_url(self.import_url)}
+        import_urls = import_urls_by_name(self.name, self.import_url)
+        if self.client_request_token is not None:
+            raise ValueError(
+                "client_request_token belongs to one import, but import_url is a list. Remove the token, or start each "
+                "file in a task of its own"
+            )
+        if not import_urls:
+            raise AirflowSkipException("Skipped: import_url is an empty list, so there is nothing to import")
+        if len(import_urls) > MAX_DEFERRED_IMPORTS:
+            raise ValueError(
+                f"A task can import at most {MAX_DEFERRED_IMPORTS:,} files; got {len(import_urls):,}. Import them in "
+                "several tasks"
+            )
+        return import_urls
+
+    def _requests(self, context: Any) -> list[StartRequest]:
+        """Return a start request for each file; an empty list if Airflow does not know the start of the Dag run."""
+        requests = [StartRequest.from_context(context, *each) for each in self._import_urls.items()]
+        return [request for request in requests if request is not None]
+
+    def _start(self, context: Any) -> None:
+        """Start or adopt the imports; ``import_tasks`` grows with each, for what happens to the task meanwhile."""
+        import_urls = self._import_urls
+        requests = self._requests(context) if self.client_request_token is None else []
+        if self.client_request_token is None and not requests:
+            self.log.warning(
+                "A retry of this task starts another import, because Airflow has no start date for the Dag run"
+            )
+        starts: list[Start] = []
+        self.import_tasks = import_tasks = []
+        try:
+            for start in start_all(requests, self.hook) if requests else self._start_without_request():
+                starts.append(start)
+                import_tasks.append(start.import_task)
+        finally:
+            if len(import_urls) > 1:
+                log_starts(starts, len(import_urls), self.log)
+        if len(import_urls) == 1:
+            if requests:
+                starts[0].log_to(self.log)
+            (import_url,) = import_urls.values()
+            self.log.info("Import %s. Region %s, file %s", import_tasks[0], self.hook.conn_region_name, import_url)
+        if is_list(self.import_url) and requests and requests[0].try_number > 1:
+            self._warn_about_removed_files(requests[0])
+
+    def _start_without_request(self) -> Iterator[Start]:
+        for name, import_url in self._import_urls.items():
+            task = self.hook.start_import_task(name, import_url, self.client_request_token)
+            if self.client_request_token is not None and not statuses.is_running(task.status):
                 self.log.warning(
                     "The client_request_token belongs to an import that has ended. To import again, change the token"
                 )
-        else:
-            task = request.start(self.hook, self.log)
-        self.log.info("Import %s. Region %s, file %s", task, self.hook.conn_region_name, self.import_url)
-        return task
+            yield Start(task)
+
+    def _warn_about_removed_files(self, request: StartRequest) -> None:
+        """Name the imports that an earlier attempt started for files that ``import_url`` no longer contains."""
+        try:
+            listed = list(self.hook.list_import_tasks(name_prefix=f"{self.name}-"))
+        except AdsCallError as error:
+            self.log.warning("Could not check if earlier attempts imported files that import_url lacks now: %s", error)
+            return
+        files = set(self._import_urls.values())
+        removed = [
+            f"import {task} from {task.import_url}"
+            for task in listed
+            if task.import_url not in files and not is_lost(task) and request.started(task)
+        ]
+        if removed:
+            self.log.warning(
+                "Imports of files that import_url no longer contains stay, because AWS cannot cancel imports. An "
+                "earlier attempt of this task started them: %s",
+                join_first(removed),
+            )
+
+    def _in_shape(self, values: list[Any]) -> Any:
+        """Return a list for a list of files, and the only value for one file."""
+        return values if is_list(self.import_url) else values[0]
+
+    def _result(self) -> str | list[str]:
+        result: str | list[str] = self._in_shape([task.import_task_id for task in self.import_tasks])
+        return result
 
     def on_kill(self) -> None:
-        """Log that the import keeps running when the task is killed or exceeds its ``execution_timeout``."""
-        for task in self.import_tasks:
-            if statuses.is_running(task.status):
-                self.log.warning(
-                    "The task was killed. Import %s. It keeps running at AWS, which cannot cancel imports; a retry "
-                    "adopts it",
-                    task,
-                )
+        """Log that the imports keep running when the task is killed or exceeds its ``execution_timeout``."""
+        running = [str(task) for task in self.import_tasks if statuses.is_running(task.status)]
+        if len(running) == 1:
+            self.log.warning(
+                "The task was killed. Import %s. It keeps running at AWS, which cannot cancel imports; a retry adopts "
+                "it",
+                running[0],
+            )
+        elif running:
+            self.log.warning(
+                "The task was killed. %s imports keep running at AWS, which cannot cancel imports; a retry adopts "
+                "them: %s",
+                len(running),
+                join_first(running),
+            )
 
-    def execute_complete(self, context: Any, event: Any = None) -> str:
+    def execute_complete(self, context: Any, event: Any = None) -> str | list[str]:
         """Resume after the triggerer's wait; returns and raises what :meth:`execute` does."""
-        return self._end_wait(context, *self.read_event(context, event))
+        return self._end_wait(context, self.read_event(context, event))
 
     def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
-        """Describe the import, which its token identifies if its id is not known."""
+        """Describe the imports, which their tokens identify if their ids are not known."""
         if import_task_ids:
             return self.describe(import_task_ids)
-        import_tasks = list(self.hook.list_import_tasks(name=self.name))
+        import_tasks = list(self.hook.list_import_tasks(name=self._import_urls))
         if self.client_request_token is not None:
             token = check_client_request_token(self.client_request_token)
             return [task for task in import_tasks if task.client_request_token == token]
-        request = StartRequest.from_context(context, self.name, self.import_url)
-        latest = request and request.latest(import_tasks)
-        return [latest[1]] if latest else []
+        found = [request.latest(import_tasks) for request in self._requests(context)]
+        latest = [each[1] for each in found if each is not None]
+        # The outcome of some of the imports is not that of the task.
+        return latest if len(latest) == len(self._import_urls) else []
 
     @property
     def subject(self) -> str:
-        """The import that the task waits for, as words of a message."""
+        """The imports that the task waits for, as words of a message."""
+        if is_list(self.import_url):
+            return "the imports whose ids are the task's result"
         return f"{self.name!r}, whose id this task logged before it was deferred,"
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """
-        Return the file and the import's summary for OpenLineage; Airflow calls this even if the task has failed.
+        Return the files and the imports' summaries for OpenLineage; Airflow calls this even if the task has failed.
 
         :param task_instance: the task instance that has ended.
         """
-        from airflow_provider_ads.lineage import lineage_of_import
+        from airflow_provider_ads.lineage import lineage_of_imports
 
-        return lineage_of_import(self.import_tasks)
+        return lineage_of_imports(self.import_tasks, as_list=is_list(self.import_url))
 
-    def _end_wait(self, context: Any, task: ImportTask) -> str:
-        self.import_tasks = [task]
+    def _end_wait(self, context: Any, import_tasks: Sequence[ImportTask]) -> str | list[str]:
+        self.import_tasks = import_tasks
         try:
-            end_import_wait(context, [task], self.max_failed_records, as_list=False, log=self.log)
+            end_import_wait(
+                context, import_tasks, self.max_failed_records, as_list=is_list(self.import_url), log=self.log
+            )
         except ImportOutcomeError as error:
             if self.client_request_token is not None:
                 fail_without_retry(
@@ -188,4 +297,4 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
             if error.try_again:
                 raise
             fail_without_retry(error)
-        return task.import_task_id
+        return self._result()

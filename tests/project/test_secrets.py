@@ -146,7 +146,11 @@ def secrets_in(text: str, ads: IssuingEmulator) -> set[str]:
     return {kind for kind, values in secrets.items() if any(value in text for value in values)}
 
 
-@pytest.mark.parametrize("token", [TOKEN, None], ids=["own token", "derived token"])
+@pytest.mark.parametrize(
+    ("token", "as_list"),
+    [(TOKEN, False), (None, False), (None, True)],
+    ids=["own token", "derived token", "derived token of a list"],
+)
 @pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])
 def test_an_operator_that_waits_shows_no_secret(
     aws_default: AdsEmulator,
@@ -155,11 +159,12 @@ def test_an_operator_that_waits_shows_no_secret(
     capfd: pytest.CaptureFixture[str],
     deferrable: bool,
     token: str | None,
+    as_list: bool,
 ) -> None:
     operator = AdsStartImportTaskOperator(
         task_id="start",
         name="cmdb",
-        import_url=half_bad_inventory,
+        import_url=[half_bad_inventory] if as_list else half_bad_inventory,
         client_request_token=token,
         wait_for_completion=True,
         deferrable=deferrable,
@@ -227,7 +232,8 @@ def assert_failed_without_showing_a_secret(run: Run, capfd: pytest.CaptureFixtur
     printed = "".join(capfd.readouterr())
     assert run.state == "failed"
     assert "IMPORT_COMPLETE_WITH_ERRORS" in printed, "The log was not captured"
-    import_task = AdsHook().get_import_task(run.xcoms["import_task"]["importTaskId"])
+    (summary,) = [run.xcoms["import_task"]] if isinstance(run.xcoms["import_task"], dict) else run.xcoms["import_task"]
+    import_task = AdsHook().get_import_task(summary["importTaskId"])
     assert "X-Amz-Signature=" in str(import_task.errors_and_failed_entries_zip), "The import has no secret"
     assert_not_shown(import_task, run, printed)
 

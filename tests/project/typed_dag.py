@@ -73,6 +73,13 @@ with DAG(dag_id="typed_dag", schedule=None, start_date=datetime(2026, 1, 1, tzin
     prune = AdsPruneImportTasksOperator(task_id="prune", name_prefix="cmdb", superseded_by=start.output, dry_run=True)
     delete = AdsDeleteImportDataOperator(task_id="delete", import_task_id=["import-task-1"], delete_history=True)
     single = AdsStartImportTaskOperator(task_id="single", name="cmdb", import_url=source_url(), verify=Path("/ca.pem"))
+    batch = AdsStartImportTaskOperator(task_id="batch", name="cmdb", import_url=prepare.output)
+    AdsStartImportTaskOperator(task_id="list", name="cmdb", import_url=["s3://b/1.csv", source_url(), ["s3://b/2.csv"]])
+    AdsStartImportTaskOperator(task_id="tuple", name="cmdb", import_url=("s3://b/1.csv", "{{ params.url }}"))
+    AdsStartImportTaskOperator.partial(task_id="batches", name="cmdb-{{ ti.map_index }}").expand(
+        import_url=[["s3://b/1.csv"], ["s3://b/2.csv"]]
+    )
+    AdsImportTaskSensor(task_id="wait_for_batch", import_task_id=batch.output)
     AdsImportTaskSensor(task_id="both", import_task_id=[single.output, wait.output])
     AdsDeleteImportDataOperator(task_id="delete_both", import_task_id=[single.output, "{{ params.id }}"])
     AdsPruneImportTasksOperator(task_id="prune_both", name_prefix=source_url(), superseded_by=[single.output])
@@ -83,6 +90,7 @@ with DAG(dag_id="typed_dag", schedule=None, start_date=datetime(2026, 1, 1, tzin
 
     AdsStartImportTaskOperator(task_id="no_number", name="x", import_url="s3://b/k", max_failed_records="1")  # type: ignore[arg-type]
     AdsStartImportTaskOperator(task_id="no_url", name="x")  # type: ignore[call-arg]
+    AdsStartImportTaskOperator(task_id="no_urls", name="x", import_url=[1])  # type: ignore[list-item]
     AdsImportTaskSensor(task_id="no_id", import_task_id=1)  # type: ignore[arg-type]
     AdsPrepareImportFileOperator(
         task_id="unknown_choice",
@@ -98,6 +106,7 @@ with DAG(dag_id="typed_dag", schedule=None, start_date=datetime(2026, 1, 1, tzin
         assert_type(hook.test_connection(), tuple[bool, str])
         assert_type(hook.start_import_task("cmdb", "s3://migration-inventory/servers.csv"), ImportTask)
         assert_type(hook.list_import_tasks(name_prefix="cmdb"), Iterator[ImportTask])
+        assert_type(hook.list_import_tasks(name=["cmdb-1", "cmdb-2"]), Iterator[ImportTask])
         import_task = hook.get_import_task(import_task_id)
         assert_type(import_task.status, str | None)
         assert_type(import_task.import_request_time, datetime | None)

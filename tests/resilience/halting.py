@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import BaseSessionFactory
 from airflow.sdk import get_current_context
+from botocore.httpsession import URLLib3Session
 
 from tests.resilience.kill_points import HALT_FOLDER, Moment
 
@@ -31,6 +32,7 @@ class HaltingSessionFactory(BaseSessionFactory):
         session: Any = super().create_session(deferrable)
         if not deferrable:
             session.events.register("before-call", _before_call)
+            session.events.register("before-send", _before_send)
             session.events.register("after-call", _after_call)
         return session
 
@@ -45,12 +47,18 @@ class HaltsWhenResumed:
 
 def _before_call(model: Any, **_: Any) -> None:
     _calls[model.name] += 1
+    has_changed_something = _calls["BatchDeleteImportData"] or _calls["StartImportTask"]
     if _changes_something(model.name):
         _halt(Moment.BEFORE_CALL)
-        # The process continues here: the emulator holds the answer back.
-        _announce(Moment.BETWEEN)
-    elif model.name == "DescribeImportTasks" and _calls["BatchDeleteImportData"] and not _context()["task"].deferrable:
+    elif model.name == "DescribeImportTasks" and has_changed_something and not _context()["task"].deferrable:
         _halt(Moment.WAITING)
+
+
+def _before_send(request: Any, event_name: str, **_: Any) -> None:
+    if _changes_something(event_name.rpartition(".")[2]) and _is_kill_point(Moment.BETWEEN):
+        # The call arrives, and the task never learns the answer.
+        URLLib3Session().send(request)
+        _halt(Moment.BETWEEN)
 
 
 def _after_call(model: Any, **_: Any) -> None:
@@ -59,24 +67,21 @@ def _after_call(model: Any, **_: Any) -> None:
 
 
 def _changes_something(operation: str) -> bool:
-    """Return True for a call that starts or deletes imports, and for the upload that the run's configuration names."""
-    if operation == "PutObject":
-        return bool(_calls[operation] == _context()["dag_run"].conf["upload"])
-    return operation in {"StartImportTask", "BatchDeleteImportData"}
+    """Return True for a call that starts or deletes imports, or uploads; of several, for the configuration's one."""
+    is_change = operation in {"StartImportTask", "BatchDeleteImportData", "PutObject"}
+    return is_change and bool(_calls[operation] == _context()["dag_run"].conf["call"])
 
 
-def _announce(moment: Moment) -> bool:
-    """Create a file named after the process and the Dag if this is where the run's first attempt is to be killed."""
+def _is_kill_point(moment: Moment) -> bool:
+    """Return True if this is where the run's first attempt is to be killed."""
     context = _context()
-    if (context["dag_run"].conf["halt"], context["ti"].try_number) != (moment, 1):
-        return False
-    Path(os.environ[HALT_FOLDER], f"{os.getpid()} {context['ti'].dag_id}").touch()
-    return True
+    return bool((context["dag_run"].conf["halt"], context["ti"].try_number) == (moment, 1))
 
 
 def _halt(moment: Moment) -> None:
-    """Wait to be killed if this is where the run's first attempt is to be killed."""
-    if _announce(moment):
+    """Announce the process and its Dag, and wait to be killed, if this is where that is to happen."""
+    if _is_kill_point(moment):
+        Path(os.environ[HALT_FOLDER], f"{os.getpid()} {_context()['ti'].dag_id}").touch()
         time.sleep(600)
 
 

@@ -95,12 +95,12 @@ class DagRunKiller(Killer):
 
     :param airflow: the Airflow that executes the runs.
     :param ads: the emulator that they call.
-    :param make_conf: returns the configuration of a run of a Dag that is to be killed at a moment.
+    :param make_conf: returns the configuration of a run of a Dag.
     :ivar runs: the runs by kill point.
     """
 
     def __init__(
-        self, airflow: LocalAirflow, ads: RecordingEmulator, make_conf: Callable[[str, Moment], dict[str, Any]]
+        self, airflow: LocalAirflow, ads: RecordingEmulator, make_conf: Callable[[str], dict[str, Any]]
     ) -> None:
         super().__init__(airflow)
         self.ads = ads
@@ -112,18 +112,13 @@ class DagRunKiller(Killer):
         """Start runs that belong to a kill point. Their first attempts halt there if the victim is a task."""
         halt = point.moment if point.victim is Victim.TASK else Moment.NEVER
         for dag_id in dags:
-            conf = self.make_conf(dag_id, point.moment)
+            conf = self.make_conf(dag_id)
             run_id = self.airflow.trigger(dag_id, halt=halt, **conf)
             self.runs.setdefault(point, []).append(DagRun(dag_id, run_id, conf))
 
     def kill_halting_tasks(self, moment: Moment, dags: Sequence[str]) -> None:
         """Start runs whose first attempt halts at a moment, and kill each of them there."""
         point = KillPoint(Victim.TASK, moment)
-        if moment is Moment.BETWEEN:
-            # The emulator would hold back the answers of other runs, too.
-            self.wait_for_runs()
-            for operation in ("BatchDeleteImportData", "StartImportTask"):
-                self.ads.inject("hold", operation=operation)
         self.start_runs(point, dags)
         folder = Path(self.airflow.environment[HALT_FOLDER])
         deadline = time.monotonic() + 180 + 20 * len(dags)
@@ -133,15 +128,12 @@ class DagRunKiller(Killer):
             if not halting and not self.unfinished():
                 # Airflow itself has declared some first attempts dead before they reached the kill point.
                 self.start_runs(point, list(remaining.elements()))
-            # A task announces its call just before the call arrives.
-            if moment is not Moment.BETWEEN or self.ads.held() == self.kills_at(point).total() + len(halting):
-                for path in halting:
-                    process_id, dag_id = path.name.split()
-                    os.kill(int(process_id), signal.SIGKILL)
-                    path.unlink()
-                    self.record(Kill(point, dag_id))
+            for path in halting:
+                process_id, dag_id = path.name.split()
+                os.kill(int(process_id), signal.SIGKILL)
+                path.unlink()
+                self.record(Kill(point, dag_id))
             time.sleep(0.2)
-        self.ads.clear_faults()
 
     def kill_triggerer(self, count: int, dags: Sequence[str]) -> None:
         """Kill the triggerer while the tasks of these Dags are deferred."""

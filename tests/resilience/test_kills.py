@@ -32,10 +32,14 @@ UNDISTURBED = KillPoint(Victim.NOTHING, Moment.NEVER)
 
 # The Dags.
 STARTS = ("start", "start_and_poke", "start_and_defer")
+LISTS = ("start_list", "start_list_and_poke", "start_list_and_defer")
 PREPARES = ("prepare", "prepare_workbook")
 FILES = ("fetch", *PREPARES)
 DELETIONS = ("delete_poking", "prune_deferrable", "delete_deferrable", "prune_poking")
 ROTATED_DELETIONS = DELETIONS[2:] + DELETIONS[:2]
+
+#: Number of files in a list.
+FILES_OF_A_LIST = 20
 
 FAILED_ROWS = 'ExternalId,RAM.TotalSizeInMB\r\n2,"very\r\nmuch"\r\n'
 
@@ -53,7 +57,7 @@ def killer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagRunKiller]:
     folder = tmp_path_factory.mktemp("kills")
     (folder / "halting").mkdir()
     # Deletions take long enough for a task to wait for them.
-    with RecordingEmulator(import_seconds=0.2, delete_seconds=2) as ads:
+    with RecordingEmulator(import_seconds=0.05, delete_seconds=2) as ads:
         environment = {
             "AIRFLOW_CONN_AWS_DEFAULT": ads.airflow_connection,
             "AIRFLOW__AWS__SESSION_FACTORY": "tests.resilience.halting.HaltingSessionFactory",
@@ -83,20 +87,24 @@ class ConfMaker:
         ads.upload("s3://inventory/inventory.csv", FAILED_ROWS + "1,1024\r\n")
         ads.upload("s3://inventory/export.csv", "".join(f"{name},{memory}\r\n" for name, memory in EXPORT))
         ads.upload("s3://inventory/export.xlsx", sheets(Servers=EXPORT))
+        for number in range(1, FILES_OF_A_LIST + 1):
+            ads.upload(f"s3://inventory/parts/part-{number:04}.csv", f"ExternalId\r\n{number}\r\n")
         self.ads = ads
         self._numbers = count()
 
-    def __call__(self, dag_id: str, moment: Moment) -> dict[str, Any]:
+    def __call__(self, dag_id: str) -> dict[str, Any]:
         if dag_id in STARTS:
-            return {}
+            return {"call": 1}
+        if dag_id in LISTS:
+            # Between any two calls of a list, there is a kill after the first and one before the second.
+            return {"call": 1 + next(self._numbers) % FILES_OF_A_LIST}
         if dag_id == "fetch":
-            return {"import_task_id": self.ads.import_tasks()[0]["importTaskId"], "upload": 1}
+            return {"import_task_id": self.ads.import_tasks()[0]["importTaskId"], "call": 1}
         if dag_id in PREPARES:
-            return {"upload": 1 + next(self._numbers) % len(EXPORT_FILES)}
-        # One call deletes 10 imports, and the answer to a second call would be held back, too.
-        return self._add_series(f"series-{next(self._numbers)}", 10 if moment is Moment.BETWEEN else 12)
+            return {"call": 1 + next(self._numbers) % len(EXPORT_FILES)}
+        return {"call": 1, **self._add_series(f"series-{next(self._numbers)}")}
 
-    def _add_series(self, series: str, size: int) -> dict[str, Any]:
+    def _add_series(self, series: str) -> dict[str, Any]:
         """Add old imports of a series, the new ones that replace them, and some that must stay."""
         now = datetime.now(UTC)
 
@@ -109,7 +117,7 @@ class ConfMaker:
         add(f"{series}b-of-another-series", 3)
         return {
             "series": series,
-            "old": [add(f"{series}-old", 2 - number / 100) for number in range(size)],
+            "old": [add(f"{series}-old", 2 - number / 100) for number in range(12)],
             "new": [add(f"{series}-new", 1), add(f"{series}-new", 0.5)],
         }
 
@@ -118,16 +126,18 @@ def kill_everywhere(killer: DagRunKiller) -> None:
     # Its import is the one whose failed rows are fetched.
     killer.start_runs(UNDISTURBED, ["start_and_poke"])
     killer.wait_for_runs()
-    killer.start_runs(UNDISTURBED, [*FILES, *DELETIONS])
-    starts, files = in_turn(STARTS, 2 * KILLS), KILLS * FILES
-    killer.kill_halting_tasks(Moment.BEFORE_CALL, [*starts, *files, *in_turn(DELETIONS, 2 * KILLS)])
-    killer.kill_halting_tasks(Moment.AFTER_ANSWER, [*starts, *files, *in_turn(ROTATED_DELETIONS, 2 * KILLS)])
-    killer.kill_halting_tasks(Moment.WAITING, in_turn(DELETIONS, 2 * KILLS))
-    killer.kill_halting_tasks(Moment.BETWEEN, [*starts, *in_turn(ROTATED_DELETIONS, 2 * KILLS)])
-    killer.kill_triggerer(KILLS, [*3 * ["start_and_defer"], "delete_deferrable", "prune_deferrable"])
-    killer.kill_while_busy(Victim.SCHEDULER, KILLS, STARTS[:2])
-    killer.kill_while_busy(Victim.EVERYTHING, KILLS, STARTS)
-    killer.kill_at_random(3 * KILLS, [*STARTS, *FILES, *DELETIONS])
+    killer.start_runs(UNDISTURBED, [*FILES, *DELETIONS, *LISTS])
+    starts, lists, files = in_turn(STARTS, 2 * KILLS), in_turn(LISTS, 2 * KILLS), KILLS * FILES
+    deletions, others = in_turn(DELETIONS, 2 * KILLS), in_turn(ROTATED_DELETIONS, 2 * KILLS)
+    killer.kill_halting_tasks(Moment.BEFORE_CALL, [*starts, *lists, *files, *deletions])
+    killer.kill_halting_tasks(Moment.BETWEEN, [*starts, *lists, *files, *others])
+    killer.kill_halting_tasks(Moment.AFTER_ANSWER, [*starts, *lists, *files, *others])
+    killer.kill_halting_tasks(Moment.WAITING, [*in_turn(LISTS[1:], 2 * KILLS), *deletions])
+    deferrable = [*3 * ["start_and_defer"], "start_list_and_defer", "delete_deferrable", "prune_deferrable"]
+    killer.kill_triggerer(KILLS, deferrable)
+    killer.kill_while_busy(Victim.SCHEDULER, KILLS, [*STARTS[:2], LISTS[0]])
+    killer.kill_while_busy(Victim.EVERYTHING, KILLS, [*STARTS, LISTS[2]])
+    killer.kill_at_random(3 * KILLS, [*STARTS, *LISTS, *FILES, *DELETIONS])
     killer.wait_for_runs()
 
 
@@ -142,6 +152,23 @@ def test_one_intention_starts_one_import(killer: DagRunKiller) -> None:
     counts = tally(killer, STARTS, lambda run: [imports[f"{run.dag_id} {run.run_id}"]])
     report(killer, "imports started", STARTS, counts)
     assert set().union(*counts.values()) == {1}
+
+
+def test_a_list_of_files_starts_one_import_of_each(killer: DagRunKiller) -> None:
+    imports: dict[str, list[str]] = {}
+    for task in killer.ads.import_tasks():
+        imports.setdefault(task["name"], []).append(task["importTaskId"])
+
+    def imports_of(run: DagRun) -> list[list[str]]:
+        names = [f"{run.dag_id} {run.run_id}-part-{number:04}" for number in range(1, FILES_OF_A_LIST + 1)]
+        return [imports.get(name, []) for name in names]
+
+    counts = tally(killer, LISTS, lambda run: [len(ids) for ids in imports_of(run)])
+    report(killer, "imports of lists of 20 files started", LISTS, counts)
+    assert set().union(*counts.values()) == {1}
+
+    runs = [run for runs in killer.runs.values() for run in runs if run.dag_id in LISTS]
+    assert [run for run in runs if result_of(killer, run) != [[ids[0] for ids in imports_of(run)]]] == []
 
 
 def test_every_superseded_import_is_deleted_once_and_no_other(killer: DagRunKiller) -> None:
@@ -179,7 +206,7 @@ def tally(killer: DagRunKiller, dags: tuple[str, ...], counts_of: Any) -> dict[K
 
 def report(killer: DagRunKiller, title: str, dags: tuple[str, ...], counts: dict[KillPoint, list[int]]) -> None:
     """Add a table of what was killed while some Dags ran."""
-    others = {*STARTS, *FILES, *DELETIONS}.difference(dags)
+    others = {*STARTS, *LISTS, *FILES, *DELETIONS}.difference(dags)
     results = []
     for point, of_point in counts.items():
         kills = killer.kills_at(point)

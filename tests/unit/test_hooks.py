@@ -366,6 +366,14 @@ class TestListImportTasks:
         assert [task.name for task in hook.list_import_tasks(name="cmdb")] == ["cmdb"]
         assert [task.name for task in hook.list_import_tasks(name_prefix="cmdb-")] == ["cmdb-1", "cmdb-2"]
 
+    def test_lists_by_100_names_per_call(self, aws_default: AdsEmulator) -> None:
+        names = [f"cmdb-{number}" for number in range(150)]
+        for name in ("cmdb", *names[::-1]):
+            aws_default.add_import_task(name=name)
+        assert sorted(str(task.name) for task in AdsHook().list_import_tasks(name=[*names, names[0]])) == sorted(names)
+        assert aws_default.calls()["DescribeImportTasks"] == 2
+        assert list(AdsHook().list_import_tasks(name=[])) == []
+
 
 class TestDeleteImportData:
     def test_deletes_10_imports_per_call(self, aws_default: AdsEmulator) -> None:
@@ -402,6 +410,7 @@ class TestDeleteImportData:
         ("start_import_task", ("cmdb", "s3://bucket"), "a scheme, a bucket and an object"),
         ("start_import_task", ("cmdb", "s3://bucket/key", "t" * 101), "1 to 100 characters"),
         ("list_import_tasks", (" ",), "1 to 255 characters"),
+        ("list_import_tasks", (["cmdb", " "],), "1 to 255 characters"),
         ("get_import_tasks", ([UNKNOWN_ID, "x"],), "import_task_id"),
         ("find_import_tasks", ([],), "import_task_id"),
         ("delete_import_data", ("import-task-1",), "import_task_id"),

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -15,11 +16,11 @@ from hypothesis import strategies as st
 
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.emulator import AdsEmulator
-from airflow_provider_ads.exceptions import AdsCallError
+from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.idempotency import StartRequest, due_time_of_run
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
-from airflow_provider_ads.version_compat import AirflowFailException
+from airflow_provider_ads.version_compat import AirflowFailException, AirflowSkipException
 from tests.support.task_runs import Run, TaskDeferred, at_the_second_poll, context_of, run_task
 
 STARTED = datetime(2026, 11, 1, 2, 3, 4, 567890, tzinfo=UTC)
@@ -234,6 +235,147 @@ def test_a_retry_warns_and_starts_another_import_without_the_start_of_the_dag_ru
     assert "A retry of this task starts another import" in capsys.readouterr().out
 
 
+@pytest.fixture
+def files(ads: AdsEmulator) -> list[str]:
+    """The URLs of 20 files; the seventh does not exist yet."""
+    urls = [f"s3://inventory/part-{number:04}.csv" for number in range(1, 21)]
+    for url in urls:
+        if url != urls[6]:
+            ads.upload(url, "ExternalId\n1\n")
+    return urls
+
+
+class TestRetryOfAList:
+    @pytest.mark.parametrize("wait", [MODES["sync"], MODES["deferrable"]], ids=["sync", "deferrable"])
+    def test_after_one_of_20_failed_starts_one_import_and_adopts_19(
+        self,
+        aws_default: AdsEmulator,
+        files: list[str],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        wait: dict[str, Any],
+    ) -> None:
+        def attempt(try_number: int) -> Run:
+            task = operator(import_url=files, **wait)
+            return run_task(task, monkeypatch, run_started=STARTED, try_number=try_number, max_tries=2)
+
+        first = attempt(1)
+        assert (first.state, type(first.error)) == ("up_for_retry", ImportOutcomeError)
+        aws_default.upload(files[6], "ExternalId\n1\n")
+        aws_default.clear_calls()
+        second = attempt(2)
+        assert aws_default.calls()["StartImportTask"] == 1
+        new = aws_default.import_tasks()[20:]
+        assert [task["name"] for task in new] == ["cmdb-part-0007"]
+        expected = list(first.xcoms["return_value"])
+        expected[6] = new[0]["importTaskId"]
+        assert (second.state, second.result) == ("success", expected)
+        log = capsys.readouterr().out
+        assert "1 of 20 imports started, 19 adopted, which an earlier attempt of this task started. To import" in log
+        assert f"started again  IMPORT_IN_PROGRESS  cmdb-part-0007  {expected[6]}" in log
+        assert "adopted        IMPORT_COMPLETE  cmdb-part-0008" in log
+
+    def test_starts_what_is_missing_after_a_refused_call_and_logs_what_was_started(
+        self, ads: AdsEmulator, files: list[str], attempt: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with stopped_after(2, lambda: ads.inject("AuthorizationErrorException", operation="StartImportTask")):
+            run = attempt(1, import_url=files[:4])
+        assert (run.state, run.xcoms) == ("up_for_retry", {})
+        assert "'cmdb-part-0003' from s3://inventory/part-0003.csv" in str(run.error)
+        assert [task.name for task in run.task.import_tasks] == ["cmdb-part-0001", "cmdb-part-0002"]
+        log = capsys.readouterr().out
+        assert "2 of 4 imports started. 2 not started; a retry starts them and adopts the others\nstarted  " in log
+        ads.clear_faults()
+        attempt(2, import_url=files[:4])
+        assert [task["importUrl"] for task in ads.import_tasks()] == files[:4]
+
+    def test_names_the_imports_of_files_that_the_list_lacks_now(
+        self, ads: AdsEmulator, files: list[str], attempt: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        ads.add_import_task(name="cmdb-part-0009", importUrl=files[8], clientRequestToken="that of another task")
+        attempt(1, import_url=files[:4])
+        ads.update_import_task(ads.import_tasks()[1]["importTaskId"], status="IMPORT_FAILED")
+        removed = [task["importTaskId"] for task in ads.import_tasks() if task["importUrl"] in files[2:4]]
+        capsys.readouterr()
+        attempt(2, import_url=files[1:2])
+        warning = "Imports of files that import_url no longer contains stay, because AWS cannot cancel imports"
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if warning in line]
+        assert all(f"import {import_task_id} " in line for import_task_id in removed)
+        assert line.count("import import-task-") == 2
+        assert files[2] in line
+
+    def test_starts_the_imports_even_if_removed_files_cannot_be_looked_for(
+        self,
+        ads: AdsEmulator,
+        files: list[str],
+        attempt: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        with stopped_after(4, lambda: ads.inject("ThrottlingException", operation="DescribeImportTasks", calls=1)):
+            run = attempt(2, import_url=files[:4])
+        assert (run.state, len(run.result)) == ("success", 4)
+        assert "Could not check if earlier attempts imported files that import_url lacks" in capsys.readouterr().out
+
+    def test_warns_about_running_imports_with_the_same_names_and_files(
+        self, ads: AdsEmulator, files: list[str], attempt: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        other = ads.add_import_task(name="cmdb-part-0002", importUrl=files[1])
+        attempt(2, import_url=files[:3])
+        warning = "Running imports with the same name and file as new ones, which were started by another task, or by"
+        assert f"{warning} this one before it was cleared: cmdb-part-0002 ({other})" in capsys.readouterr().out
+
+    def test_warns_once_without_the_start_of_the_dag_run(
+        self, aws_default: AdsEmulator, files: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        task = operator(import_url=files[:3])
+        context = context_of(task)
+        context["dag_run"].start_date = None
+        task.execute(context)
+        assert len(aws_default.import_tasks()) == 3
+        assert capsys.readouterr().out.count("A retry of this task starts another import") == 1
+
+
+def test_a_killed_task_names_every_import_that_it_has_started(
+    aws_default: AdsEmulator, files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = operator(import_url=files)
+    with stopped_after(2, kill), pytest.raises(Killed):
+        task.execute(context_of(task))
+    capsys.readouterr()
+    task.on_kill()
+    printed = capsys.readouterr().out
+    assert "2 imports keep running at AWS, which cannot cancel imports; a retry adopts them: import-task-" in printed
+    assert all(task["importTaskId"] in printed for task in aws_default.import_tasks())
+
+
+class Killed(BaseException):
+    """Ends a task without letting it do anything more."""
+
+
+def kill() -> None:
+    raise Killed
+
+
+@contextmanager
+def stopped_after(starts: int, stop: Callable[[], object]) -> Iterator[None]:
+    """Call a function when the hook has made this many calls of StartImportTask, just before its next call."""
+    call_once = AdsHook._call_once
+    made = 0
+
+    def counted(self: AdsHook, operation: str, about: str, call: Any) -> Any:
+        nonlocal made
+        if made == starts:
+            made += 1
+            stop()
+        made += operation == "StartImportTask"
+        return call_once(self, operation, about, call)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AdsHook, "_call_once", counted)
+        yield
+
+
 class TestOwnToken:
     def test_of_an_import_that_has_ended_is_logged(
         self, aws_default: AdsEmulator, inventory: str, capsys: pytest.CaptureFixture[str]
@@ -278,21 +420,24 @@ STEPS = st.one_of(
 )
 
 
+@pytest.fixture(scope="module")
+def account() -> Iterator[AdsEmulator]:
+    """An emulator whose imports do not end."""
+    with pytest.MonkeyPatch.context() as patch, AdsEmulator(import_seconds=3600) as ads:
+        patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", ads.airflow_connection)
+        yield ads
+
+
+@pytest.fixture(scope="module")
+def hook(account: AdsEmulator) -> AdsHook:
+    """One hook for all examples, because creating its client takes longer than using it."""
+    hook = AdsHook(config=ONE_ATTEMPT)
+    hook.conn  # noqa: B018
+    return hook
+
+
 class TestRandomHistories:
     """A task instance starts exactly as many imports as the rules allow, no matter what happens to it."""
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def account(cls) -> Iterator[AdsEmulator]:
-        with pytest.MonkeyPatch.context() as patch, AdsEmulator(import_seconds=3600) as ads:
-            patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", ads.airflow_connection)
-            yield ads
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def hook(cls, account: AdsEmulator) -> AdsHook:
-        """One hook for all examples, because creating its client takes longer than using it."""
-        return AdsHook(config=ONE_ATTEMPT)
 
     @settings(max_examples=3 * settings().max_examples, deadline=None)
     @given(steps=st.lists(STEPS, max_size=12), deferrable=st.booleans())
@@ -316,7 +461,7 @@ class TestRandomHistories:
             task.__dict__["hook"] = hook
             context = context_of(task, run_started=run_started, try_number=try_number, max_tries=max_tries)
             try:
-                return task.execute(context)
+                return str(task.execute(context))
             except TaskDeferred as deferred:
                 return str(deferred.trigger.import_task_ids[0])
 
@@ -347,3 +492,113 @@ class TestRandomHistories:
         assert len(imports()) == allowed
         # Listing thousands of imports of earlier examples would slow down each example.
         account._tasks._tasks.clear()
+
+
+ALL_FILES = [f"s3://inventory/part-{number}.csv" for number in range(5)]
+
+FILE = st.integers(0, 4)
+STEPS_OF_A_LIST = st.one_of(
+    st.tuples(st.sampled_from(["crash before a call", "crash after a call"]), FILE),
+    st.tuples(st.sampled_from(["retry", "clear"]), st.none()),
+    st.tuples(st.sampled_from(["one fails", "one is deleted", "one succeeds"]), FILE),
+    st.tuples(st.just("reorder"), st.permutations(ALL_FILES)),
+    st.tuples(st.sampled_from(["add a file", "remove a file"]), FILE),
+)
+
+
+class Model:
+    """
+    The rules for the imports of a list of files.
+
+    An attempt goes through the list, and starts an import of each file that has none, or whose import failed or was
+    deleted. All other imports are adopted, even if their file was not in the list meanwhile. A clear forgets every
+    import.
+    """
+
+    def __init__(self, files: list[str]) -> None:
+        self.files = files
+        #: The number of imports of each file.
+        self.imports = dict.fromkeys(ALL_FILES, 0)
+        #: The files with an import that the next attempt adopts.
+        self.imported: set[str] = set()
+
+    def attempt(self, starts: int | None = None) -> None:
+        """Attempt to import all files; an attempt that is killed starts at most this many imports."""
+        for file in [file for file in self.files if file not in self.imported][:starts]:
+            self.imports[file] += 1
+            self.imported.add(file)
+
+
+class TestRandomHistoriesOfAList:
+    """A task instance imports each file of its list exactly as many times as the rules allow."""
+
+    @settings(max_examples=3 * settings().max_examples, deadline=None)
+    @given(
+        files=st.lists(st.sampled_from(ALL_FILES), unique=True, max_size=5),
+        steps=st.lists(STEPS_OF_A_LIST, max_size=12),
+        deferrable=st.booleans(),
+    )
+    def test_start_only_the_imports_that_the_rules_allow(
+        self, account: AdsEmulator, hook: AdsHook, files: list[str], steps: list[tuple[str, Any]], deferrable: bool
+    ) -> None:
+        retries = 20
+        try_number, max_tries = 1, retries
+        run_started = datetime.now(UTC)
+        account.token_seconds = None
+        account._tasks._tasks.clear()
+        model = Model(files)
+
+        def lose_an_answer() -> None:
+            account.inject("lose", operation="StartImportTask", calls=1)
+
+        def newest(file: str) -> str | None:
+            ids = [task["importTaskId"] for task in account.import_tasks() if task["importUrl"] == file]
+            return str(ids[-1]) if ids else None
+
+        def execute() -> Any:
+            """Run the operator until it returns, skips or defers, and return the import task ids."""
+            task = operator(
+                import_url=model.files, retries=retries, wait_for_completion=deferrable, deferrable=deferrable
+            )
+            task.__dict__["hook"] = hook
+            try:
+                return task.execute(
+                    context_of(task, run_started=run_started, try_number=try_number, max_tries=max_tries)
+                )
+            except TaskDeferred as deferred:
+                return deferred.trigger.import_task_ids
+            except AirflowSkipException:
+                return []
+
+        for step, choice in [*steps, ("retry", None)]:
+            match step:
+                case "crash before a call":
+                    model.attempt(choice)
+                    with stopped_after(choice, kill), suppress(Killed):
+                        execute()
+                case "crash after a call":
+                    model.attempt(choice + 1)
+                    with stopped_after(choice, lose_an_answer), suppress(AdsCallError):
+                        execute()
+                    account.clear_faults()
+                case "retry":
+                    model.attempt()
+                    ids = execute()
+                    assert ids == [newest(file) for file in model.files]
+                case "clear":
+                    max_tries = try_number + retries
+                    model.imported.clear()
+                case "reorder":
+                    model.files = sorted(model.files, key=choice.index)
+                case "add a file" if ALL_FILES[choice] not in model.files:
+                    model.files = [*model.files, ALL_FILES[choice]]
+                case "remove a file":
+                    model.files = [file for file in model.files if file != ALL_FILES[choice]]
+                case "one fails" | "one is deleted" if ALL_FILES[choice] in model.imported:
+                    status = "IMPORT_FAILED" if step == "one fails" else "DELETE_COMPLETE"
+                    account.update_import_task(str(newest(ALL_FILES[choice])), status=status)
+                    model.imported.remove(ALL_FILES[choice])
+                case "one succeeds" if ALL_FILES[choice] in model.imported:
+                    account.update_import_task(str(newest(ALL_FILES[choice])), status="IMPORT_COMPLETE")
+            try_number += 1
+        assert Counter(task["importUrl"] for task in account.import_tasks()) == Counter(model.imports)

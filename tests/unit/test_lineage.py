@@ -93,7 +93,7 @@ def prepare(**arguments: Any) -> AdsPrepareImportFileOperator:
     return AdsPrepareImportFileOperator(task_id="prepare", **{**defaults, **arguments})
 
 
-def start(import_url: str, **arguments: Any) -> AdsStartImportTaskOperator:
+def start(import_url: str | list[str], **arguments: Any) -> AdsStartImportTaskOperator:
     defaults: dict[str, Any] = {"name": "cmdb", "poll_interval": 0.02}
     return AdsStartImportTaskOperator(task_id="start", import_url=import_url, **{**defaults, **arguments})
 
@@ -164,6 +164,21 @@ class TestStart:
         run, emitted = emit(start(inventory))
         assert emitted.inputs == [("s3://inventory", "inventory.csv", {})]
         assert (emitted.summary["importTaskId"], emitted.summary["status"]) == (run.result, "IMPORT_IN_PROGRESS")
+
+    @pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])
+    @pytest.mark.parametrize("size", [1, 3])
+    def test_the_event_of_a_list_has_every_file_and_all_summaries_in_one_facet(
+        self, ads: AdsEmulator, emit: Any, deferrable: bool, size: int
+    ) -> None:
+        files = [ads.upload(f"s3://inventory/{number}.csv", "ExternalId\n1\n") for number in range(size)]
+        ads.upload(files[-1], "ExternalId,OS.Name\n1,Linux\n,Linux\n")
+        run, emitted = emit(start(files, wait_for_completion=True, deferrable=deferrable))
+        assert run.state == "failed"
+        assert emitted.inputs == [("s3://inventory", f"{number}.csv", {}) for number in range(size)]
+        summaries = [{k: v for k, v in each.items() if v is not None} for each in run.xcoms["import_task"]]
+        assert emitted.summary == {"tasks": summaries}
+        assert summaries[-1]["serverImportFailure"] == 1
+        assert "X-Amz-Signature" not in emitted.text
 
     @pytest.mark.parametrize("failure", [None, TRIGGER_CRASHED], ids=["refused start", "failed deferral"])
     def test_the_event_has_no_import_if_the_process_received_none(

@@ -43,6 +43,22 @@ class TestAssetEvents:
         assert extra["import_task"]["status"] == ("IMPORT_COMPLETE" if waiting else "IMPORT_IN_PROGRESS")
         assert json.loads(json.dumps(extra)) == extra
 
+    @pytest.mark.parametrize("wait_for_completion", [False, True])
+    def test_events_of_a_list_of_files_contain_a_list(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait_for_completion: bool
+    ) -> None:
+        operator = AdsStartImportTaskOperator(
+            task_id="start",
+            name="cmdb",
+            import_url=[inventory],
+            poll_interval=0.02,
+            outlets=[INVENTORY],
+            wait_for_completion=wait_for_completion,
+        )
+        run = run_task(operator, monkeypatch)
+        (summary,) = run.outlet_events[INVENTORY].extra["import_task"]
+        assert [summary["importTaskId"]] == run.result
+
     @pytest.mark.parametrize("deferrable", [False, True])
     def test_events_of_the_sensor_contain_its_result(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, deferrable: bool

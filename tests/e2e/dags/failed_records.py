@@ -40,3 +40,17 @@ with DAG(
         deferrable=True,
         poll_interval=timedelta(seconds=5),
     )
+    start_list = AdsStartImportTaskOperator(
+        task_id="start_list",
+        name="list",
+        import_url=["s3://inventory/good.csv", "s3://inventory/half-bad.csv"],
+        wait_for_completion=True,
+        deferrable=True,
+        poll_interval=timedelta(seconds=5),
+    )
+    AdsFailedRecordsToS3Operator(
+        task_id="fetch_list",
+        import_task_id=start_list.output,
+        destination_url="s3://inventory/failed-of-list",
+        trigger_rule="all_done",
+    )

@@ -29,8 +29,9 @@ def start_runs(runs: Runs, aws: dict[str, AdsEmulator]) -> tuple[Future[Run], se
     """
     ads = aws["aws_failed_records"]
     ads.upload("s3://inventory/half-bad.csv", f"{HEADER}1,a.example,Linux\n{FAILED_ROW}")
+    ads.upload("s3://inventory/good.csv", f"{HEADER}1,a.example,Linux\n")
     found: set[str] = set()
-    end_imports = end_imports_once_deferred(ads, "wait", "start_and_wait")
+    end_imports = end_imports_once_deferred(ads, "wait", "start_and_wait", "start_list")
 
     def search(run_id: str, task_instances: list[TaskInstance]) -> None:
         ids = [task["importTaskId"] for task in ads.import_tasks()]
@@ -47,16 +48,30 @@ def run(started: Any) -> Run:
 
 
 def test_failed_records_fail_the_wait_without_a_retry_and_can_be_fetched(run: Run) -> None:
-    assert run.states() == {"start": "success", "wait": "failed", "fetch": "success", "start_and_wait": "failed"}
+    assert run.states() == {
+        "start": "success",
+        "wait": "failed",
+        "fetch": "success",
+        "start_and_wait": "failed",
+        "start_list": "failed",
+        "fetch_list": "success",
+    }
     assert {task.try_number for task in run.task_instances} == {1}
     assert run.xcom("wait", "import_task")["serverImportFailure"] == 1
     assert read_object(run.xcom("fetch")["failed_entries_url"]).decode() == HEADER + FAILED_ROW
 
 
+def test_the_failed_rows_of_a_list_can_be_fetched_after_the_task_that_waits_has_failed(run: Run) -> None:
+    good, half_bad = run.xcom("fetch_list")
+    assert (good["failed_records"], half_bad["failed_records"]) == (0, 1)
+    assert read_object(half_bad["failed_entries_url"]).decode() == HEADER + FAILED_ROW
+
+
 def test_airflow_stores_no_secret(airflow: LocalAirflow, run: Run, aws: dict[str, AdsEmulator], started: Any) -> None:
     imports = aws["aws_failed_records"].import_tasks()
-    assert all(CLIENT_REQUEST_TOKEN in task["clientRequestToken"] for task in imports)
-    assert all("X-Amz-Signature" in task["errorsAndFailedEntriesZip"] for task in imports)
+    with_own_token = [task for task in imports if not task["name"].startswith("list-")]
+    assert all(CLIENT_REQUEST_TOKEN in task["clientRequestToken"] for task in with_own_token)
+    assert all("X-Amz-Signature" in task["errorsAndFailedEntriesZip"] for task in with_own_token)
     ids = [task["importTaskId"] for task in imports]
     words = [*ids, *SECRETS, *tokens(aws)]
     found = started[__name__][1] | places_of(words, database_texts(airflow, tables(airflow)))

@@ -28,6 +28,13 @@ DELETIONS: dict[str, dict[str, Any]] = {
 }
 
 
+PARTS = [f"s3://inventory/parts/part-{number:04}.csv" for number in range(1, 21)]
+
+
+class HaltingStart(HaltsWhenResumed, AdsStartImportTaskOperator):
+    """The operator, halting when it resumes."""
+
+
 class HaltingDelete(HaltsWhenResumed, AdsDeleteImportDataOperator):
     """The operator, halting when it resumes."""
 
@@ -58,6 +65,16 @@ for dag_id, arguments in STARTS.items():
             import_url="s3://inventory/inventory.csv",
             poll_interval=timedelta(seconds=5),
             max_failed_records=None,
+            **arguments,
+        )
+
+for dag_id, arguments in STARTS.items():
+    with make_dag(dag_id.replace("start", "start_list", 1)):
+        HaltingStart(
+            task_id="start",
+            name="{{ dag.dag_id }} {{ run_id }}",
+            import_url=PARTS,
+            poll_interval=timedelta(seconds=5),
             **arguments,
         )
 

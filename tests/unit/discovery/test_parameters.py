@@ -12,6 +12,7 @@ from airflow_provider_ads.discovery.parameters import (
     check_max_failed_records,
     check_name,
     check_poll_interval,
+    import_urls_by_name,
     quote,
     summarize_ids,
 )
@@ -71,6 +72,8 @@ class TestChecks:
     def test_a_rendered_list_gets_advice(self, text: str) -> None:
         with pytest.raises(ValueError, match=r"pass the task's \.output"):
             check_import_task_ids(text)
+        with pytest.raises(ValueError, match=r"pass the task's \.output.*render_template_as_native_obj=True"):
+            check_import_url(text.replace(ID, "s3://bucket/key"))
 
     @pytest.mark.parametrize("limit", [-1, 1.5, "3", True])
     def test_an_invalid_limit_is_refused(self, limit: Any) -> None:
@@ -85,6 +88,33 @@ class TestChecks:
     def test_an_invalid_poll_interval_is_refused(self, poll_interval: Any) -> None:
         with pytest.raises(ValueError, match="poll interval must be more than 0 seconds"):
             check_poll_interval(poll_interval)
+
+
+class TestImportUrlsByName:
+    @pytest.mark.parametrize(
+        ("import_url", "name"),
+        [
+            ("s3://bucket/part-0001.csv", "cmdb-part-0001"),
+            ("s3://bucket/2026.11/servers.v1.2.zip", "cmdb-servers.v1.2"),
+            ("s3://bucket/servers", "cmdb-servers"),
+            ("s3://bucket/folder/", "cmdb-folder"),
+            ("s3://bucket/servers?a#1.csv", "cmdb-servers?a#1"),
+            ("https://bucket.s3.amazonaws.com/servers.csv?X-Amz-Signature=a/secret", "cmdb-servers"),
+        ],
+    )
+    def test_a_name_ends_with_that_of_the_file_without_its_extension(self, import_url: str, name: str) -> None:
+        assert import_urls_by_name("cmdb", [import_url]) == {name: import_url}
+
+    def test_lists_in_the_list_become_part_of_it(self) -> None:
+        urls = ["s3://bucket/b.csv", "s3://bucket/a.csv", "s3://bucket/c.csv"]
+        assert list(import_urls_by_name("cmdb", [urls[0], (urls[1],), [], iter(urls[2:])]).values()) == urls
+        with pytest.raises(ValueError, match="import_url must consist of a scheme"):
+            import_urls_by_name("cmdb", [[urls]])
+
+    def test_a_name_can_have_as_many_characters_as_the_service_accepts(self) -> None:
+        assert import_urls_by_name("n" * 253, ["s3://bucket/1.csv"])
+        with pytest.raises(ValueError, match=r"256 characters, but the service accepts at most 255.*the file '1'"):
+            import_urls_by_name("n" * 254, ["s3://bucket/1.csv"])
 
 
 def test_quoted_values_are_short() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,11 +11,11 @@ from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow_provider_ads import waiting
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.emulator import AdsEmulator
-from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError
+from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError, ImportWaitTimeout
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsStartImportTaskOperator
 from airflow_provider_ads.triggers import DEFERRAL_GRACE
-from airflow_provider_ads.version_compat import AirflowFailException
+from airflow_provider_ads.version_compat import AirflowFailException, AirflowSkipException
 from airflow_provider_ads.waiting import RESUMPTION_MARGIN
 from tests.support.task_runs import (
     TRIGGER_CRASHED,
@@ -31,7 +33,7 @@ WAITS: dict[str, dict[str, Any]] = {
 }
 
 
-def operator(import_url: str, **arguments: Any) -> AdsStartImportTaskOperator:
+def operator(import_url: Any, **arguments: Any) -> AdsStartImportTaskOperator:
     defaults: dict[str, Any] = {"name": "cmdb", "import_url": import_url, "poll_interval": 0.02, "retries": 2}
     return AdsStartImportTaskOperator(task_id="start", **{**defaults, **arguments})
 
@@ -174,6 +176,201 @@ class TestWaiting:
         assert "ThrottlingException" in str(run.error)
 
 
+@pytest.fixture
+def parts(ads: AdsEmulator) -> list[str]:
+    """The URLs of four valid files."""
+    return [
+        ads.upload(f"s3://inventory/parts/part-{number:04}.csv", f"ExternalId\n{number}\n") for number in range(1, 5)
+    ]
+
+
+class ResultOfMappedTask:
+    """Like Airflow's lazy sequence of a mapped task's results, which is neither a list nor a tuple."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self.values = values
+        self.iterations = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.iterations += 1
+        return iter(self.values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+MODES = {"not waiting": {}, **WAITS}
+
+
+class TestListOfFiles:
+    @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+    def test_the_results_are_lists_in_the_order_of_the_files(
+        self, aws_default: AdsEmulator, parts: list[str], monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        files = parts[::-1]
+        run = run_task(operator(files, **mode), monkeypatch)
+        tasks = aws_default.import_tasks()
+        assert [task["importUrl"] for task in tasks] == files
+        assert [task["name"] for task in tasks] == [f"cmdb-part-000{number}" for number in (4, 3, 2, 1)]
+        assert (run.state, run.result) == ("success", [task["importTaskId"] for task in tasks])
+        if mode:
+            summaries = run.xcoms["import_task"]
+            assert [each["importTaskId"] for each in summaries] == run.xcoms["return_value"] == run.result
+            assert {each["status"] for each in summaries} == {"IMPORT_COMPLETE"}
+
+    @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+    def test_a_list_of_one_file_is_a_list(
+        self, aws_default: AdsEmulator, parts: list[str], monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+    ) -> None:
+        run = run_task(operator(parts[:1], **mode), monkeypatch)
+        (task,) = aws_default.import_tasks()
+        assert (run.result, task["name"]) == ([task["importTaskId"]], "cmdb-part-0001")
+        assert all(isinstance(value, list) for value in run.xcoms.values())
+
+    def test_all_files_are_one_deferral(
+        self, aws_default: AdsEmulator, parts: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = run_task(operator(parts, **WAITS["deferrable"]), monkeypatch)
+        (deferral,) = run.deferrals
+        assert deferral["import_task_ids"] == run.result
+
+    def test_every_shape_of_a_list_is_read_once(
+        self, aws_default: AdsEmulator, parts: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lazy = ResultOfMappedTask([parts[:1], tuple(parts[1:3]), ResultOfMappedTask(parts[3:])])
+        for files in (tuple(parts), lazy, ResultOfMappedTask(parts)):
+            aws_default._tasks._tasks.clear()
+            run = run_task(operator(files), monkeypatch)
+            assert [task["importUrl"] for task in aws_default.import_tasks()] == parts
+            assert len(run.result) == 4
+        assert lazy.iterations == 1
+
+    @pytest.mark.parametrize("files", [[], (), [[], []], ResultOfMappedTask([])], ids=repr)
+    def test_an_empty_list_skips_the_task(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, files: Any
+    ) -> None:
+        run = run_task(operator(files), monkeypatch)
+        assert (run.state, type(run.error)) == ("skipped", AirflowSkipException)
+        assert not aws_default.calls()
+
+    @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+    @pytest.mark.parametrize("as_list", [False, True], ids=["one file", "list"])
+    def test_the_ids_are_the_result_even_if_the_wait_fails(
+        self,
+        aws_default: AdsEmulator,
+        half_bad_inventory: str,
+        monkeypatch: pytest.MonkeyPatch,
+        wait: dict[str, Any],
+        as_list: bool,
+    ) -> None:
+        run = run_task(operator([half_bad_inventory] if as_list else half_bad_inventory, **wait), monkeypatch)
+        ids = [task["importTaskId"] for task in aws_default.import_tasks()]
+        assert (run.state, run.xcoms["return_value"]) == ("failed", ids if as_list else ids[0])
+
+    @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+    def test_no_result_is_pushed_without_do_xcom_push(
+        self, aws_default: AdsEmulator, parts: list[str], monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
+    ) -> None:
+        assert run_task(operator(parts, do_xcom_push=False, **wait), monkeypatch).xcoms == {}
+
+    @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+    @pytest.mark.parametrize(
+        ("statuses", "state", "error"),
+        [
+            (["IMPORT_FAILED", "INTERNAL_ERROR"], "up_for_retry", ImportOutcomeError),
+            (["IMPORT_FAILED", "IMPORT_FAILED_RECORD_LIMIT_EXCEEDED"], "failed", AirflowFailException),
+            (["IMPORT_FAILED", "IMPORT_OF_THE_FUTURE"], "up_for_retry", ImportOutcomeError),
+            (["IMPORT_OF_THE_FUTURE", "IMPORT_COMPLETE"], "up_for_retry", AdsCallError),
+        ],
+    )
+    def test_one_final_failure_is_final_for_all_files(
+        self,
+        aws_default: AdsEmulator,
+        parts: list[str],
+        monkeypatch: pytest.MonkeyPatch,
+        wait: dict[str, Any],
+        statuses: list[str],
+        state: str,
+        error: type[Exception],
+    ) -> None:
+        aws_default.import_seconds = 60
+
+        def end_imports() -> None:
+            for task, status in zip(
+                aws_default.import_tasks(), [*statuses, "IMPORT_COMPLETE", "IMPORT_COMPLETE"], strict=True
+            ):
+                aws_default.update_import_task(task["importTaskId"], status=status)
+
+        with at_the_second_poll(aws_default, end_imports):
+            run = run_task(operator(parts, **wait), monkeypatch)
+        assert (run.state, type(run.error)) == (state, error)
+        for status in statuses:
+            assert (status in str(run.error)) is (status != "IMPORT_COMPLETE")
+
+    @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+    def test_max_failed_records_applies_to_each_import(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
+    ) -> None:
+        bad = "ExternalId,HostName,OS.Name\n1,a.example,Linux\n,,Linux\n"
+        files = [aws_default.upload(f"s3://inventory/{number}.csv", bad) for number in range(3)]
+        assert run_task(operator(files, max_failed_records=1, **wait), monkeypatch).state == "success"
+        run = run_task(operator(files, **wait), monkeypatch)
+        assert str(run.error).count("exceeds max_failed_records=0") == 3
+
+    def test_the_logs_are_tables_under_a_total(
+        self,
+        aws_default: AdsEmulator,
+        half_bad_inventory: str,
+        parts: list[str],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        aws_default.import_seconds = 0.1
+        run = run_task(operator([*parts[:2], half_bad_inventory], **WAITS["sync"]), monkeypatch)
+        log = capsys.readouterr().out
+        assert "3 of 3 imports started\nstarted        IMPORT_IN_PROGRESS  cmdb-part-0001  import-task-" in log
+        assert "2 of 3 imports succeeded: 3 servers imported, 1 failed\nIMPORT_COMPLETE  " in log
+        last_row = f"IMPORT_COMPLETE_WITH_ERRORS      1 imported      1 failed  cmdb-inventory  {run.result or ''}"
+        assert last_row in log
+        assert log.count("The number of failed records, 1, exceeds") == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"import_url": ["s3://b/x/1.csv", "s3://b/2.csv", "s3://b/x/1.csv"]}, "a URL twice.*: 's3://b/x/1.csv'"),
+            (
+                {"import_url": [["s3://b/a/part-0001.csv"], ["s3://b/b/part-0001.csv"]]},
+                "same name 'cmdb-part-0001': 's3://b/a/part-0001.csv' and 's3://b/b/part-0001.csv'.*map this task",
+            ),
+            ({"import_url": ["s3://b/1.csv"], "client_request_token": "t"}, "client_request_token belongs to one"),
+            ({"import_url": ["s3://b/1.csv"], "name": "n" * 254}, "would have 256 characters.*at most 255.*'1'"),
+            ({"import_url": ["s3://b/1.csv"], "name": " "}, "name must be a string of 1 to 255 characters"),
+            ({"import_url": ["s3://b/1.csv", None]}, "a scheme, a bucket and an object.*got None"),
+            ({"import_url": "['s3://b/1.csv']"}, r"a list that Jinja rendered as a string: pass the task's \.output"),
+            ({"import_url": "['s3://b/1.csv', 's3://b/2.csv']"}, "set render_template_as_native_obj=True in the Dag"),
+            ({"import_url": [["['s3://b/1.csv', 's3://b/2.csv']"]]}, "set render_template_as_native_obj=True"),
+            ({"import_url": [f"s3://b/{number}.csv" for number in range(1001)]}, "at most 1,000 files; got 1,001"),
+        ],
+        ids=[
+            *("duplicate", "equal names", "token", "long name", "blank name", "no URL"),
+            *("rendered list of one", "rendered list", "rendered list in a list", "too many"),
+        ],
+    )
+    @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+    def test_a_bad_list_is_refused_before_any_call(
+        self,
+        aws_default: AdsEmulator,
+        monkeypatch: pytest.MonkeyPatch,
+        arguments: dict[str, Any],
+        message: str,
+        mode: dict[str, Any],
+    ) -> None:
+        run = run_task(operator(**{"import_url": "", **arguments, **mode}), monkeypatch)
+        assert isinstance(run.error, ValueError)
+        assert re.search(message, str(run.error))
+        assert not aws_default.calls()
+
+
 class TestDeferral:
     def test_all_settings_reach_the_hook_and_the_trigger(self, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = {"aws_conn_id": "my_aws", "region_name": "eu-west-1", "verify": "/etc/ssl/my-bundle.pem"}
@@ -229,6 +426,26 @@ class TestDeferral:
             pass
         result = task.resume_execution("__fail__", TRIGGER_TIMED_OUT, context_of(task, run_started=started))
         assert result == deferred.value.trigger.import_task_ids[0]
+
+    @pytest.mark.parametrize("forgotten", [0, 1])
+    def test_files_count_together_if_their_imports_ended_while_no_triggerer_ran(
+        self, aws_default: AdsEmulator, parts: list[str], monkeypatch: pytest.MonkeyPatch, forgotten: int
+    ) -> None:
+        aws_default.import_seconds = 0.05
+        started = datetime.now(UTC)
+        task = operator(parts, **WAITS["deferrable"])
+        with pytest.raises(TaskDeferred) as deferred:
+            task.execute(context_of(task, run_started=started))
+        while aws_default.import_tasks()[-1]["status"] == "IMPORT_IN_PROGRESS":
+            pass
+        del aws_default._tasks._tasks[:forgotten]
+        context = context_of(task, run_started=started)
+        if forgotten:
+            with pytest.raises(ImportWaitTimeout):
+                task.resume_execution("__fail__", TRIGGER_TIMED_OUT, context)
+        else:
+            result = task.resume_execution("__fail__", TRIGGER_TIMED_OUT, context)
+            assert result == deferred.value.trigger.import_task_ids
 
     @pytest.mark.parametrize("wait", WAITS)
     def test_an_import_that_ends_after_the_last_poll_counts(
