@@ -19,7 +19,7 @@ from airflow_provider_ads.discovery.parameters import quote
 from airflow_provider_ads.inventory.cells import CellConverter, InvalidCell
 from airflow_provider_ads.inventory.columns import MappedColumn, mapping_line
 from airflow_provider_ads.inventory.placeholders import clean_cell
-from airflow_provider_ads.inventory.table import Question
+from airflow_provider_ads.inventory.table import NumberCell, Question
 from airflow_provider_ads.inventory.template import MEMORY_COLUMNS, PERCENTAGE_COLUMNS, UNITS
 
 __all__ = ["NUMBER_FORMATS", "SAMPLE_ROWS", "NumberConverter", "NumberFormat", "check_number_format", "unit_in"]
@@ -185,6 +185,11 @@ class NumberConverter(CellConverter):
                 self._with_unit.extend(number for cell, number in numbers if cell in self._has_own_unit)
         return result
 
+    def convert_several(self, cells: Sequence[str]) -> list[str]:
+        """Return the converted cells."""
+        # A number of a spreadsheet can mean something else than an equal text.
+        return [self.convert(cell) if type(cell) is NumberCell else self.memo[cell] for cell in cells]
+
     def convert(self, cell: str) -> str:
         """Return the number in the template's unit, or an :class:`InvalidCell`."""
         text = clean_cell(cell, self.placeholders)
@@ -203,12 +208,13 @@ class NumberConverter(CellConverter):
             factor = self._units[name]
             if len(self._has_own_unit) < SAMPLE_ROWS:
                 self._has_own_unit.add(cell)
-        if not self._is_told:
+        number_format = NUMBER_FORMATS[0] if isinstance(cell, NumberCell) else self._format
+        if not (self._is_told or isinstance(cell, NumberCell)):
             self._compare_formats(digits)
-        number = self._format.parse(digits)
+        number = number_format.parse(digits)
         if number is None:
             return InvalidCell(f"{quote(cell)} is not a number of 0 or more{self._format_advice(digits)}.")
-        if factor == 1 and self._format.decimal == "." and re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", digits):
+        if factor == 1 and number_format.decimal == "." and re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", digits):
             return digits
         return _plain(_CONTEXT.multiply(number, factor))
 

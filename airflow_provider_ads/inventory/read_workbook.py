@@ -44,8 +44,8 @@ BATCH_CHARACTERS = 64 * 1024
 #: Excel keeps 15 digits of a number.
 INEXACT = 10**15
 
-#: Codes of cells whose content is probably not what was typed.
-DATE, DIGITS = 0, 1
+#: Codes of cells: the first two are those whose content is probably not what was typed.
+DATE, DIGITS, FRACTION = 0, 1, 2
 
 #: Cells of an .xlsx sheet that calamine reads as empty: formulas and errors. Other XML than this is not parsed. Each
 #: match contains one of the literals, which are found much faster.
@@ -181,7 +181,7 @@ def _rows(
     sheet: Any, texts: dict[int, dict[int, str]], *, filler: _MergeFiller | None = None, limit: int | None = None
 ) -> Iterator[list[Any]]:
     """Yield number and cells of each row that is not empty, without empty cells at its end."""
-    suspects: list[int] = []
+    coded: list[int] = []
 
     def text(value: Any) -> str | list[str | int]:
         kind = type(value)
@@ -189,12 +189,13 @@ def _rows(
             return "TRUE" if value else "FALSE"
         if kind is int or kind is float:
             if kind is float and not value.is_integer():
-                return repr(value)
+                coded.append(FRACTION)
+                return [repr(value), FRACTION]
             if -INEXACT < value < INEXACT:
                 return str(int(value))
-            suspects.append(DIGITS)
+            coded.append(DIGITS)
             return [str(int(value)), DIGITS]
-        suspects.append(DATE)
+        coded.append(DATE)
         if kind is datetime.timedelta:
             minutes, seconds = divmod(int(value.total_seconds()), 60)
             return [f"{minutes // 60}:{minutes % 60:02}:{seconds:02}", DATE]
@@ -207,9 +208,11 @@ def _rows(
         cells: list[Any] = [cell if type(cell) is str else text(cell) for cell in row]
         for place, shown in texts.get(number, {}).items():
             cells += [""] * (place + 1 - len(cells))
-            # A cell with too many digits stays suspect.
             if type(cells[place]) is str:
                 cells[place] = shown
+            # A cell with too many digits stays suspect.
+            elif cells[place][1] == FRACTION:
+                cells[place] = [shown, FRACTION]
         while cells and not cells[-1]:
             cells.pop()
         if not any(not isinstance(cell, str) or cell.strip() for cell in cells):
@@ -220,10 +223,10 @@ def _rows(
             raise _ReadError(f"Row {number:,} has more than {ROW_MAX_CHARACTERS:,} characters.")
         yield (
             [number, cells, True]
-            if suspects or (filler and filler.filled and list in map(type, cells))
+            if coded or (filler and filler.filled and list in map(type, cells))
             else [number, cells]
         )
-        suspects.clear()
+        coded.clear()
 
 
 def _scan(file: IO[bytes], sheet: str) -> _Found | None:

@@ -13,6 +13,7 @@ __all__ = [
     "MAX_COLUMNS",
     "AmbiguousFileError",
     "IsHeader",
+    "NumberCell",
     "Question",
     "Record",
     "SuspectCell",
@@ -46,6 +47,12 @@ class Record(NamedTuple):
     cells: list[str]
     text: str | None = None
     problem: str = ""
+
+
+class NumberCell(str):
+    """A number of a spreadsheet as text. Its decimal separator is a point, whatever it is in cells with text."""
+
+    __slots__ = ()
 
 
 class SuspectCell(str):

@@ -19,6 +19,7 @@ from airflow_provider_ads.inventory.table import (
     MAX_COLUMNS,
     AmbiguousFileError,
     IsHeader,
+    NumberCell,
     Question,
     Record,
     SuspectCell,
@@ -252,12 +253,14 @@ def _decode(rows: list[list[Any]]) -> list[tuple[int, list[str]]]:
     return [
         (
             row[0],
-            row[1]
-            if len(row) == 2
-            else [SuspectCell(cell[0], *_REASONS[cell[1]]) if type(cell) is list else cell for cell in row[1]],
+            row[1] if len(row) == 2 else [_decode_cell(*cell) if type(cell) is list else cell for cell in row[1]],
         )
         for row in rows
     ]
+
+
+def _decode_cell(text: str, code: int) -> str:
+    return SuspectCell(text, *_REASONS[code]) if code < len(_REASONS) else NumberCell(text)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -650,3 +650,15 @@ def test_servers_in_any_dialect_come_out_as_the_same_or_are_asked_about() -> Non
 
     round_trip()
     assert sum(told) >= 0.95 * len(told) > 20
+
+
+@pytest.mark.parametrize("options", [{}, {"decimal": ","}, {"thousands": "."}])
+def test_numbers_of_a_workbook_have_a_point_whatever_its_texts_have(options: dict[str, str], tmp_path: Path) -> None:
+    text = "12,5" if options else "12.5"
+    rows: list[list[object]] = [
+        ["HostName", "CPU.UsagePct.Avg", "CPU.UsagePct.Max"],
+        ["web1", 16.384, text],
+        ["web2", text, 99.125],
+    ]
+    prepared = prepare(sheets(Servers=rows), tmp_path, **options)
+    assert read_rows(prepared, tmp_path) == [["web1", "16.384", "12.5"], ["web2", "12.5", "99.125"]]
