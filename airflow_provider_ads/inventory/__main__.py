@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from textwrap import shorten
@@ -36,20 +38,26 @@ def main(arguments: list[str] | None = None) -> int:
     :return: the exit status, 1 if the file cannot be prepared or contains invalid rows.
     """
     options = vars(_parser().parse_args(arguments))
-    file, mapping_file, output = options.pop("file"), options.pop("mapping"), options.pop("output")
+    file, output = options.pop("file"), options.pop("output")
+    arguments_file, mapping_file = options.pop("arguments"), options.pop("mapping")
     options = {name: value for name, value in options.items() if value is not None}
     try:
+        if arguments_file:
+            options = _read_arguments(arguments_file) | options
+        if mapping_file:
+            options["column_mapping"] = _read_mapping(mapping_file)
         PrepareOptions(**options)
-        mapping = _read_mapping(mapping_file) if mapping_file else _propose(file, options)
+        if "column_mapping" not in options:
+            options["column_mapping"] = _propose(file, options)
         with ExitStack() as stack:
             folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dry-run-")))
             folder.mkdir(parents=True, exist_ok=True)
             # The first run reports on all rows, and the second one, if any are invalid, says what is wrong with them.
-            prepared = _prepare(file, folder, mapping, {**options, "on_invalid_rows": "quarantine"})
+            prepared = _prepare(file, folder, {**options, "on_invalid_rows": "quarantine"})
             print(prepared)
             print(f"Written to {output}: {', '.join(prepared.files)}." if output else "A dry run: nothing was written.")
             if prepared.rows_quarantined:
-                _prepare(file, Path(stack.enter_context(tempfile.TemporaryDirectory())), mapping, options)
+                _prepare(file, Path(stack.enter_context(tempfile.TemporaryDirectory())), options)
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -63,6 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="the inventory, as AdsPrepareImportFileOperator reads it"
+    )
+    parser.add_argument(
+        "--arguments",
+        type=Path,
+        metavar="FILE",
+        help="a file with arguments of AdsPrepareImportFileOperator as they are written in a Dag, such as "
+        'decimal=",", row_filter={"Class": {"not": ["Service"]}}',
     )
     parser.add_argument(
         "--mapping",
@@ -84,10 +99,28 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _read_arguments(file: Path) -> dict[str, Any]:
+    """Return the operator's arguments that a file contains as they are written in a Dag."""
+    try:
+        call = ast.parse(f"dict(\n{file.read_text(encoding='utf-8')}\n)", mode="eval").body
+        for node in ast.walk(call):
+            if isinstance(node, ast.Dict):
+                _refuse_repeated(map(ast.literal_eval, filter(None, node.keys)))
+        if not isinstance(call, ast.Call) or call.args:
+            raise ValueError('it must contain arguments such as encoding="cp1252",')
+        found = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"{file} cannot be used: {error}") from error
+    if unknown := found.keys() - {each.name for each in fields(PrepareOptions) if each.init}:
+        raise ValueError(
+            f"{file} cannot be used: it contains {list_headers(sorted(unknown))}. Keep only arguments about the file."
+        )
+    return found
+
+
 def _read_mapping(file: Path) -> Any:
     def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if repeated := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
-            raise ValueError(f"it repeats {list_headers(repeated)}. Keep one entry of each.")
+        _refuse_repeated(name for name, _ in pairs)
         return dict(pairs)
 
     try:
@@ -96,9 +129,14 @@ def _read_mapping(file: Path) -> Any:
         raise ValueError(f"{file} cannot be used: {error}") from error
 
 
-def _prepare(file: Path, folder: Path, mapping: Any, options: Mapping[str, Any]) -> PreparedImportFile:
+def _refuse_repeated(keys: Iterable[Any]) -> None:
+    if repeated := [key for key, count in Counter(keys).items() if count > 1]:
+        raise ValueError(f"it repeats {list_headers(repeated)}. Keep one entry of each.")
+
+
+def _prepare(file: Path, folder: Path, options: Mapping[str, Any]) -> PreparedImportFile:
     with file.open("rb") as source:
-        return prepare_import_file(source, folder, PrepareOptions(mapping, **options))
+        return prepare_import_file(source, folder, PrepareOptions(**options))
 
 
 def _propose(file: Path, options: Mapping[str, Any]) -> dict[str, Entry]:

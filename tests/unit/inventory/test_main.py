@@ -89,6 +89,24 @@ class TestDryRun:
         assert re.search("^'?Alias'? .*HostName", output, re.MULTILINE)
         assert "column_mapping={" not in output
 
+    def test_arguments_are_those_of_the_dag(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = write(tmp_path / "cmdb.csv", "Server Name;RAM;Class\nweb1;1,5;Linux\nSAN;;Storage\n")
+        arguments = write(
+            tmp_path / "arguments.txt",
+            """
+                decimal=",",
+                column_mapping={  # from the dry run
+                    "Server Name": "HostName",
+                    "RAM": {"column": "RAM.TotalSizeInMB", "unit": "GB"},
+                },
+                row_filter={"Class": {"not": ["Storage"]}},
+            """,
+        )
+        output = tmp_path / "prepared"
+        assert main([file, "--arguments", arguments, "--output", str(output)]) == 0
+        assert (output / "part-0001.csv").read_text().split() == ["HostName,RAM.TotalSizeInMB", "web1,1536"]
+        assert "Rows left out because of 'Class': 1" in capsys.readouterr().out
+
     def test_files_are_written_if_asked_for(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         file = write(tmp_path / "cmdb.csv", "Server Name\nweb1\n")
         output = tmp_path / "new" / "prepared"
@@ -146,6 +164,27 @@ class TestErrors:
         errors = capsys.readouterr().err
         assert message in errors
         assert errors.count("\n") == 1
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("decimal=", "arguments.txt cannot be used: "),
+            ("decimal=sep,", "arguments.txt cannot be used: "),
+            ('"decimal"', 'arguments.txt cannot be used: it must contain arguments such as encoding="cp1252",'),
+            ('column_mapping={"a": "HostName", "a": None}', "arguments.txt cannot be used: it repeats 'a'"),
+            (
+                'task_id="prepare"',
+                "arguments.txt cannot be used: it contains 'task_id'. Keep only arguments about the file.",
+            ),
+            ('tags="x"', "tags must be a dict"),
+        ],
+    )
+    def test_wrong_arguments(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, message: str
+    ) -> None:
+        file = write(tmp_path / "cmdb.csv", "Server\nweb1\n")
+        assert main([file, "--arguments", write(tmp_path / "arguments.txt", content)]) == 1
+        assert message in capsys.readouterr().err
 
     def test_a_file_that_does_not_exist(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main([str(tmp_path / "missing.csv")]) == 1
