@@ -328,9 +328,9 @@ def _looks_up_in_sessions() -> bool:
 
 
 def _identity_of(hook: Any) -> tuple[str | None, ...]:
-    config = hook.conn_config
-    conn_id = hook.aws_conn_id if config else None
-    return (conn_id, config.aws_access_key_id, config.role_arn, config.profile_name, hook.region_name)
+    from airflow_provider_ads.hooks import identity_of
+
+    return identity_of(hook)
 
 
 def _fingerprint_of(hook: Any) -> bytes:

@@ -26,7 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError,
 
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.limits import SERVICE_REGIONS
-from airflow_provider_ads.discovery.parameters import join_first
+from airflow_provider_ads.discovery.parameters import join_first, summarize_ids
 from airflow_provider_ads.log_redaction import redact
 from airflow_provider_ads.version_compat import AirflowFailException
 
@@ -44,6 +44,7 @@ __all__ = [
     "ImportTaskNotFound",
     "ImportWaitTimeout",
     "call_error",
+    "connection_changed_error",
     "deletion_error",
     "fail_without_retry",
     "is_transient",
@@ -461,6 +462,19 @@ def lookup_error(aws_conn_id: str | None, reason: str) -> AdsCallError:
     return AdsCallError(
         f"Check that Airflow can read the connection {aws_conn_id!r}; its lookup failed: {reason}",
         code="ConnectionLookupFailed",
+    )
+
+
+def connection_changed_error(import_task_ids: Sequence[str]) -> AdsCallError:
+    """
+    Return the error for imports that are not listed with other credentials than those that listed them.
+
+    :param import_task_ids: the imports whose deletion is waited for.
+    """
+    return AdsCallError(
+        "Run the task again: the connection has changed while the task waited for "
+        f"{summarize_ids(import_task_ids)}, so an import that is not listed need not be deleted.",
+        code="ConnectionChanged",
     )
 
 

@@ -40,6 +40,7 @@ from airflow_provider_ads.exceptions import (
     AdsCallError,
     ImportTaskNotFound,
     call_error,
+    connection_changed_error,
     deletion_error,
     lookup_error,
 )
@@ -64,6 +65,13 @@ def error_details_of(hook: base_aws.AwsGenericHook[Any]) -> dict[str, Any]:
         # Both services use this URL, so an error with it does not show which of them was called.
         sts_endpoint_url = None
     return {"is_connection_missing": bool(hook.aws_conn_id) and not connection, "sts_endpoint_url": sts_endpoint_url}
+
+
+def identity_of(hook: base_aws.AwsGenericHook[Any]) -> tuple[str | None, ...]:
+    """Return values that determine a hook's account and region; an item is None if the machine's settings apply."""
+    config = hook.conn_config
+    conn_id = hook.aws_conn_id if config else None
+    return (conn_id, config.aws_access_key_id, config.role_arn, config.profile_name, hook.region_name)
 
 
 @contextmanager
@@ -104,6 +112,9 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
 
     .. seealso:: :class:`airflow.providers.amazon.aws.hooks.base_aws.AwsBaseHook`
     """
+
+    #: True if the hook has read the connection again, and its account or region can be another one now.
+    _has_changed = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         redact_logs()
@@ -287,9 +298,14 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         :param import_task_ids: one id, or any iterable of ids.
         :return: the tasks by id, without those that are not listed.
         :raises ValueError: there is no id, or one does not have the form of an import task id; nothing was sent.
-        :raises AdsCallError: a call failed.
+        :raises AdsCallError: a call failed, or a task is not listed and the hook's connection has changed meanwhile.
         """
-        return self._describe_ids(check_import_task_ids(import_task_ids))
+        ids = check_import_task_ids(import_task_ids)
+        found = self._describe_ids(ids)
+        missing = [import_task_id for import_task_id in ids if import_task_id not in found]
+        if missing and self._has_changed:
+            raise connection_changed_error(missing)
+        return found
 
     def get_import_task(self, import_task_id: str) -> ImportTask:
         """Describe one import task: see :meth:`get_import_tasks`."""
@@ -418,6 +434,7 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
             if error.code not in EXPIRED_CREDENTIALS_CODES:
                 raise
         # The connection might have newer credentials by now. Read it again, once.
+        identity = identity_of(self)
         old: dict[str, Any] = {
             name: self.__dict__.pop(name) for name in ("conn", "conn_config") if name in self.__dict__
         }
@@ -430,6 +447,7 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
             # account.
             self.__dict__.update(old)
             raise lookup_error(self.aws_conn_id, reason)
+        self._has_changed = self._has_changed or identity_of(self) != identity
         return self._call_once(operation, about, call)
 
     def _call_once(self, operation: str, about: str, call: Any) -> Any:

@@ -31,7 +31,13 @@ from airflow_provider_ads.discovery.import_task import ImportTask, newest_by_nam
 from airflow_provider_ads.discovery.limits import IMPORT_TASK_PAGE_SIZE, VALUES_PER_FILTER
 from airflow_provider_ads.discovery.parameters import filter_parameters, summarize_ids
 from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS
-from airflow_provider_ads.exceptions import AdsCallError, ImportTaskNotFound, call_error, is_transient
+from airflow_provider_ads.exceptions import (
+    AdsCallError,
+    ImportTaskNotFound,
+    call_error,
+    connection_changed_error,
+    is_transient,
+)
 
 __all__ = [
     "LONGEST_BACK_OFF",
@@ -123,11 +129,7 @@ async def poll_import_tasks(
             seen.update(found)
             if unlisted_is_done and set(waiting) - set(found):
                 if poller.client.identity != identity:
-                    raise AdsCallError(
-                        f"Run the task again: the connection has changed while the task waited for "
-                        f"{summarize_ids(waiting)}, so an import that is not listed need not be deleted.",
-                        code="ConnectionChanged",
-                    )
+                    raise connection_changed_error(waiting)
                 for import_task_id in set(waiting) - set(found):
                     seen.pop(import_task_id, None)
                 waiting = [import_task_id for import_task_id in waiting if import_task_id in found]

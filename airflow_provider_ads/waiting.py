@@ -155,7 +155,8 @@ class AdsDeferrableMixin:
                     raise
                 last_error = str(error) if isinstance(error, AdsError) else f"{type(error).__name__}: {error}"
                 raise type(timeout)(timeout.import_tasks, timeout.last_error or last_error) from error
-            if not import_tasks or any(self.trigger_class.is_running(task.status) for task in import_tasks):
+            is_missing = not import_tasks and not self.trigger_class.unlisted_is_done
+            if is_missing or any(self.trigger_class.is_running(task.status) for task in import_tasks):
                 reason = timeout.last_error if timeout.last_error == NO_TRIGGERER else None
                 raise type(timeout)([task.summary() for task in import_tasks], reason) from None
             return import_tasks

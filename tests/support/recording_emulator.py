@@ -30,7 +30,7 @@ class Call:
         name of the component; empty if the caller has none.
     :param key: the access key that signed it.
     :param role: the ARN of the assumed role that the key belongs to; empty if it belongs to none.
-    :param import_task_ids: the import tasks that it names.
+    :param import_task_ids: the import tasks that it names, by their ids or names.
     :param answer: ``ok``, an error code, or ``dropped``; empty while there is no answer yet.
     """
 
@@ -97,7 +97,7 @@ class RecordingEmulator(AdsEmulator):
             statuses = {task["importTaskId"]: task["status"] for task in self.import_tasks()}
             self.deletions += [(import_task_id, statuses.get(import_task_id)) for import_task_id in ids]
         for each in parameters.get("filters", []):
-            ids += each["values"] if each["name"] == "IMPORT_TASK_ID" else []
+            ids += each["values"] if each["name"] in ("IMPORT_TASK_ID", "NAME") else []
         call = Call(time.time(), operation, app_id[1] if app_id else "", key, self.role_of(key) or "", ids)
         self.recorded.append(call)
         return call

@@ -54,6 +54,9 @@ __all__ = [
 #: The module with which newer versions of Airflow serialize arguments.
 SERDE = "airflow.sdk.serde" if AIRFLOW_V_3_0_PLUS and find_spec("airflow.sdk.serde") else None
 
+#: When the tasks of this process were first rescheduled, by their ids.
+_first_reschedules: dict[str, datetime] = {}
+
 TRIGGER_CRASHED = {"error": "Trigger failure", "traceback": ["Traceback (most recent call last):", "boom"]}
 TRIGGER_TIMED_OUT = {"error": "Trigger timeout" if AIRFLOW_V_3_0_PLUS else "Trigger/execution timeout"}
 
@@ -134,6 +137,8 @@ def run_task(
     """
     Execute a task, and reschedule or resume it until it has ended.
 
+    Tasks with different ids can run at the same time, in threads.
+
     :param task: an operator or sensor.
     :param deferral_failure: fails the deferral; ``TRIGGER_CRASHED`` or ``TRIGGER_TIMED_OUT``.
     :param on_event: replaces an event on its way to the worker.
@@ -143,13 +148,14 @@ def run_task(
     """
     run = Run()
     run_started = run_started or datetime.now(UTC)
-    first_reschedule: list[datetime] = []
+    _first_reschedules.pop(task.task_id, None)
     if not AIRFLOW_V_3_0_PLUS:
-        # Airflow 2 reads this date from its database.
+        # Airflow 2 reads this date from its database, and runs tasks only in the main thread.
         monkeypatch.setattr(
-            "airflow.sensors.base._orig_start_date",
-            lambda **_: first_reschedule[0] if first_reschedule else None,
+            "airflow.sensors.base._orig_start_date", lambda task_id, **_: _first_reschedules.get(task_id)
         )
+        safeguard = import_module("airflow.models.baseoperator").ExecutorSafeguard
+        vars(safeguard._sentinel).setdefault("callers", {})
     method = "execute"
     kwargs: dict[str, Any] = {}
     while True:
@@ -157,7 +163,7 @@ def run_task(
         run.task = process = copy.copy(task)
         context = context_of(process, run, run_started, **ti_fields)
         context["ti"].start_date = start_date or context["ti"].start_date
-        context["ti"].get_first_reschedule_date = lambda _: first_reschedule[0] if first_reschedule else None
+        context["ti"].get_first_reschedule_date = lambda _: _first_reschedules.get(task.task_id)
         started = datetime.now(UTC)
         try:
             if method == "execute":
@@ -176,7 +182,7 @@ def run_task(
                 run.events.append(event)
                 kwargs["event"] = event
         except AirflowRescheduleException as reschedule:
-            first_reschedule[:] = first_reschedule or [started]
+            _first_reschedules.setdefault(task.task_id, started)
             time.sleep(max(0.0, (reschedule.reschedule_date - datetime.now(UTC)).total_seconds()))
         except Exception as error:
             is_final = isinstance(error, AirflowFailException | AirflowSensorTimeout) or not task.retries
@@ -233,14 +239,14 @@ def decode(encoded: Any) -> Any:
 
 
 @contextmanager
-def at_the_second_poll(ads: AdsEmulator, change: Callable[[], Any], number: int = 2) -> Iterator[None]:
-    """Call a function after the second poll, or another one; a deferrable sensor has deferred by then."""
+def at_the_second_poll(ads: AdsEmulator, change: Callable[[], Any]) -> Iterator[None]:
+    """Call a function after the second poll; a deferrable sensor has deferred by then."""
     polls = ads.calls()["DescribeImportTasks"]
     stop = Event()
 
     def watch() -> None:
         while not stop.wait(0.005):
-            if ads.calls()["DescribeImportTasks"] >= polls + number:
+            if ads.calls()["DescribeImportTasks"] >= polls + 2:
                 change()
                 return
 

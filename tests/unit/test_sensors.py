@@ -70,9 +70,7 @@ def short_timeout(mode: dict[str, Any]) -> float:
         ("DELETE_COMPLETE", "failed"),
         ("timeout", "failed"),
         ("timeout in an outage", "failed"),
-        ("IMPORT_COMPLETE after the last poll", "success"),
         ("IMPORT_COMPLETE after malformed answers", "success"),
-        ("IMPORT_COMPLETE after a credentials outage", "success"),
         ("IMPORT_OF_THE_FUTURE", "up_for_retry"),
         ("refused call", "up_for_retry"),
     ],
@@ -85,35 +83,24 @@ def test_the_outcome_is_the_same_in_every_mode_and_by_id_and_name(
         "timeout": lambda: None,
         "timeout in an outage": lambda: aws_default.inject("ThrottlingException"),
         "refused call": lambda: aws_default.inject("AuthorizationErrorException"),
-        "IMPORT_COMPLETE after the last poll": lambda: complete_later(),
         "IMPORT_COMPLETE after malformed answers": lambda: complete("malformed"),
-        "IMPORT_COMPLETE after a credentials outage": lambda: complete("ExpiredTokenException", status=400),
     }
     status = end.partition(" ")[0]
 
-    def complete_later() -> None:
-        # The emulator counts a poll before it answers.
-        time.sleep(0.3)
-        complete()
-
-    def complete(fault: str | None = None, **arguments: Any) -> None:
+    def complete(fault: str | None = None) -> None:
         if fault:
-            aws_default.inject(fault, calls=4, **arguments)
+            aws_default.inject(fault, calls=4)
         aws_default.update_import_task(import_task_id, status=status)
 
     change = changes.get(end, complete)
-    after_last_poll = end.endswith("last poll")
     runs = []
     for subject in ({"import_task_id": import_task_id}, {"name": "cmdb"}):
         for mode in MODES.values():
             aws_default.clear_faults()
             aws_default.update_import_task(import_task_id, status="IMPORT_IN_PROGRESS")
-            timeout = 2 if after_last_poll else 0.4 if end.startswith("timeout") else 60
+            timeout = 0.4 if end.startswith("timeout") else 60
             task = sensor(timeout=timeout, soft_fail=soft_fail, **subject, **mode)
-            if after_last_poll:
-                # Airflow pokes before it compares the time, so the second poke is the last one.
-                task.poke_interval = 2.5
-            with at_the_second_poll(aws_default, change, 1 if after_last_poll else 2):
+            with at_the_second_poll(aws_default, change):
                 runs.append(run_task(task, monkeypatch))
             assert len(runs[-1].deferrals) == int("deferrable" in mode)
     assert [run.state for run in runs] == ["skipped" if soft_fail and state == "failed" else state] * 6

@@ -10,6 +10,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportDeletionError
 from airflow_provider_ads.operators import AdsDeleteImportDataOperator
 from tests.support.lagging_emulator import LaggingEmulator
+from tests.support.recording_emulator import RecordingEmulator
 from tests.support.task_runs import (
     TRIGGER_CRASHED,
     TRIGGER_TIMED_OUT,
@@ -168,6 +169,22 @@ class TestVerdict:
         assert isinstance(run.error, AdsCallError)
         assert run.error.code == "UnknownStatus"
 
+    def test_an_import_that_other_credentials_do_not_list_is_not_taken_as_deleted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with RecordingEmulator(delete_seconds=60) as ads, RecordingEmulator() as another:
+            monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", ads.airflow_connection)
+
+            def change_connection() -> None:
+                monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", another.connection_with("AKIAOTHER"))
+                ads.expire(ads.access_key[0])
+
+            with at_the_second_poll(ads, change_connection):
+                run = run_task(operator(ads.add_import_task(status="IMPORT_COMPLETE")), monkeypatch)
+        assert run.state == "up_for_retry"
+        assert isinstance(run.error, AdsCallError)
+        assert run.error.code == "ConnectionChanged"
+
     @pytest.mark.parametrize("before", ["DELETE_FAILED", "DELETE_FAILED_LIMIT_EXCEEDED", "INTERNAL_ERROR"])
     @pytest.mark.parametrize(
         ("stale_polls", "state"), [(MISSING_TASK_POLLS - 1, "success"), (MISSING_TASK_POLLS, "up_for_retry")]
@@ -197,11 +214,12 @@ class TestDeferral:
         assert "a retry of the task waits for it" in str(run.error)
         assert "AdsImportTaskSensor" not in str(run.error)
 
+    @pytest.mark.parametrize("delete_history", [False, True])
     def test_a_deletion_that_ended_while_no_triggerer_ran_counts(
-        self, aws_default: AdsEmulator, ended: list[str]
+        self, aws_default: AdsEmulator, ended: list[str], delete_history: bool
     ) -> None:
         aws_default.delete_seconds = 0.1
-        task = operator(ended, deferrable=True)
+        task = operator(ended, deferrable=True, delete_history=delete_history)
         with pytest.raises(TaskDeferred):
             task.execute(context_of(task))
         while "DELETE_IN_PROGRESS" in [each["status"] for each in aws_default.import_tasks()]:
