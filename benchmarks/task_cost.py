@@ -1,9 +1,9 @@
 """
-Measure what an import costs the workers of a whole Airflow, for four ways in which a Dag can wait for it.
+Measure what an import costs the workers of a whole Airflow, for five ways in which a Dag can wait for it.
 
-Each import takes 30 seconds from its own start and is polled every 5. One sensor waits for a batch of imports. With
-the other ways there are as many imports as Airflow has worker slots, so no task waits for a slot. The figures are per
-import:
+Each import takes 30 seconds from its own start and is polled every 5. With ``one_sensor``, a sensor waits for a batch
+of imports that a mapped task starts; with ``one_task``, a task starts the batch and waits for it. With the other ways
+there are as many imports as Airflow has worker slots, so no task waits for a slot. The figures are per import:
 
 - processes: how many times a worker started to execute a task, from Airflow's audit log. Each has its own process.
 - CPU: seconds used by the executor's workers and the processes that they started, as the kernel counts them, from one
@@ -42,6 +42,14 @@ IMPORT_TIME = timedelta(seconds=30)
 
 HEADINGS = ("imports", "processes", "CPU s", "slot s")
 
+#: Pairs of Dags to compare.
+RATIOS = (
+    ("poking_sensor", "one_sensor"),
+    ("deferrable_sensor", "one_sensor"),
+    ("waiting_operator", "one_sensor"),
+    ("one_sensor", "one_task"),
+)
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -67,7 +75,7 @@ class Cost:
 def main() -> int:
     """Measure all ways, print a table and verdicts, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.task_cost", description=__doc__)
-    parser.add_argument("--batch", type=int, default=50, help="imports that one sensor waits for")
+    parser.add_argument("--batch", type=int, default=50, help="imports that one sensor or one task waits for")
     batch = parser.parse_args().batch
     if sys.platform != "linux":
         parser.error("needs Linux, which counts the CPU time of processes that have ended")
@@ -77,6 +85,7 @@ def main() -> int:
         "deferrable_sensor": (SLOTS, 3 * SLOTS),
         "waiting_operator": (SLOTS, 2 * SLOTS),
         "one_sensor": (batch, batch + 2),
+        "one_task": (batch, 2),
     }
     costs = {}
     print_row("per import", HEADINGS)
@@ -95,11 +104,10 @@ def main() -> int:
             measure(airflow, ads, "poking_sensor")
             for dag_id in expected:
                 cost = costs[dag_id] = measure(airflow, ads, dag_id)
-                print_row(dag_id, (str(cost.imports), *(f"{figure:.2f}" for figure in cost.per_import())))
-    least = costs["one_sensor"].per_import()
-    for dag_id in list(expected)[:-1]:
-        ratios = (figure / smallest for figure, smallest in zip(costs[dag_id].per_import(), least, strict=True))
-        print_row(f"{dag_id} / one_sensor", ("", *(f"{ratio:.2f}" for ratio in ratios)))
+                print_row(dag_id, (str(cost.imports), *(f"{figure:.3f}" for figure in cost.per_import())))
+    for dag_id, cheaper in RATIOS:
+        figures = zip(costs[dag_id].per_import(), costs[cheaper].per_import(), strict=True)
+        print_row(f"{dag_id} / {cheaper}", ("", *(f"{figure / least:.2f}" for figure, least in figures)))
     print()
     verdicts = {
         f"{dag_id}: {imports} imports, {processes} processes": (cost.imports, cost.processes) == (imports, processes)

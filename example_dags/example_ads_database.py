@@ -8,7 +8,6 @@ from airflow.providers.amazon.aws.transfers.sql_to_s3 import SqlToS3Operator
 from airflow.sdk import DAG
 
 from airflow_provider_ads.operators import AdsPrepareImportFileOperator, AdsStartImportTaskOperator
-from airflow_provider_ads.sensors import AdsImportTaskSensor
 
 with DAG(
     dag_id="example_ads_database",
@@ -47,10 +46,12 @@ with DAG(
     query >> prepare
     # [END database]
 
-    start_import = AdsStartImportTaskOperator.partial(
-        task_id="start_import", name="database-{{ run_id }}-{{ ti.map_index }}", region_name="us-west-2"
-    ).expand(import_url=prepare.output)
-
-    wait_for_import = AdsImportTaskSensor(
-        task_id="wait_for_import", import_task_id=start_import.output, deferrable=True, region_name="us-west-2"
+    AdsStartImportTaskOperator(
+        task_id="import_files",
+        name="database-{{ run_id }}",
+        import_url=prepare.output,
+        wait_for_completion=True,
+        deferrable=True,
+        execution_timeout=timedelta(hours=6),
+        region_name="us-west-2",
     )

@@ -12,7 +12,6 @@ from airflow_provider_ads.operators import (
     AdsPruneImportTasksOperator,
     AdsStartImportTaskOperator,
 )
-from airflow_provider_ads.sensors import AdsImportTaskSensor
 
 with DAG(
     dag_id="example_ads_inventory_pipeline",
@@ -48,39 +47,33 @@ with DAG(
     )
     # [END prepare]
 
-    # [START parts]
-    start_import = AdsStartImportTaskOperator.partial(
-        task_id="start_import",
-        name="cmdb-{{ run_id }}-{{ ti.map_index }}",
-        map_index_template="{{ task.import_url.rpartition('/')[2] }}",
-    ).expand(import_url=prepare.output)
-
-    wait_for_import = AdsImportTaskSensor(
-        task_id="wait_for_import",
-        import_task_id=start_import.output,  # one task waits for all imports
+    # [START import]
+    import_files = AdsStartImportTaskOperator(
+        task_id="import_files",
+        name="cmdb-{{ run_id }}",
+        import_url=prepare.output,  # one task starts and waits for the imports of all parts
+        wait_for_completion=True,
         deferrable=True,
-        poke_interval=timedelta(seconds=15),
-        timeout=timedelta(hours=6),
+        poll_interval=timedelta(seconds=15),
+        execution_timeout=timedelta(hours=6),
         max_failed_records=10,  # more than 10 failed records of one part fail the task
     )
-    # [END parts]
+    # [END import]
 
-    # [START after_parts]
-    fetch_failed_records = AdsFailedRecordsToS3Operator(
+    # [START after_import]
+    AdsFailedRecordsToS3Operator(
         task_id="fetch_failed_records",
-        import_task_id=start_import.output,
+        import_task_id=import_files.output,
         destination_url="s3://migration-inventory/failed/{{ run_id }}",
-        trigger_rule="all_done",  # even if failed records made the wait fail
+        trigger_rule="all_done",  # even if failed records made import_files fail
     )
 
-    delete_older_imports = AdsPruneImportTasksOperator(
+    AdsPruneImportTasksOperator(
         task_id="delete_older_imports",
         name_prefix="cmdb-",
-        superseded_by=start_import.output,
-        allow_failed_records=True,  # wait_for_import limits their number
+        superseded_by=import_files.output,
+        allow_failed_records=True,  # import_files limits their number
         deferrable=True,
         poll_interval=timedelta(seconds=15),
     )
-    # [END after_parts]
-
-    wait_for_import >> [fetch_failed_records, delete_older_imports]
+    # [END after_import]

@@ -12,7 +12,6 @@ from airflow_provider_ads.operators import (
     AdsPruneImportTasksOperator,
     AdsStartImportTaskOperator,
 )
-from airflow_provider_ads.sensors import AdsImportTaskSensor
 
 with DAG(
     dag_id="example_ads_rvtools",
@@ -33,26 +32,21 @@ with DAG(
         destination_url="s3://migration-inventory/rvtools/prepared/{{ run_id }}",
     )
 
-    start_import = AdsStartImportTaskOperator.partial(
-        task_id="start_import",
-        name="rvtools-{{ run_id }}-{{ ti.map_index }}",
-    ).expand(import_url=prepare.output)
-
-    wait_for_import = AdsImportTaskSensor(
-        task_id="wait_for_import",
-        import_task_id=start_import.output,
+    import_files = AdsStartImportTaskOperator(
+        task_id="import_files",
+        name="rvtools-{{ run_id }}",
+        import_url=prepare.output,
+        wait_for_completion=True,
         deferrable=True,
-        poke_interval=timedelta(seconds=15),
-        timeout=timedelta(hours=6),
+        poll_interval=timedelta(seconds=15),
+        execution_timeout=timedelta(hours=6),
     )
 
-    delete_older_imports = AdsPruneImportTasksOperator(
+    AdsPruneImportTasksOperator(
         task_id="delete_older_imports",
         name_prefix="rvtools-",
-        superseded_by=start_import.output,
+        superseded_by=import_files.output,
         deferrable=True,
         poll_interval=timedelta(seconds=15),
     )
-
-    wait_for_import >> delete_older_imports
 # [END rvtools]

@@ -75,7 +75,8 @@ def run_import(airflow: LocalAirflow, ads: AdsEmulator) -> bool:
 
 def run_pipeline(airflow: LocalAirflow, ads: AdsEmulator) -> bool:
     """Prepare an export and import its parts; return True if the result is as expected."""
-    ads.import_seconds = 4
+    # All four parts are imported before the first poll, which comes after 15 seconds.
+    ads.import_seconds = 3
     before = len(ads.import_tasks())
     dag_id = "example_ads_inventory_pipeline"
     heading(f"Preparing and importing {EXPORT_ROWS:,} servers from {EXPORT_URL} with example_dags/{dag_id}.py")
@@ -115,7 +116,7 @@ def run_dag(airflow: LocalAirflow, ads: AdsEmulator, dag_id: str) -> tuple[str, 
     processes: list[int] = []
     task_instances: list[TaskInstance] = []
     for task_instances in airflow.watch(dag_id, run_id, seconds=240):
-        lines = [f"task    {label(task):<22}{task.state}" for task in task_instances if task.state]
+        lines = [f"task    {task.task_id:<22}{task.state}" for task in task_instances if task.state]
         for line in [*lines, *import_lines(ads)]:
             if line not in printed:
                 print(f"   {time.monotonic() - started:5.1f} s  {line}", flush=True)
@@ -125,7 +126,7 @@ def run_dag(airflow: LocalAirflow, ads: AdsEmulator, dag_id: str) -> tuple[str, 
     heading(f"{run_state.capitalize()}: {dag_id}")
     print(f"   {'task':<22}{'state':<10}{'seconds':>8}")
     for task in task_instances:
-        print(f"   {label(task):<22}{task.state or '':<10}{task.duration or 0:8.1f}")
+        print(f"   {task.task_id:<22}{task.state or '':<10}{task.duration or 0:8.1f}")
     print()
     # The worker reports the deferral before its process ends.
     return run_state, run_id, list(dropwhile(bool, processes))
@@ -134,11 +135,6 @@ def run_dag(airflow: LocalAirflow, ads: AdsEmulator, dag_id: str) -> tuple[str, 
 def import_lines(ads: AdsEmulator) -> list[str]:
     """Return a line with the id and the status of each import."""
     return [f"import  {task['importTaskId'][:20]:<22}{task['status']}" for task in ads.import_tasks()]
-
-
-def label(task: TaskInstance) -> str:
-    """Return the task id, with the index of a mapped task instance."""
-    return task.task_id if task.map_index < 0 else f"{task.task_id} [{task.map_index}]"
 
 
 def heading(line: str) -> None:

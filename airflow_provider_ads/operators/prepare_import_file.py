@@ -64,8 +64,9 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
 
     A source that cannot be prepared fails the task without a retry, and nothing is uploaded.
 
-    The result is the list of URLs to import, ready for ``.expand(import_url=...)``. The XCom ``report`` is
-    ``{"file_classification", "source_format", "rows_read", "rows_written", "rows_quarantined", "rows_filtered":
+    The result is the list of URLs to import, which ``import_url`` of
+    :class:`~airflow_provider_ads.operators.start_import_task.AdsStartImportTaskOperator` accepts. The XCom ``report``
+    is ``{"file_classification", "source_format", "rows_read", "rows_written", "rows_quarantined", "rows_filtered":
     {header: count}, "rows_short", "duplicate_rows", "shared_addresses", "parts": [{"url", "rows", "size_bytes"}],
     "quarantine_url", "columns": [{"header", "column", "unit", "converted", "empty", "invalid", "minimum", "median",
     "maximum"}], "columns_mapped", "columns_ignored", "columns_unknown", "lines_skipped", "warnings"}``, and the XCom

@@ -1,4 +1,4 @@
-"""Four ways to import many files. Environment variables set the number of files, and of files in the batch."""
+"""Five ways to import many files. Environment variables set the number of files, and of files in the batch."""
 
 from __future__ import annotations
 
@@ -45,3 +45,13 @@ with DAG(dag_id="waiting_operator", schedule=None, start_date=datetime(2026, 1, 
 with DAG(dag_id="one_sensor", schedule=None, start_date=datetime(2026, 1, 1)):
     start_all = AdsStartImportTaskOperator.partial(task_id="start", name="cmdb-{{ run_id }}").expand(import_url=BATCH)
     AdsImportTaskSensor(task_id="wait", import_task_id=start_all.output, deferrable=True, poke_interval=INTERVAL)
+
+with DAG(dag_id="one_task", schedule=None, start_date=datetime(2026, 1, 1)):
+    AdsStartImportTaskOperator(
+        task_id="start_and_wait",
+        name="cmdb-{{ run_id }}",
+        import_url=BATCH,
+        wait_for_completion=True,
+        deferrable=True,
+        poll_interval=INTERVAL,
+    )

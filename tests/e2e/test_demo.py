@@ -70,6 +70,13 @@ def test_imports_the_inventories_and_stops_on_ctrl_c(demo: subprocess.Popen[str]
     assert re.search(r"task +wait_for_import +deferred", printed)
     assert re.search(r"servers imported +294\n +servers failed +6 ", printed)
     assert re.search(r"Worker processes of wait_for_import while it was deferred: 0 \(\d\d samples\)", printed)
+    pipeline = printed.partition("Success: example_ads_inventory_pipeline")[2]
+    assert set(re.findall(r"^   (\w+) +success ", pipeline, re.MULTILINE)) == {
+        "prepare",
+        "import_files",
+        "fetch_failed_records",
+        "delete_older_imports",
+    }
     parts = re.findall(r"part-\d{4}\.csv +([\d,]+) +([\d,]+) +([\d,]+) +(\d+)  (\w+)", printed)
     sizes, rows, imported, failed = (
         [int(figures[column].replace(",", "")) for figures in parts] for column in range(4)

@@ -156,7 +156,7 @@ def test_the_guide_for_rvtools(folder: Path) -> None:
     ]
     assert re.findall(r"(\w+) *\| +(rvtools-[a-z-]+)\S+ +\| +(\w+)", last) == [
         ("IMPORT_TEMPLATE", "rvtools-manual", "DELETE_COMPLETE"),
-        ("RVTOOLS_EXPORT", "rvtools-by-hand-", "IMPORT_COMPLETE"),
+        ("RVTOOLS_EXPORT", "rvtools-by-hand-part-", "IMPORT_COMPLETE"),
     ]
     assert re.search(r"by-hand +success", done.output)
 

@@ -61,12 +61,11 @@ def test_the_rvtools_example_is_scheduled_and_deletes_only_its_own_imports() -> 
     tasks = load(ROOT / "example_dags" / "example_ads_rvtools.py").dag.task_dict
     assert {name: sorted(task.upstream_task_ids) for name, task in tasks.items()} == {
         "prepare": [],
-        "start_import": ["prepare"],
-        "wait_for_import": ["start_import"],
-        "delete_older_imports": ["start_import", "wait_for_import"],
+        "import_files": ["prepare"],
+        "delete_older_imports": ["import_files"],
     }
     assert tasks["prepare"].dag.schedule == "@daily"
-    assert tasks["start_import"].partial_kwargs["name"].startswith(tasks["delete_older_imports"].name_prefix)
+    assert tasks["import_files"].name.startswith(tasks["delete_older_imports"].name_prefix)
 
 
 @pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the example is for Airflow 3")

@@ -12,7 +12,6 @@ from airflow_provider_ads.operators import (
     AdsPruneImportTasksOperator,
     AdsStartImportTaskOperator,
 )
-from airflow_provider_ads.sensors import AdsImportTaskSensor
 
 with DAG(
     dag_id="servicenow",
@@ -44,28 +43,26 @@ with DAG(
         max_file_bytes=10_000,
         on_invalid_rows="quarantine",
     )
-    start = AdsStartImportTaskOperator.partial(
-        task_id="start", name="servicenow-{{ run_id }}-{{ ti.map_index }}"
-    ).expand(import_url=prepare.output)
-    wait = AdsImportTaskSensor(
-        task_id="wait",
-        import_task_id=start.output,
+    import_files = AdsStartImportTaskOperator(
+        task_id="import_files",
+        name="servicenow-{{ run_id }}",
+        import_url=prepare.output,
+        wait_for_completion=True,
         deferrable=True,
-        poke_interval=timedelta(seconds=5),
+        poll_interval=timedelta(seconds=5),
         max_failed_records=5,
     )
-    fetch = AdsFailedRecordsToS3Operator(
+    AdsFailedRecordsToS3Operator(
         task_id="fetch",
-        import_task_id=start.output,
+        import_task_id=import_files.output,
         destination_url="s3://inventory/servicenow-failed/{{ run_id }}",
         trigger_rule="all_done",
     )
-    prune = AdsPruneImportTasksOperator(
+    AdsPruneImportTasksOperator(
         task_id="prune",
         name_prefix="servicenow-",
-        superseded_by=start.output,
+        superseded_by=import_files.output,
         allow_failed_records=True,
         deferrable=True,
         poll_interval=timedelta(seconds=5),
     )
-    wait >> [fetch, prune]

@@ -50,6 +50,7 @@ def aws() -> Iterator[dict[str, AdsEmulator]]:
         "aws_default": AdsEmulator(import_seconds=1, delete_seconds=1),
         "aws_failed_records": AdsEmulator(import_seconds=3600),
         "aws_lineage": AdsEmulator(import_seconds=1),
+        "aws_many_files": AdsEmulator(),
         "aws_refused": AdsEmulator(),
         "aws_retries": AdsEmulator(import_seconds=3600),
         "aws_role": AdsEmulator(import_seconds=3600, home_region="eu-west-1"),

@@ -128,8 +128,7 @@ def test_a_file_that_cannot_be_prepared_starts_no_import(started: Any) -> None:
     assert run.task("prepare").try_number == 1
     assert run.states() == {
         "prepare": "failed",
-        "start_import": "upstream_failed",
-        "wait_for_import": "upstream_failed",
+        "import_files": "upstream_failed",
         "fetch_failed_records": "skipped",
         "delete_older_imports": "upstream_failed",
     }
