@@ -10,7 +10,19 @@ import zipfile
 from collections.abc import Callable, Iterator
 from typing import IO, Any, ParamSpec, TypeVar
 
-__all__ = ["CHUNK_BYTES", "MAX_READ_BYTES", "ArchiveError", "is_archive", "open_archive", "open_member", "read_chunks"]
+__all__ = [
+    "CHUNK_BYTES",
+    "MAX_READ_BYTES",
+    "ZIP_SIGNATURES",
+    "ArchiveError",
+    "is_archive",
+    "open_archive",
+    "open_member",
+    "read_chunks",
+]
+
+#: Signatures of ZIP files, and so of .xlsx files. The second one is that of an empty ZIP file.
+ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 
 #: Maximum number of bytes in one read by zipfile. zipfile reads the whole directory with one read and then needs about
 #: ten times as much memory. The directory of a hundred files has about 10 kB; finding it takes reads of 64 KiB.
@@ -47,12 +59,13 @@ class _BoundedReads:
 
 def is_archive(file: IO[bytes]) -> bool:
     """
-    Return True if a file looks like a ZIP archive.
+    Return True if a file begins as a ZIP archive does.
 
-    :param file: the file, which must be seekable.
+    :param file: the file, at its beginning.
     :raises ArchiveError: the file is in another archive and its content there is damaged.
     """
-    return _call(zipfile.is_zipfile, file)
+    # From Python 3.14 on, zipfile.is_zipfile returns False for a damaged file.
+    return _call(file.read, len(ZIP_SIGNATURES[0])) in ZIP_SIGNATURES
 
 
 def open_archive(file: IO[bytes]) -> zipfile.ZipFile:

@@ -82,7 +82,9 @@ class StartRequest:
         started = dag_run.start_date.timestamp()
         # max_tries is constant over the retries of a task. A clear sets it to the number of attempts so far plus
         # retries, which is another number unless retries has been lowered by exactly the attempts since the last clear.
-        task_instance_key = (ti.dag_id, ti.run_id, started, ti.task_id, ti.map_index, ti.max_tries)
+        # Airflow 3.4 runs a task of a loop once for each iteration, with the same map index.
+        iteration = (str(ti.region_id), ti.region_index) if "loop" in context else ()
+        task_instance_key = (ti.dag_id, ti.run_id, started, ti.task_id, ti.map_index, ti.max_tries, *iteration)
         return cls(name, import_url, task_instance_key, ti.try_number, due_time_of_run(dag_run))
 
     def token(self, generation: int) -> str:

@@ -23,12 +23,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self, TextIO
 
+from airflow_provider_ads.archives import ZIP_SIGNATURES
 from airflow_provider_ads.inventory.columns import simplify_header
 from airflow_provider_ads.inventory.options import PrepareOptions
 from airflow_provider_ads.inventory.parts import Part, PartWriter
 from airflow_provider_ads.inventory.report import PreparedImportFile
 from airflow_provider_ads.inventory.rows import RowConverter
-from airflow_provider_ads.inventory.rvtools import ZIP_SIGNATURES, is_rvtools_export, write_rvtools_part
+from airflow_provider_ads.inventory.rvtools import is_rvtools_export, write_rvtools_part
 from airflow_provider_ads.inventory.rvtools_template import RVToolsTable
 from airflow_provider_ads.inventory.source import Source, TextTable, open_source
 from airflow_provider_ads.inventory.table import AmbiguousFileError, IsHeader, Record, Table, unique_headers

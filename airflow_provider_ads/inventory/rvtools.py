@@ -35,7 +35,6 @@ from airflow_provider_ads.inventory.workbook import WorkbookTable
 
 __all__ = [
     "REQUIRED_SHEETS",
-    "ZIP_SIGNATURES",
     "RVToolsExport",
     "extract_workbook",
     "find_rvtools_export",
@@ -59,9 +58,6 @@ REQUIRED_SHEETS = (
     "vNic",
     "vSC_VMK",
 )
-
-#: Signatures of ZIP files, and so of .xlsx files. The second one is that of an empty ZIP file.
-ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 
 #: Maximum size in bytes of an Excel file in a ZIP file. Only an uncompressed one can be larger.
 MAX_WORKBOOK_BYTES = 100_000_000

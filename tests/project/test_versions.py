@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from configparser import RawConfigParser
-from itertools import product
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,12 @@ def minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
+def following(version: str) -> str:
+    """Return the minor version after one."""
+    major, number = version.split(".")
+    return f"{major}.{int(number) + 1}"
+
+
 def listed(versions: list[str], last: str) -> str:
     """Join versions as in "3.11, 3.12 or 3.13"."""
     return f"{', '.join(versions[:-1])} {last} {versions[-1]}"
@@ -29,6 +35,19 @@ def listed(versions: list[str], last: str) -> str:
 
 def by_number(versions: set[str]) -> list[str]:
     return sorted(versions, key=lambda version: [int(number) for number in version.split(".")])
+
+
+def older_pythons(qualifier: str) -> str:
+    """List the Airflow versions that do not support the newest Python, as in "Airflow 2.11 and 3.0: 3.12"."""
+    newest = {
+        minor(airflow): by_number({python for python, each in SUPPORTED if each == airflow})[-1] for airflow in AIRFLOWS
+    }
+    groups = groupby(newest.items(), key=lambda item: item[1])
+    return "; ".join(
+        f"Airflow {' and '.join(airflow for airflow, _ in group)}: {qualifier}{python}"
+        for python, group in groups
+        if python != PYTHONS[-1]
+    )
 
 
 def environments() -> list[str]:
@@ -50,13 +69,17 @@ SUPPORTED = {
 PYTHONS = by_number({python for python, _ in SUPPORTED})
 AIRFLOWS = by_number({airflow for _, airflow in SUPPORTED})
 LOWEST_PYTHONS = by_number({python for python, airflow in SUPPORTED if airflow == AIRFLOWS[0]})
+#: The newest Python for the development environment, some of whose packages support new versions of Python late.
+(NEWEST_PYTHON,) = (
+    f"{found[1]}.{found[2]}" for name in ENVIRONMENTS if (found := re.fullmatch(r"py(\d)(\d+)-newest", name))
+)
+DEVELOPMENT_PYTHONS = PYTHONS[: PYTHONS.index(NEWEST_PYTHON) + 1]
 PROJECT: dict[str, Any] = tomllib.loads(read("pyproject.toml"))
 
 
 def test_the_package_metadata() -> None:
     metadata = PROJECT["project"]
-    following = f"{PYTHONS[-1].split('.')[0]}.{int(PYTHONS[-1].split('.')[1]) + 1}"
-    assert metadata["requires-python"] == f">={PYTHONS[0]},<{following}"
+    assert metadata["requires-python"] == f">={PYTHONS[0]},<{following(PYTHONS[-1])}"
     prefix = "Programming Language :: Python :: "
     assert [name.removeprefix(prefix) for name in metadata["classifiers"] if name.startswith(prefix)] == PYTHONS
     airflow = Requirement(metadata["dependencies"][0])
@@ -83,7 +106,8 @@ def test_the_pinned_versions() -> None:
             assert f"apache-airflow=={airflow}\n" in read(f"constraints/{name}.{suffix}")
         assert name == "newest" or re.search(r"^# As of \d{4}-\d\d-\d\d$", read(f"constraints/{name}.in"), re.MULTILINE)
     assert f"apache-airflow=={AIRFLOWS[0]}\n" in read("constraints/lowest.txt")
-    assert {path.stem for path in (ROOT / "constraints").iterdir()} == {*names.values(), "lowest"}
+    assert f"apache-airflow>={following(minor(AIRFLOWS[-1]))}.0a0\n" in read("constraints/prerelease.txt")
+    assert {path.stem for path in (ROOT / "constraints").iterdir()} == {*names.values(), "lowest", "prerelease"}
 
 
 def test_continuous_integration() -> None:
@@ -95,6 +119,8 @@ def test_continuous_integration() -> None:
     assert "tox list" in workflow
     (several,) = re.findall(r"python-version: \|\n((?: +[\d.]+\n)+)", workflow)
     assert by_number(set(several.split())) == PYTHONS
+    assert TOX[f"testenv:py{NEWEST_PYTHON.replace('.', '')}-prerelease"]["ignore_outcome"] == "true"
+    assert "continue-on-error: ${{ endsWith(matrix.environment, '-prerelease') }}" in workflow
     # `make test-all` needs a Python on which the lowest Airflow runs.
     assert set(re.findall(r'python-version: "(.+)"', workflow)) <= set(LOWEST_PYTHONS)
 
@@ -103,13 +129,16 @@ def test_the_documentation() -> None:
     lowest, newest = minor(AIRFLOWS[0]), minor(AIRFLOWS[-1])
     readme = read("README.md")
     assert f"| Airflow | {lowest} | {newest} |\n" in readme
-    assert f"| Python | {PYTHONS[0]} | {PYTHONS[-1]} (Airflow {lowest}: {LOWEST_PYTHONS[-1]}) |\n" in readme
-    assert f"Python {listed(PYTHONS, 'or')}" in readme
+    assert f"| Python | {PYTHONS[0]} | {PYTHONS[-1]} ({older_pythons('')}) |\n" in readme
+    assert f"Python {listed(DEVELOPMENT_PYTHONS, 'or')}" in readme
     assert f"Airflow {listed(AIRFLOWS, 'and')}" in readme
     install = read("docs/install.md")
-    assert f"Airflow {lowest} to {newest} on Python {listed(PYTHONS, 'or')} " in install
-    assert f"(Airflow {lowest}: {listed(LOWEST_PYTHONS, 'or')})" in install
-    assert f"Python {listed(LOWEST_PYTHONS, 'or')}" in read("CONTRIBUTING.md")
+    assert (
+        f"Airflow {lowest} to {newest} on Python {PYTHONS[0]} to {PYTHONS[-1]} ({older_pythons('at most ')})" in install
+    )
+    contributing = read("CONTRIBUTING.md")
+    assert f"Python {listed(LOWEST_PYTHONS, 'or')}" in contributing
+    assert f"needs Python {listed(PYTHONS, 'and')}\n" in contributing
     for dependency in PROJECT["project"]["dependencies"][1:]:
         requirement = Requirement(dependency)
         version = str(requirement.specifier).removeprefix(">=")

@@ -25,6 +25,7 @@ from typing import Any, Self
 import psutil
 import psycopg2
 from cryptography.fernet import Fernet
+from packaging.version import Version
 
 from tests.support.free_ports import free_ports
 
@@ -34,7 +35,15 @@ __all__ = ["COMPONENTS", "LocalAirflow", "TaskInstance"]
 TIMEOUT = 300.0
 
 #: Read from the distribution's metadata, because importing Airflow creates files in the user's home.
-AIRFLOW_3 = version("apache-airflow").startswith("3.")
+AIRFLOW_VERSION = Version(version("apache-airflow"))
+AIRFLOW_3 = AIRFLOW_VERSION.major == 3
+
+#: What to select from to read task instances and XComs. Airflow 3.4 calls the map index region_index, keeps earlier
+#: attempts in the same table, and stores XComs for an attempt.
+TASK_INSTANCES, XCOMS = "task_instance", "xcom"
+if AIRFLOW_VERSION.release >= (3, 4):
+    TASK_INSTANCES = "(select *, region_index as map_index from task_instance where working_set) as latest"
+    XCOMS = f"(select * from {TASK_INSTANCES} join xcom_v2 on xcom_v2.task_instance_id = latest.id) as xcom"
 
 #: The components, each with the arguments of ``airflow`` that start it. On Airflow 2, nothing here needs the API.
 COMPONENTS = {
@@ -311,7 +320,7 @@ class LocalAirflow:
         """Return the task instances of a run in the order in which they started."""
         rows = self.query(
             f"select {'id' if AIRFLOW_3 else 'null'}, task_id, map_index, state, duration, try_number "
-            "from task_instance where dag_id = ? and run_id = ? "
+            f"from {TASK_INSTANCES} where dag_id = ? and run_id = ? "
             "order by start_date is null, start_date, task_id, map_index",
             dag_id,
             run_id,
@@ -332,7 +341,7 @@ class LocalAirflow:
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """Return an XCom of a task."""
         statement = (
-            f"select {'cast(value as text)' if AIRFLOW_3 else 'value'} from xcom "
+            f"select {'cast(value as text)' if AIRFLOW_3 else 'value'} from {XCOMS} "
             "where dag_id = ? and run_id = ? and task_id = ? and map_index = ? and key = ?"
         )
         ((value,),) = self.query(statement, dag_id, run_id, task_id, map_index, key)

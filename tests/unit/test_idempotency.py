@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given, settings
@@ -78,6 +78,23 @@ class TestToken:
     )
     def test_differs_between_task_instances_names_and_files(self, fields: dict[str, Any]) -> None:
         assert start_request(**fields).token(0) != start_request().token(0)
+
+    def test_differs_between_the_iterations_of_a_loop(self) -> None:
+        # As Airflow 3.4 describes them. A mapped task of a loop has another region in each iteration.
+        def token(region: int, index: int) -> str:
+            ti: dict[str, Any] = {"region_id": UUID(int=region), "region_index": index}
+            context = context_of(operator(), run_started=STARTED, **ti) | {"loop": SimpleNamespace()}
+            request = StartRequest.from_context(context, "cmdb", URL)
+            assert request is not None
+            return request.token(0)
+
+        assert token(1, 0) == token(1, 0)
+        assert len({token(1, 0), token(1, 1), token(2, 0)}) == 3
+
+    def test_does_not_depend_on_the_region_of_a_mapped_task_outside_a_loop(self) -> None:
+        # A task that Airflow 3.3 mapped has none, and Airflow can be upgraded before its retry.
+        region: dict[str, Any] = {"region_id": UUID(int=1), "region_index": 1}
+        assert start_request(map_index=1, **region).token(0) == start_request(map_index=1).token(0)
 
     @pytest.mark.parametrize("run_started", [None, STARTED], ids=["unknown", "the logical date"])
     def test_does_not_exist_without_the_start_of_the_dag_run(self, run_started: datetime | None) -> None:

@@ -85,8 +85,10 @@ class TestSerialization:
         parameters = inspect.signature(AdsImportTaskTrigger).parameters.keys()
         assert AdsImportTaskTrigger(**ALL_SET).serialize()[1].keys() == parameters
 
-    def test_it_supports_triggerer_queues(self) -> None:
-        assert getattr(AdsImportTaskTrigger, "supports_triggerer_queue", True)
+    @pytest.mark.parametrize("name", ["supports_triggerer_queue", "trigger_queue_inherited_from_task"])
+    def test_it_runs_in_the_queue_of_its_task(self, name: str) -> None:
+        # Airflow's name for this setting until 3.3, and from 3.4 on.
+        assert getattr(AdsImportTaskTrigger, name, True)
 
 
 class TestRun:
