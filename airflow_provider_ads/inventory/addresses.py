@@ -14,8 +14,9 @@ from airflow_provider_ads.inventory.placeholders import clean_cell
 
 __all__ = ["IPAddressConverter", "MACAddressConverter"]
 
-#: What divides addresses in a cell. A slash without blanks can also precede a prefix.
-_SEPARATORS = re.compile(r"(?:\s+/\s*|/\s+|[,;|\s])+")
+#: What divides addresses in a cell. A slash without blanks can also precede a prefix. The quantifiers are possessive,
+#: because a dozen slashes between blanks can otherwise be divided in millions of ways.
+_SEPARATORS = re.compile(r"(?:\s++(?:/\s*+)?+|/\s++|[,;|])++")
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 

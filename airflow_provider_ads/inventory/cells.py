@@ -18,6 +18,9 @@ __all__ = ["CellConverter", "ExternalIdConverter", "HostNameConverter", "Invalid
 #: Number of different cells whose results are kept. Most columns have few different cells.
 MEMO_SIZE = 10_000
 
+#: A cell, between NULs, of characters that draw a line, as sqlcmd does below the header, or fill a narrow column.
+_HAS_PUNCTUATION_ONLY = re.compile(r"\0[-#*+._~]{2,}\0").search
+
 #: An identifier that a spreadsheet has turned into a rounded number.
 _ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d{2,}", re.IGNORECASE)
 
@@ -124,8 +127,11 @@ class TextConverter(CellConverter):
         )
 
     def convert(self, cell: str) -> str:
-        """Return the text."""
-        return clean_cell(cell, self.placeholders)
+        """Return the text, or an :class:`InvalidCell` if it begins with a blank and a quote."""
+        text = clean_cell(cell, self.placeholders)
+        if text.startswith('"') and cell[0].isspace():
+            return InvalidCell(f"{quote(cell)} has a blank before its quote. Remove the blanks after delimiters.")
+        return text
 
 
 class ExternalIdConverter(TextConverter):
@@ -133,9 +139,15 @@ class ExternalIdConverter(TextConverter):
 
     special: tuple[str, ...] = ("e+", "\0'", "\0=")
 
+    def stays_unchanged(self, text: str) -> bool:
+        """Return True if no cell needs conversion, and none consists of dashes or the like."""
+        return super().stays_unchanged(text) and not _HAS_PUNCTUATION_ONLY(f"\0{text}\0")
+
     def convert(self, cell: str) -> str:
         """Return the identifier, or an :class:`InvalidCell` if a spreadsheet has rounded it or it is a formula."""
         text = super().convert(cell)
+        if isinstance(text, InvalidCell):
+            return text
         # With an apostrophe before it, a spreadsheet keeps a text as it is.
         if quoted := re.fullmatch(r"'([^']+)'?", text):
             text = clean_cell(quoted[1], self.placeholders)
@@ -145,6 +157,8 @@ class ExternalIdConverter(TextConverter):
             return InvalidCell(
                 f"{quote(text)} is a number that a spreadsheet has rounded. Export the column as text again."
             )
+        if _HAS_PUNCTUATION_ONLY(f"\0{text}\0"):
+            return InvalidCell(f"{quote(text)} has no letter and no digit, so it does not identify a server.")
         return text
 
 

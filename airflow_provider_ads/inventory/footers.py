@@ -15,11 +15,32 @@ __all__ = ["FooterFinder"]
 #: Columns whose cells can be any text.
 _NAMES = ("ExternalId", "HostName")
 
+_TOTALS = (
+    *(
+        "total",
+        "totals",
+        "subtotal",
+        "sub-total",
+        "sum",
+        "average",
+        "count",
+        "totale",
+        "totaal",
+        "totalt",
+        "suma",
+        "somme",
+    ),
+    *("summe", "gesamt", "gesamtsumme", "gesamtergebnis", "zwischensumme", "anzahl", "итого", "всего"),
+    *("合計", "小計", "合计", "小计", "总计", "總計"),
+)
+
 _THINGS = r"(?:rows?|records?|servers?|hosts?|vms?|machines?|items?|entries|objects?|results?)"
 
 #: Cells that describe a table, after the NUL that divides cells.
 _FOOTER = re.compile(
-    rf"\0\(?(?:(?:grand[ -]?|sub[ -]?)?totals?(?: {_THINGS})?|sum|average|count|(?:row|record) count"
+    rf"\0\(?(?:(?:grand[ -]?|sub[ -]?)?totals?(?: {_THINGS}| number of {_THINGS}| ?[=(#-]? ?[0-9][0-9.,]*\)?"
+    r"| (?:ram|memory|cpus?|v?cpus?|cores|[kmgt]i?b|disk|storage))?"
+    rf"|sum of [a-z]+|{'|'.join(map(re.escape, _TOTALS))}|(?:row|record) count"
     rf"|number of {_THINGS}|{_THINGS}(?=:)|[0-9][0-9,.]* {_THINGS}(?: [a-z]+)?"
     r"|(?:report )?(?:exported|generated|created|printed)(?= (?:on|at|by)\b|:)|end of (?:file|list|report|table)"
     r"|page [0-9]+(?: of [0-9]+)?)(?=[:)\0]|\Z|(?<=ed) )",
@@ -27,11 +48,7 @@ _FOOTER = re.compile(
 )
 
 #: Such cells without a blank or a colon. A set is searched faster than a text.
-_WORDS = frozenset(
-    form
-    for word in ("total", "totals", "subtotal", "sub-total", "sum", "average", "count")
-    for form in (word, word.capitalize(), word.upper())
-)
+_WORDS = frozenset(form for word in _TOTALS for form in (word, word.capitalize(), word.upper()))
 
 
 class FooterFinder:
@@ -51,6 +68,7 @@ class FooterFinder:
         :param records: the rows.
         :param columns: the converted cells by template column.
         """
+        yield from self._find_counts(records, columns)
         for name in _NAMES:
             cells = columns.get(name, ())
             text = "\0" + "\0".join(cells)
@@ -85,6 +103,22 @@ class FooterFinder:
             if self._has_other_rows and not self._has_names_with_blanks and len(records[0].cells) > 1:
                 for index in lone:
                     yield index, self._reason(cells[index])
+
+    def _find_counts(
+        self, records: Sequence[Record], columns: Mapping[str, Sequence[str]]
+    ) -> Iterator[tuple[int, str]]:
+        """Yield rows such as ``Total,3``: a word in any cell, and no identities but that word and numbers."""
+        identities = [columns[each] for each in (*IDENTITY_COLUMNS, *IDENTITY_PAIR) if each in columns]
+        names = next((columns[each] for each in reversed(_NAMES) if each in columns), ())
+        if not any(map(str.isdecimal, names)):
+            return
+        for index, cell in enumerate(names):
+            if (
+                cell.isdecimal()
+                and not _WORDS.isdisjoint(map(str.strip, records[index].cells))
+                and all(not each or each.isdecimal() or each in _WORDS for each in (row[index] for row in identities))
+            ):
+                yield index, self._reason(cell)
 
     @staticmethod
     def _reason(cell: str) -> str:

@@ -15,6 +15,9 @@ from airflow_provider_ads.inventory.table import Question
 __all__ = ["ApplicationsConverter", "TagsConverter", "add_tags", "check_tags", "join_lists"]
 
 
+#: The semicolon and the commas of Chinese and Japanese, which divide lists too.
+WIDE = "\uff1b\u3001\uff0c"
+
 #: The beginning of a JSON list or object.
 _JSON = re.compile(r'\s*[\[{]\s*"')
 
@@ -32,7 +35,7 @@ class _ListConverter(CellConverter):
         separator = self.mapped.separator
         if separator == "":
             # The longest run, because two characters divide a list whose items are separated by both.
-            for found in re.findall(r"\|\|+|;;+|\||;|\n", text):
+            for found in re.findall(rf"\|\|+|;;+|\||;|\n|\r(?!\n)|[{WIDE}]", text):
                 self.ambiguous.setdefault(found, text)
             separator = ","
         items = [text] if separator is None else text.split(separator)
@@ -45,7 +48,8 @@ class _ListConverter(CellConverter):
         :param item: the item, or the value of a tag.
         :param pair_separator: what follows the separator if the item contains another tag.
         """
-        found = re.search(rf"[;|\n](?=[^\0]*{re.escape(pair_separator)})", item) if self.mapped.separator else None
+        # Without a pair separator, rfind() returns the end.
+        found = re.search(r"[;|\n]", item[: max(item.rfind(pair_separator), 0)]) if self.mapped.separator else None
         return found and InvalidCell(
             f"{quote(item)} contains {quote(found[0])}, which might divide it too. Use one separator in the source."
         )
@@ -73,7 +77,7 @@ class ApplicationsConverter(_ListConverter, TextConverter):
 
     def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
         super().__init__(mapped, placeholders)
-        self.special = (",", ";", "|", '"', (mapped.separator or ",").lower())
+        self.special = (",", ";", "|", *WIDE, '"', (mapped.separator or ",").lower())
 
     def convert(self, cell: str) -> str:
         """Return the names, divided by commas, or an :class:`InvalidCell` for a name with a comma."""
@@ -94,7 +98,7 @@ def _is_torn(item: str) -> bool:
     return any(item.count(first) != item.count(last) for first, last in ("()", "[]", "{}")) or item.count('"') % 2 == 1
 
 
-_NAME, _VALUE = visible(':,;|="'), visible(",;|")
+_NAME, _VALUE = visible(f':,;|="{WIDE}'), visible(f",;|{WIDE}")
 _TAG = rf"[{_NAME}][ {_NAME}]*+(?<! ):[{_VALUE}][ {_VALUE}]*+(?<! )"
 _UNCHANGED_TAGS = rf"(?:{_TAG}(?:, {_TAG}){{0,{TAGS_PER_SERVER - 1}}}+)?+"
 
@@ -105,7 +109,7 @@ class TagsConverter(_ListConverter):
     def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
         super().__init__(mapped, placeholders)
         self.pairs: str | None = None
-        if (mapped.separator or ",", mapped.pair_separator, mapped.tag) == (",", ":", None):
+        if mapped.separator in ("", ",") and (mapped.pair_separator, mapped.tag) == (":", None):
             self.unchanged = _UNCHANGED_TAGS
 
     def convert(self, cell: str) -> str:

@@ -20,6 +20,12 @@ PLACEHOLDERS = frozenset(
         *("-", "--", "---", "?", "??", "n.a.", "n/d", "unknown", "(unknown)", "tbd", "tbc", "to be determined"),
         *("(blank)", "(empty)", "not available", "not applicable"),
         *("#ref!", "#value!", "#name?", "#div/0!", "#num!", "#null!", "#spill!", "#calc!", "#getting_data"),
+        # Errors in other languages, and of Google Sheets.
+        *("#nv", "#wert!", "#bezug!", "#zahl!", "#valeur!", "#nom?", "#nombre!", "#nul!", "#error!"),
+        *("#¡ref!", "#¡valor!", "#¿nombre?", "#¡num!", "#¡div/0!", "#¡nulo!", "#valor!", "#nome?", "#n/d", "#rif!"),
+        *("#valore!", "#verw!", "#waarde!", "#naam?", "#getal!", "#adr!", "#arg!", "#н/д", "#знач!", "#ссылка!"),
+        # NULL in MySQL's exports.
+        "\\n",
         *("system.string[]", "system.object[]", "system.string", "system.object"),
     ]
 )

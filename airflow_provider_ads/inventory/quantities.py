@@ -158,7 +158,7 @@ class NumberConverter(CellConverter):
         self._factor = self._units[mapped.unit] if mapped.unit else Decimal(1)
         if self._factor == 1 and self._format.decimal == ".":
             # Three digits after a point can also be thousands, so convert() looks at them.
-            self.unchanged = r"(?:[0-9]++(?:\.(?:[0-9]{1,2}+|[0-9]{4,}+))?+)?+"
+            self.unchanged = r"(?:[0-9]{1,20}+(?:\.(?:[0-9]{1,2}+|[0-9]{4,19}+))?+)?+"
         #: The formats that all cells with a separator have, and some of these cells.
         self._formats = list(NUMBER_FORMATS)
         self._examples: dict[str, None] = {}

@@ -126,6 +126,8 @@ def _read(path: str, sheet_name: str) -> None:
         name = sheets[index][0]
         found = _scan(file, name)
         sheet = loaded[1] if loaded[0] == name else workbook.get_sheet_by_name(name)
+        if found is not None and sheet.start is not None:
+            found = found.without_columns(sheet.start[1])
     batch: list[object] = []
     size = 0
     filler = _MergeFiller(found.merges if found else [], header_row, width)
@@ -149,6 +151,17 @@ class _Found(NamedTuple):
 
     texts: dict[int, dict[int, str]]
     merges: list[tuple[int, int, int]]
+
+    def without_columns(self, count: int) -> _Found:
+        """Return the cells without the first columns, which calamine omits if they are empty."""
+        if not count:
+            return self
+        texts = {
+            row: {column - count: text for column, text in cells.items() if column >= count}
+            for row, cells in self.texts.items()
+        }
+        merges = [(first, column - count, last) for first, column, last in self.merges if column >= count]
+        return _Found(texts, merges)
 
 
 class _MergeFiller:
@@ -209,7 +222,10 @@ def _rows(
         for place, shown in texts.get(number, {}).items():
             cells += [""] * (place + 1 - len(cells))
             if type(cells[place]) is str:
-                cells[place] = shown
+                # A whole number can be shown in thousands, with a decimal point.
+                if is_fraction := bool(cells[place]) and "." in shown:
+                    coded.append(FRACTION)
+                cells[place] = [shown, FRACTION] if is_fraction else shown
             # A cell with too many digits stays suspect.
             elif cells[place][1] == FRACTION:
                 cells[place] = [shown, FRACTION]
@@ -245,7 +261,7 @@ def _scan(file: IO[bytes], sheet: str) -> _Found | None:
             return _OpenDocumentScan(sheet).run(archive, "content.xml")
         if "xl/workbook.xml" not in names:
             return None
-        member, styles = _find_members(archive, sheet)
+        member, styles, is_uncalculated = _find_members(archive, sheet)
         if member not in names:
             raise _ReadError(f"The content of sheet {sheet!r} is missing.")
         formats = _read_formats(archive, styles) if styles in names else {}
@@ -270,18 +286,21 @@ def _scan(file: IO[bytes], sheet: str) -> _Found | None:
                     merges |= dict.fromkeys(_MERGED.findall(text))
                 tail = chunk[-256:]
         if found:
-            return _ExcelScan(sheet, formats).run(archive, member)
+            return _ExcelScan(sheet, formats, is_uncalculated).run(archive, member)
         return _Found(texts, [_parse_merge(each.decode()) for each in merges])
 
 
-def _find_members(archive: zipfile.ZipFile, sheet: str) -> tuple[str, str]:
-    """Return the names of the files with a sheet and with the styles of an .xlsx file."""
+def _find_members(archive: zipfile.ZipFile, sheet: str) -> tuple[str, str, bool]:
+    """Return the names of an .xlsx file's members with a sheet and the styles, and True if Excel must calculate it."""
     ids: dict[str, str] = {}
+    calculation: dict[str, str] = {}
     targets: dict[str, str] = {}
 
     def on_sheet(name: str, attributes: dict[str, str]) -> None:
         if _local(name) == "sheet":
             ids[attributes.get("name", "")] = next((v for k, v in attributes.items() if _local(k) == "id"), "")
+        elif _local(name) == "calcPr":
+            calculation.update(attributes)
 
     def on_target(name: str, attributes: dict[str, str]) -> None:
         if _local(name) == "Relationship":
@@ -292,7 +311,8 @@ def _find_members(archive: zipfile.ZipFile, sheet: str) -> tuple[str, str]:
 
     _parse(archive, "xl/workbook.xml", on_sheet)
     _parse(archive, "xl/_rels/workbook.xml.rels", on_target)
-    return targets.get(ids.get(sheet, ""), ""), targets.get("styles", "")
+    is_uncalculated = calculation.get("fullCalcOnLoad") in ("1", "true")
+    return targets.get(ids.get(sheet, ""), ""), targets.get("styles", ""), is_uncalculated
 
 
 def _read_formats(archive: zipfile.ZipFile, member: str) -> dict[str, _NumberFormat]:
@@ -450,9 +470,10 @@ class _Scan:
 
 
 class _ExcelScan(_Scan):
-    def __init__(self, sheet: str, formats: dict[str, _NumberFormat]) -> None:
+    def __init__(self, sheet: str, formats: dict[str, _NumberFormat], is_uncalculated: bool) -> None:
         super().__init__(sheet)
         self.formats = formats
+        self.is_uncalculated = is_uncalculated
         self.format: _NumberFormat | None = None
         self.kind = self.value = ""
         self.is_formula = self.in_value = False
@@ -481,6 +502,9 @@ class _ExcelScan(_Scan):
         elif element == "c":
             if self.kind == "e" and self.value:
                 self.add(self.value)
+            # XlsxWriter saves 0 as the value of each formula, and lets Excel calculate all of them.
+            elif self.is_formula and self.is_uncalculated and self.value == "0":
+                self.on_missing()
             elif self.format is not None and self.kind == "n" and self.value:
                 self.add(self.format.show(self.value))
             # The result of a formula can be an empty string.

@@ -69,6 +69,7 @@ class RowConverter:
         self.statistics = RowStatistics()
         self.rows_short = 0
         self._footers = FooterFinder()
+        self._header = header
         self._width = len(header)
         self._tags = options.added_tags
         self._tag_conflicts = 0
@@ -116,6 +117,7 @@ class RowConverter:
             for column, places in self._places.items()
         }
         self._check_identities(outputs, problems)
+        self._check_headers(sources, problems)
         for index, reason in self._footers.find(kept, outputs):
             _add(problems, index, reason)
         if any(problems):
@@ -194,6 +196,18 @@ class RowConverter:
             if any(cells[index] for cells in single) or (pair and all(cells[index] for cells in pair)):
                 continue
             _add(problems, index, f"The row needs one of {IDENTITY}.")
+
+    def _check_headers(self, sources: Sequence[Sequence[str]], problems: list[list[str] | None]) -> None:
+        """Find rows that repeat the header, as in files that were joined, and on each page of a report."""
+        first, *others = self._converters
+        name = self._header[first]
+        for index, cell in enumerate(sources[first]) if name in sources[first] else ():
+            # A repeated header has a number at its end.
+            if cell == name and all(
+                sources[place][index].strip() in (self._header[place], self._header[place].rpartition(".")[0])
+                for place in others
+            ):
+                _add(problems, index, "The row repeats the header. Delete it.")
 
     def questions(self) -> list[Question]:
         """Return what is ambiguous, and ask only once for the same answer."""

@@ -109,3 +109,9 @@ class TestMACAddresses:
     @pytest.mark.parametrize("cell", ["00:50:56:AB:CD", "00:50:56:AB:CD:EG", "00:50-56:AB:CD:EF", "0050.56AB:CDEF"])
     def test_anything_else_is_invalid(self, cell: str) -> None:
         assert isinstance(mac_addresses().convert_all([cell])[0], InvalidCell)
+
+
+def test_many_slashes_between_blanks_take_no_time() -> None:
+    converter = IPAddressConverter(MappedColumn("IP", "IPAddress"), frozenset())
+    cells = ["10.0.0.1" + " / " * 200 + "DHCP", "10.0.0.1" + " " * 100_000 + "DHCP"]
+    assert converter.convert_all(cells) == ["'DHCP' is not an IP address."] * 2

@@ -71,3 +71,10 @@ def test_the_reason_of_an_invalid_name_is_not_a_name(address: str) -> None:
         records = [Record(2, [name, address]) for name, address in zip(names, addresses, strict=True)]
         found = list(finder.find(records, {"HostName": names, "IPAddress": addresses}))
     assert [index for index, _ in found] == [1]
+
+
+@pytest.mark.parametrize("cells", [["Total", "", "2"], ["", "Total", "2"]])
+def test_the_number_of_names_below_them(cells: list[str]) -> None:
+    rows = [["Bern", "A1", "web1"], ["Bern", "", "7"], cells]
+    columns = dict(zip(("ExternalId", "HostName"), list(zip(*rows, strict=True))[1:], strict=True))
+    assert {index for index, _ in FooterFinder().find([Record(2, row) for row in rows], columns)} == {2}

@@ -191,3 +191,16 @@ def test_a_tag_of_the_row_takes_precedence_over_an_added_one(cell: str, expected
 def test_tags_that_cannot_be_expressed_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match=r"^tags must "):
         check_tags(value)
+
+
+def test_without_a_separator_a_list_of_tags_is_invalid_in_any_batch() -> None:
+    converter = TagsConverter(MappedColumn("Labels", "Tags", separator=None), PLACEHOLDERS)
+    cell = "env:prod, tier:web"
+    for cells in ([cell], [cell, "=x"]):
+        assert isinstance(converter.convert_all(cells)[0], InvalidCell)
+
+
+def test_many_separators_in_a_tag_take_no_time() -> None:
+    converter = TagsConverter(MappedColumn("Labels", "Tags", separator=",", pair_separator="="), PLACEHOLDERS)
+    cell = "a=" + ";" * 100_000
+    assert converter.convert_all([cell]) == [f"a:{';' * 100_000}"]

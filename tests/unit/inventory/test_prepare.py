@@ -192,9 +192,9 @@ TEXTS = st.text(
     ),
     max_size=12,
 ).map(lambda text: clean_cell(text, PLACEHOLDERS))
-NAMES = st.text(st.characters(exclude_characters='\0\n\r:,;|=()[]{}"', exclude_categories=["Cs"]), min_size=1).map(
-    str.strip
-)
+NAMES = st.text(
+    st.characters(exclude_characters='\0\n\r:,;|=()[]{}"\uff1b\u3001\uff0c', exclude_categories=["Cs"]), min_size=1
+).map(str.strip)
 NAMES = NAMES.filter(lambda text: text and clean_cell(text, PLACEHOLDERS) == text)
 IP_ADDRESSES = st.ip_addresses(network="10.0.0.0/8").map(str)
 CELLS = {
@@ -205,8 +205,8 @@ CELLS = {
     **dict.fromkeys(NUMERIC_COLUMNS, st.one_of(st.just(""), st.decimals(1_000, 10**6, places=2).map(str))),
     **dict.fromkeys(PERCENTAGE_COLUMNS, st.integers(2, 100).map(str)),
     # Text with a blank, for example, can be a footer.
-    "ExternalId": TEXTS.map(lambda text: re.sub(r"[\s:+'=]", "-", text)),
-    "HostName": TEXTS.map(lambda text: clean_cell(re.sub(r"[\s,;|:+'=]", "-", text), PLACEHOLDERS) or "web1"),
+    "ExternalId": TEXTS.map(lambda text: re.sub(r"[\s:+'=]", "x", text)),
+    "HostName": TEXTS.map(lambda text: clean_cell(re.sub(r"[\s,;|:+'=]", "x", text), PLACEHOLDERS) or "web1"),
 }
 
 
@@ -494,6 +494,44 @@ INPUTS = [
         Input(f"footer {footer!r}", f"Name,IP,RAM\nweb1,10.0.0.1,4096\n{footer}\n", ALL, [], (), "Delete the row")
         for footer in ("Total,,4096", "Grand total:,,", "2 rows,,", "Exported on 2026-11-26,,", "For internal use,,")
     ),
+    *(
+        Input(f"the row {row!r}", f"Name,OS.Name\nweb1,Linux\n{row}\n", NAME, [], (), reason)
+        for row, reason in (
+            ("Name,OS.Name", "The row repeats the header"),
+            ("--------,-------", "does not identify a server"),
+            ("#######,Linux", "does not identify a server"),
+            ("#NV,Linux", "The row needs one of"),
+            ("\\N,Linux", "The row needs one of"),
+            (' "web2",Linux', "has a blank before its quote"),
+            ('web2, "Windows', "has a blank before its quote"),
+        )
+    ),
+    *(
+        Input(f"footer {footer!r}", f"Name,IP,RAM\nweb1,10.0.0.1,4096\n{footer},,4096\n", ALL, [], (), "Delete the row")
+        for footer in ("Summe", "Total RAM", "Total (3)", "Total = 3", "Total number of servers: 3", "\u5408\u8a08")
+    ),
+    Input(
+        "a sheet that begins in column B",
+        sheets(S=[[None, "Name", "CPU"], [None, "web1", (0.85, "0%")]]),
+        CPU,
+        [["web1", "85"]],
+    ),
+    Input(
+        "merged cells in column B",
+        sheets(S=[[None, "Name", "IP"], [None, "web1", "10.0.0.1"], [None, None, "10.0.0.2"]], merged=["B2:B3"]),
+        IP,
+        [["web1", "10.0.0.1"], ["web1", "10.0.0.2"]],
+    ),
+    *(
+        Input(
+            f"CRM{separator!a}ERP",
+            f'Name,App\nweb1,"CRM{separator}ERP"\n',
+            APP,
+            [["web1", "CRM, ERP"]],
+            (split(json.dumps(separator, ensure_ascii=not separator.isprintable())), split("None")),
+        )
+        for separator in ("\uff1b", "\u3001", "\uff0c", "\r")
+    ),
     Input("footer in Excel", sheets(S=[*CMDB, ["1 server"]]), IP, [], (), "Delete the row"),
     Input("a server with only a name", "Name,IP\nweb1,10.0.0.1\nweb2,\n", IP, [["web1", "10.0.0.1"], ["web2", ""]]),
     Input("JSON", '[{"Name": "web1"}]', {}, [], (), "The file is JSON"),
@@ -662,3 +700,10 @@ def test_numbers_of_a_workbook_have_a_point_whatever_its_texts_have(options: dic
     ]
     prepared = prepare(sheets(Servers=rows), tmp_path, **options)
     assert read_rows(prepared, tmp_path) == [["web1", "16.384", "12.5"], ["web2", "12.5", "99.125"]]
+
+
+def test_a_whole_number_that_is_shown_in_thousands_has_a_point(tmp_path: Path) -> None:
+    rows: list[list[object]] = [["HostName", "RAM"], ["web1", (16384, '0.000,"M"')], ["web2", "1.024"]]
+    mapping = {"RAM": {"column": "RAM.TotalSizeInMB", "unit": "MB"}}
+    prepared = prepare(sheets(Servers=rows), tmp_path, thousands=".", column_mapping=mapping)
+    assert read_rows(prepared, tmp_path) == [["web1", "16.384"], ["web2", "1024"]]

@@ -309,3 +309,9 @@ def test_a_header_can_name_a_unit(header: str, unit: str | None) -> None:
 def test_an_invalid_separator_is_refused(decimal: str | None, thousands: str | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_number_format(decimal, thousands)
+
+
+def test_a_number_with_too_many_digits_is_invalid_in_any_batch() -> None:
+    converter = NumberConverter(MappedColumn("RAM", "RAM.TotalSizeInMB"), PLACEHOLDERS)
+    for cells in (["1" * 41], ["1" * 41, "16 GB"]):
+        assert isinstance(converter.convert_all(cells)[0], InvalidCell)

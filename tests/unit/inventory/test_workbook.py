@@ -142,6 +142,13 @@ class TestCells:
         replace_in(path, SHEET, b'<c r="B2"><f>1+1</f><v></v></c>', saved)
         assert read(path) == [["x", text]]
 
+    def test_zeros_that_xlsxwriter_saves_for_formulas_are_not_values(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["x", "=1+1"]]})
+        # openpyxl, too, sets fullCalcOnLoad.
+        replace_in(path, SHEET, b'<c r="B2"><f>1+1</f><v></v></c>', b'<c r="B2"><f>1+1</f><v>0</v></c>')
+        with pytest.raises(ImportFileError, match="Cell B2 of sheet 'S' has a formula without a saved value"):
+            read(path)
+
     def test_empty_rows_are_omitted_and_short_rows_filled(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["x"], [], [" "], ["y", 1, 2]]})
         records = list(WorkbookTable(path, is_header))
