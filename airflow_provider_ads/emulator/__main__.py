@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shlex
 import signal
 import sys
 from threading import Event
 
+from airflow_provider_ads.discovery import limits
 from airflow_provider_ads.emulator import AdsEmulator
 
 __all__ = ["main"]
@@ -41,14 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     try:
         print(f"The emulator is listening at {emulator.endpoint_url}")
-        print(f"export AIRFLOW_CONN_AWS_DEFAULT={shlex.quote(emulator.airflow_connection)}")
-        access_key, secret = map(shlex.quote, emulator.access_key)
-        print(
-            f"export AWS_ENDPOINT_URL={shlex.quote(emulator.endpoint_url)} AWS_ACCESS_KEY_ID={access_key} "
-            f"AWS_SECRET_ACCESS_KEY={secret} "
-            f"AWS_DEFAULT_REGION={shlex.quote(emulator.home_region or 'us-west-2')}",
-            flush=True,
-        )
+        print(f"Open {emulator.endpoint_url}/ in a browser to see imports, quotas and calls, and to set faults.")
+        print(*emulator.exports, sep="\n", flush=True)
         interrupted.wait()
     finally:
         emulator.stop()
@@ -59,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_ads.emulator",
         description="A local emulator of AWS Application Discovery Service, with S3 and STS.",
+        epilog="Open the printed address in a browser to see imports, quotas and calls, and to set faults such as "
+        "throttling, lost responses or an outage. Scripts do the same over HTTP: GET /_ads/ lists the requests.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=5005, help="port to listen on (default: %(default)s)")
@@ -88,6 +84,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ARN",
         help="a role that callers may assume; can be repeated, and requires credentials",
     )
+    quotas = parser.add_argument_group("quotas", "The defaults are AWS's quotas.")
+    for name, default, description in (
+        ("record_quota", limits.IMPORT_RECORDS_PER_ACCOUNT, "imported records that the account can hold"),
+        ("server_quota", limits.IMPORTED_SERVERS_PER_ACCOUNT, "imported servers that the account can hold"),
+        ("application_quota", limits.APPLICATIONS_PER_ACCOUNT, "applications that the account can hold"),
+        ("servers_per_application", limits.SERVERS_PER_APPLICATION, "servers that an application can have"),
+        ("tags_per_server", limits.TAGS_PER_SERVER, "tags that a server can have"),
+        ("deletion_quota", limits.IMPORT_RECORD_DELETIONS_PER_DAY, "imported records that can be deleted per day"),
+    ):
+        quotas.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=int,
+            default=default,
+            metavar="NUMBER",
+            help=f"{description} (default: %(default)s)",
+        )
     return parser
 
 

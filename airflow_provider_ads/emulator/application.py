@@ -13,10 +13,11 @@ from typing import Any, NoReturn
 
 from werkzeug.wrappers import Request, Response
 
-from airflow_provider_ads.emulator.credentials import CredentialChecks
+from airflow_provider_ads.emulator.credentials import CredentialChecks, host_of
 from airflow_provider_ads.emulator.faults import Faults
 from airflow_provider_ads.emulator.iam_actions import iam_actions_of
 from airflow_provider_ads.emulator.import_tasks import ImportTasks
+from airflow_provider_ads.emulator.page import PageState, parse_form, prefers_html, render_page
 from airflow_provider_ads.emulator.protocol import (
     SERVICES,
     ServiceError,
@@ -43,13 +44,20 @@ class Application:
     :param faults: the injected faults.
     :param credentials: the checks of credentials.
     :param inject: :meth:`airflow_provider_ads.emulator.AdsEmulator.inject`.
+    :param page_state: returns what the page shows.
+    :ivar operations: the operations that the emulator performs.
     """
 
     def __init__(
-        self, tasks: ImportTasks, faults: Faults, credentials: CredentialChecks, inject: Callable[..., None]
+        self,
+        tasks: ImportTasks,
+        faults: Faults,
+        credentials: CredentialChecks,
+        inject: Callable[..., None],
+        page_state: Callable[[], PageState],
     ) -> None:
         self._stopping = Event()
-        self._operations: dict[str, Operation] = {
+        self.operations: dict[str, Operation] = {
             "BatchDeleteImportData": self._batch_delete_import_data,
             "DescribeImportTasks": tasks.describe_import_tasks,
             "GetHomeRegion": tasks.get_home_region,
@@ -70,7 +78,9 @@ class Application:
             ),
             "POST /_ads/faults": (
                 "inject a fault: a JSON object with the arguments of AdsEmulator.inject",
-                lambda request: inject(**json.loads(request.get_data())),
+                lambda request: inject(
+                    **parse_form(request.form) if _is_form(request) else json.loads(request.get_data())
+                ),
             ),
             "DELETE /_ads/faults": ("remove all faults and send the held responses", lambda _: faults.clear()),
             "GET /_ads/held": ("the number of responses that are being held", lambda _: faults.held()),
@@ -78,6 +88,7 @@ class Application:
         self._tasks = tasks
         self._faults = faults
         self._credentials = credentials
+        self._page_state = page_state
         self._calls: Counter[str] = Counter()
         self._iam_actions: Counter[str] = Counter()
         self._lock = Lock()
@@ -116,6 +127,8 @@ class Application:
             return self._answer(request, target_prefix, operation)(environ, start_response)
         if request.path.startswith("/_ads/"):
             return self._answer_control(request)(environ, start_response)
+        if _is_for_page(request):
+            return render_page(self._page_state(), refreshes=bool(request.query_string))(environ, start_response)
         if (expired := expired_response(request)) is not None:
             return expired(environ, start_response)
         self.count_iam_actions(*iam_actions_of(request))
@@ -162,11 +175,11 @@ class Application:
 
     def _perform(self, request: Request, body: bytes, target_prefix: str, operation: str) -> dict[str, Any]:
         self._credentials.check_call(request)
-        if operation not in self._operations or operation not in SERVICES[target_prefix].operation_names:
+        if operation not in self.operations or operation not in SERVICES[target_prefix].operation_names:
             raise ServiceError("UnknownOperationException", f"The emulator has no operation {operation!r}.")
         region = region_of(request.headers.get("Authorization", ""))
         parameters = parse_parameters(body, SERVICES[target_prefix].operation_model(operation))
-        content = self._operations[operation](parameters, region)
+        content = self.operations[operation](parameters, region)
         _log.info("%s in %s", operation, region)
         return content
 
@@ -184,8 +197,13 @@ class Application:
         return {"errors": errors + response["errors"]}
 
     def _answer_control(self, request: Request) -> Response:
-        control = f"{request.method} {request.path}"
+        is_form = _is_form(request)
+        method = request.form.get("_method", request.method) if is_form else request.method
+        control = f"{method} {request.path}"
         _log.info("%s", control)
+        if _is_from_another_site(request):
+            message = f"{control} was refused because another site's page sent it. Use the emulator's page or a script."
+            return Response(to_json({"message": message}), 403, content_type="application/json")
         if control not in self._controls:
             message = f"The control interface has no {control}; GET /_ads/ lists it."
             return Response(to_json({"message": message}), 404, content_type="application/json")
@@ -193,10 +211,48 @@ class Application:
         try:
             content = answer(request)
         except (TypeError, ValueError) as error:
+            if is_form:
+                return render_page(self._page_state(), notice=str(error), form=request.form, status=400)
             return Response(to_json({"message": str(error)}), 400, content_type="application/json")
+        if is_form:
+            return self._answer_form(request.form)
         if content is None:
             return Response(status=204)
         return Response(to_json(content), content_type="application/json")
+
+    def _answer_form(self, form: Mapping[str, str]) -> Response:
+        """Send the browser back to the page, or the page itself if the form has closed the port."""
+        if form.get("fault") != "refuse":
+            return Response(status=303, headers={"Location": "/"})
+        seconds = float(form["seconds"])
+        notice = f"The port is closed for {seconds:g} seconds. This page loads itself again afterwards."
+        return render_page(self._page_state(), notice=notice, closed_seconds=seconds)
+
+
+def _is_for_page(request: Request) -> bool:
+    """Return True for the emulator's page; a signed request lists buckets instead."""
+    is_page = (request.method, request.path) == ("GET", "/") and request.query_string in (b"", b"refresh")
+    return is_page and "Authorization" not in request.headers and prefers_html(request)
+
+
+def _is_form(request: Request) -> bool:
+    """Return True if a browser sent one of the page's forms; curl gives JSON the same content type."""
+    return request.mimetype == "application/x-www-form-urlencoded" and prefers_html(request)
+
+
+def _is_from_another_site(request: Request) -> bool:
+    """
+    Return True if a browser sent a request that changes something from the page of another site.
+
+    https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html
+    Browsers send ``Sec-Fetch-Site`` to localhost and HTTPS only, and scripts send neither header.
+    """
+    if request.method in ("GET", "HEAD"):
+        return False
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    return origin is not None and origin.partition("://")[2] != host_of(request)
 
 
 def _close_connection(request: Request) -> NoReturn:

@@ -37,10 +37,15 @@ from airflow_provider_ads.emulator.protocol import ServiceError
 from airflow_provider_ads.emulator.s3 import OWN_CREDENTIALS, s3_error_response
 from airflow_provider_ads.emulator.settings import Settings
 
-__all__ = ["SIGNED_HOST", "CredentialChecks"]
+__all__ = ["SIGNED_HOST", "CredentialChecks", "host_of"]
 
 #: The key of a WSGI environment that contains the header ``Host`` as the client signed it, if it was replaced.
 SIGNED_HOST = "airflow_provider_ads.signed_host"
+
+
+def host_of(request: Request) -> str:
+    """Return the header ``Host`` as the client sent it."""
+    return request.environ.get(SIGNED_HOST) or request.headers.get("Host", "")
 
 
 class _Refusal(NamedTuple):
@@ -251,7 +256,7 @@ def _matches(request: Request, signature: _Signature, credentials: Credentials, 
         body = request.get_data()
         request.environ["wsgi.input"] = BytesIO(body)  # moto reads the body again
     headers = {name: request.headers.get(name, "") for name in signature.headers.split(";")}
-    headers["host"] = request.environ.get(SIGNED_HOST) or request.headers.get("Host", "")
+    headers["host"] = host_of(request)
     uri = re.sub(r"[?&]X-Amz-Signature=\w+", "", request.environ["REQUEST_URI"])
     signed = AWSRequest(request.method, f"http://{headers['host']}{uri}", headers, body)
     signed.context["timestamp"] = signature.timestamp

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event, Lock
 from typing import cast
 
@@ -14,15 +14,22 @@ from botocore.model import StringShape
 from airflow_provider_ads.emulator.protocol import DISCOVERY, HTTP_STATUS, SERVICES, ServiceError
 from airflow_provider_ads.emulator.settings import is_finite_number
 
-__all__ = ["Effect", "Fault", "Faults"]
+__all__ = ["DELETION_ERRORS", "KINDS", "ActiveFault", "Effect", "Fault", "Faults"]
 
 _OPERATIONS = frozenset(name for service in SERVICES.values() for name in service.operation_names)
 
 #: The error codes of single import tasks in the response of BatchDeleteImportData.
-_DELETION_ERRORS = frozenset(cast(StringShape, DISCOVERY.shape_for("BatchDeleteImportDataErrorCode")).enum)
+DELETION_ERRORS = frozenset(cast(StringShape, DISCOVERY.shape_for("BatchDeleteImportDataErrorCode")).enum)
 
-#: The faults that are not error codes.
-_KINDS = ("drop", "hold", "latency", "lose", "malformed", "refuse")
+#: The faults that are not error codes, and their effects.
+KINDS = {
+    "drop": "close the connection without performing the call",
+    "hold": "perform the call, and hold its response until the faults are cleared",
+    "latency": "delay the response",
+    "lose": "perform the call, and close the connection without a response",
+    "malformed": "answer with an HTML page, as a proxy does",
+    "refuse": "close the port for some seconds",
+}
 
 #: The body of a malformed response without a message of its own, as a captive portal might send it.
 _PROXY_PAGE = "<!DOCTYPE html><title>Sign in</title>"
@@ -49,7 +56,7 @@ class Fault:
     @property
     def concerns_import_tasks(self) -> bool:
         """True if it affects single import tasks of a call instead of the whole call."""
-        return self.kind in _DELETION_ERRORS
+        return self.kind in DELETION_ERRORS
 
     @property
     def description(self) -> str:
@@ -99,15 +106,15 @@ class Fault:
                     "no status and no other operation."
                 )
         elif self.import_task_id is not None:
-            raise ValueError(f"import_task_id requires {', '.join(sorted(_DELETION_ERRORS))}, not {self.kind!r}.")
-        elif self.kind in _KINDS:
+            raise ValueError(f"import_task_id requires {', '.join(sorted(DELETION_ERRORS))}, not {self.kind!r}.")
+        elif self.kind in KINDS:
             if self.status is not None or (self.message is not None and self.kind != "malformed"):
                 raise ValueError(f"status and message require an error code, not {self.kind!r}.")
         elif self.status is None:
             if self.kind not in HTTP_STATUS:
                 raise ValueError(
-                    f"{self.kind!r} is neither {', '.join(map(repr, _KINDS))} nor a known error code. Any other error "
-                    f"code needs its HTTP status. Known are {', '.join(sorted(HTTP_STATUS.keys() | _DELETION_ERRORS))}."
+                    f"{self.kind!r} is neither {', '.join(map(repr, KINDS))} nor a known error code. Any other error "
+                    f"code needs its HTTP status. Known are {', '.join(sorted(HTTP_STATUS.keys() | DELETION_ERRORS))}."
                 )
         elif not 400 <= self.status <= 599:
             raise ValueError(f"The status of an error must be 400 to 599, not {self.status}.")
@@ -135,8 +142,14 @@ class Effect:
 
 
 @dataclass
-class _ActiveFault:
-    """A fault, the time when it ends, and the number of calls that it still affects."""
+class ActiveFault:
+    """
+    A fault that calls can meet.
+
+    :param fault: the fault.
+    :param ends: when it ends, by the monotonic clock; None: when it is cleared.
+    :param calls: the number of calls that it still affects; None: any number.
+    """
 
     fault: Fault
     ends: float | None
@@ -152,7 +165,7 @@ class Faults:
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
-        self._active: list[_ActiveFault] = []
+        self._active: list[ActiveFault] = []
         self._held = 0
         self._release = Event()
         self._lock = Lock()
@@ -161,7 +174,7 @@ class Faults:
         """Activate a fault."""
         ends = None if fault.seconds is None else time.monotonic() + fault.seconds
         with self._lock:
-            self._active.append(_ActiveFault(fault, ends, fault.calls))
+            self._active.append(ActiveFault(fault, ends, fault.calls))
 
     def clear(self) -> None:
         """Remove all faults and send the held responses."""
@@ -176,6 +189,12 @@ class Faults:
         with self._lock:
             self._held = 0
             self._release.set()
+
+    def active(self) -> list[ActiveFault]:
+        """List the faults that calls can meet, oldest first."""
+        with self._lock:
+            self._remove_ended()
+            return [replace(each) for each in self._active]
 
     def held(self) -> int:
         """Count the responses that are being held."""
@@ -222,12 +241,7 @@ class Faults:
 
     def _apply(self, matches: Callable[[Fault], bool]) -> Iterator[Fault]:
         """Yield the matching faults that affect this call, oldest first. Each yielded fault counts as met once more."""
-        now = time.monotonic()
-        self._active = [
-            each
-            for each in self._active
-            if (each.ends is None or now < each.ends) and (each.calls is None or each.calls > 0)
-        ]
+        self._remove_ended()
         for active in self._active:
             if not matches(active.fault):
                 continue
@@ -236,3 +250,11 @@ class Faults:
             if active.calls is not None:
                 active.calls -= 1
             yield active.fault
+
+    def _remove_ended(self) -> None:
+        now = time.monotonic()
+        self._active = [
+            each
+            for each in self._active
+            if (each.ends is None or now < each.ends) and (each.calls is None or each.calls > 0)
+        ]

@@ -7,7 +7,7 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, cast
@@ -46,6 +46,7 @@ class ImportTask:
     :param rows: the records that the account holds from it.
     :param delete_history: True if it is no longer described once it is deleted.
     :param created: when it was created, by the monotonic clock.
+    :param reason: the reason for the status of its import, which AWS does not return.
     """
 
     region: str
@@ -55,6 +56,7 @@ class ImportTask:
     rows: Sequence[Row] = ()
     delete_history: bool = False
     created: float = field(default_factory=time.monotonic)
+    reason: str = ""
 
     @property
     def id(self) -> str:
@@ -228,6 +230,19 @@ class ImportTasks:
         """List the tasks of every region: :meth:`airflow_provider_ads.emulator.AdsEmulator.import_tasks`."""
         with self._changed:
             return [self._describe(task) for task in self._tasks]
+
+    # -- for the page ----------------------------------------------------------------------------------------
+
+    def snapshot(self) -> list[ImportTask]:
+        """Copy the tasks of every region, oldest first."""
+        with self._changed:
+            return [replace(task, fields=task.fields.copy()) for task in self._tasks]
+
+    def deleted_today(self, region: str) -> tuple[int, int]:
+        """Return the number of records that were deleted in a region today (UTC), and the quota."""
+        with self._changed:
+            quota = self._deletion_quotas[region]
+            return quota.used(_now()), quota.records_per_day
 
     # -- for the processing threads --------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ class ImportProcessor(Thread):
                 reason = "the emulator failed unexpectedly"
                 _log.exception("%s: %s", task.id, reason)
                 self._tasks.complete(task, {"status": "INTERNAL_ERROR"})
+            task.reason = reason
             _log.info("%s: %s: %s", task.id, task.fields["status"], reason)
 
     def _import(self, task: ImportTask) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
@@ -15,9 +16,10 @@ from airflow_provider_ads.emulator.application import Application
 from airflow_provider_ads.emulator.credentials import SIGNED_HOST, CredentialChecks
 from airflow_provider_ads.emulator.faults import Fault, Faults
 from airflow_provider_ads.emulator.http_server import HttpServer
-from airflow_provider_ads.emulator.import_tasks import ImportTasks
+from airflow_provider_ads.emulator.import_tasks import ImportTask, ImportTasks
+from airflow_provider_ads.emulator.page import PageState, RegionUsage
 from airflow_provider_ads.emulator.processing import DeletionProcessor, ImportProcessor
-from airflow_provider_ads.emulator.quotas import Quotas
+from airflow_provider_ads.emulator.quotas import Holdings, Quotas
 from airflow_provider_ads.emulator.s3 import Storage, share_moto
 from airflow_provider_ads.emulator.settings import Settings
 
@@ -36,6 +38,7 @@ class AdsEmulator(Settings):
 
     All emulators of a process share moto's buckets. When the last emulator stops, moto's state is reset. Other
     processes can read the calls, IAM actions and tasks and inject faults over HTTP: ``GET /_ads/`` lists the requests.
+    A browser shows them at :attr:`endpoint_url`.
 
     The emulator imports uploaded files by the service's documented rules. Where AWS documents nothing, it makes its own
     choices, which the docstrings of its modules state.
@@ -111,7 +114,7 @@ class AdsEmulator(Settings):
         self._tasks = ImportTasks(self, deletion_quota=deletion_quota, archive_url=self._archive_url)
         self._faults = Faults(seed)
         self._credentials = CredentialChecks(self)
-        self._application = Application(self._tasks, self._faults, self._credentials, self.inject)
+        self._application = Application(self._tasks, self._faults, self._credentials, self.inject, self._page_state)
         self._server = HttpServer(host, port, self.answer)
         self._storage: Storage | None = None
         self._running = ExitStack()
@@ -181,7 +184,26 @@ class AdsEmulator(Settings):
     @property
     def airflow_connection(self) -> str:
         """An AWS connection to the emulator, as JSON for the environment variable ``AIRFLOW_CONN_AWS_DEFAULT``."""
-        access_key, secret = self.access_key
+        return self._airflow_connection(*self.access_key)
+
+    @property
+    def exports(self) -> list[str]:
+        """The shell commands that point Airflow's connection ``aws_default`` and other AWS clients to the emulator."""
+        return self._exports(*self.access_key)
+
+    def _exports(self, access_key: str, secret: str) -> list[str]:
+        variables = {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": access_key,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_DEFAULT_REGION": self.home_region or "us-west-2",
+        }
+        return [
+            f"export AIRFLOW_CONN_AWS_DEFAULT={shlex.quote(self._airflow_connection(access_key, secret))}",
+            " ".join(("export", *(f"{name}={shlex.quote(value)}" for name, value in variables.items()))),
+        ]
+
+    def _airflow_connection(self, access_key: str, secret: str) -> str:
         return json.dumps(
             {
                 "conn_type": "aws",
@@ -358,6 +380,31 @@ class AdsEmulator(Settings):
         :return: the tasks as ``DescribeImportTasks`` returns them; times are aware datetimes.
         """
         return self._tasks.import_tasks()
+
+    def _page_state(self) -> PageState:
+        access_key, secret = self.access_key
+        tasks = self._tasks.snapshot()
+        regions = dict.fromkeys([*([self.home_region] if self.home_region else []), *(task.region for task in tasks)])
+        return PageState(
+            endpoint_url=self.endpoint_url,
+            home_region=self.home_region,
+            import_seconds=self.import_seconds,
+            checks_credentials=self.access_keys is not None,
+            exports=self._exports(access_key, "SECRET" if self.access_keys else secret),
+            operations=sorted(self._application.operations),
+            tasks=tasks,
+            quotas=self._quotas,
+            usage=[self._usage(region, tasks) for region in regions],
+            faults=self._faults.active(),
+            held=self._faults.held(),
+            calls=self.calls(),
+            iam_actions=self.iam_actions(),
+        )
+
+    def _usage(self, region: str, tasks: Iterable[ImportTask]) -> RegionUsage:
+        holdings = Holdings(row for task in tasks if task.region == region for row in task.rows)
+        deleted, deletion_quota = self._tasks.deleted_today(region)
+        return RegionUsage(region=region, used=holdings.usage(), deleted=deleted, deletion_quota=deletion_quota)
 
     def _archive_url(self, import_task_id: str) -> str:
         if self._storage is None:

@@ -91,7 +91,63 @@ class TestControlInterface:
         assert status == 400
         assert message in response["message"]
 
+    def test_json_that_curl_labels_as_a_form_is_accepted(self, ads: AdsEmulator) -> None:
+        headers = {"Accept": "*/*", "Content-Type": "application/x-www-form-urlencoded"}
+        response = send(f"{ads.endpoint_url}/_ads/faults", "POST", b'{"fault": "drop", "calls": 2}', **headers)
+        assert (response.status, response.body) == (204, b"")
+        assert [(each.fault.kind, each.calls) for each in ads._faults.active()] == [("drop", 2)]
+
     @pytest.mark.parametrize(("method", "path"), [("GET", "colours"), ("DELETE", "import-tasks")])
     def test_an_unknown_request_is_not_found(self, ads: AdsEmulator, method: str, path: str) -> None:
         message = f"The control interface has no {method} /_ads/{path}; GET /_ads/ lists it."
         assert control(ads, method, path) == (404, {"message": message})
+
+
+class TestOtherSites:
+    """A page of another site can make a browser send requests to the emulator. None of them may change anything."""
+
+    @pytest.fixture(autouse=True)
+    def _a_fault_is_set(self, ads: AdsEmulator) -> None:
+        ads.inject("ThrottlingException")
+
+    def clear_faults(self, ads: AdsEmulator, **headers: str) -> int:
+        """Send the page's button; return the status. A redirect leads to the page, whose status is 200."""
+        headers = {"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded", **headers}
+        return send(f"{ads.endpoint_url}/_ads/faults", "POST", b"_method=DELETE", **headers).status
+
+    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
+    def test_a_request_from_another_site_is_refused(self, ads: AdsEmulator, site: str) -> None:
+        assert self.clear_faults(ads, **{"Sec-Fetch-Site": site}) == 403
+        assert ads._faults.active()
+
+    @pytest.mark.parametrize("origin", ["http://example.com", "null", "http://127.0.0.1:1"])
+    def test_a_request_with_another_origin_is_refused(self, ads: AdsEmulator, origin: str) -> None:
+        """Browsers send no Sec-Fetch-Site to a host other than localhost without TLS."""
+        assert self.clear_faults(ads, Origin=origin) == 403
+        assert ads._faults.active()
+
+    def test_json_from_another_site_is_refused(self, ads: AdsEmulator) -> None:
+        """A script of another site can send text without asking first."""
+        headers = {"Content-Type": "text/plain", "Origin": "http://example.com"}
+        response = send(f"{ads.endpoint_url}/_ads/faults", "POST", b'{"fault": "drop"}', **headers)
+        assert response.status == 403
+        assert json.loads(response.body)["message"].startswith("POST /_ads/faults was refused because another site's")
+        assert len(ads._faults.active()) == 1
+
+    @pytest.mark.parametrize(
+        "headers",
+        [{"Sec-Fetch-Site": "same-origin", "Origin": "https://proxy.example"}, {"Sec-Fetch-Site": "none"}, {}],
+    )
+    def test_other_requests_are_accepted(self, ads: AdsEmulator, headers: dict[str, str]) -> None:
+        assert self.clear_faults(ads, **headers) == 200
+        assert not ads._faults.active()
+
+    def test_the_page_s_own_origin_is_accepted(self, ads: AdsEmulator) -> None:
+        assert self.clear_faults(ads, Origin=ads.endpoint_url) == 200
+
+    def test_the_origin_of_a_public_url_is_accepted(self) -> None:
+        with AdsEmulator(public_url="http://ads.example.com:5005") as ads:
+            url = f"http://127.0.0.1:{ads._server.port}/_ads/faults"
+            host = "ads.example.com:5005"
+            assert send(url, "DELETE", Host=host, Origin=f"http://{host}").status == 204
+            assert send(url, "DELETE", Host=host, Origin="http://localhost").status == 403

@@ -94,6 +94,16 @@ class TestDuration:
         wait_for(lambda: error_of(describe) is None)
 
 
+class TestActive:
+    def test_faults_that_have_ended_are_not_active(self, ads: AdsEmulator, discovery: Any) -> None:
+        ads.inject("latency", delay=0.01, calls=3)
+        ads.inject("ThrottlingException", operation="DescribeImportTasks", calls=1)
+        ads.inject("drop", seconds=0.001)
+        error_of(discovery.describe_import_tasks)
+        time.sleep(0.01)
+        assert [(each.fault.kind, each.calls) for each in ads._faults.active()] == [("latency", 2)]
+
+
 class TestScope:
     def test_a_fault_can_affect_one_operation(self, ads: AdsEmulator, discovery: Any, describe: Any) -> None:
         ads.inject("ThrottlingException", operation="StartImportTask", calls=1)

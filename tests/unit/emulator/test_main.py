@@ -21,6 +21,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tests.unit.emulator.conftest import send
+
 ROOT = Path(__file__).parents[3]
 
 Run = Callable[..., "subprocess.Popen[str]"]
@@ -51,6 +53,7 @@ def read_output(process: subprocess.Popen[str]) -> tuple[str, dict[str, Any], di
     """Return the printed endpoint, Airflow connection, and environment variables for AWS's tools."""
     assert process.stdout is not None
     endpoint = process.stdout.readline()
+    assert process.stdout.readline().startswith(f"Open {endpoint.split()[-1]}/ in a browser")
     connection = re.fullmatch("export AIRFLOW_CONN_AWS_DEFAULT='(.*)'\n", process.stdout.readline())
     assert connection is not None
     export, *variables = shlex.split(process.stdout.readline())
@@ -117,6 +120,21 @@ def test_credentials_can_be_required(run: Run, has_key: bool) -> None:
             assert sts(access_key, secret).assume_role(**assume)["Credentials"]
         with pytest.raises(ClientError, match="InvalidClientTokenId"):
             sts("AKIATHIRD", "c").get_caller_identity()
+
+
+def test_the_help_mentions_quotas_and_faults(run: Run) -> None:
+    output, _ = run("--help").communicate(timeout=60)
+    words = " ".join(output.split())
+    assert "--record-quota NUMBER imported records that the account can hold (default: 25000)" in words
+    assert "set faults such as throttling" in words
+
+
+def test_a_quota_can_be_set(run: Run) -> None:
+    quotas = ("record", "server", "application", "deletion")
+    options = [f"--{name}-quota=7" for name in quotas] + ["--servers-per-application=7", "--tags-per-server=7"]
+    endpoint_url, _, _ = read_output(run("--port", "0", *options))
+    page = send(endpoint_url, Accept="text/html").body.decode()
+    assert page.count('data-label="Limit"><div>7</div>') == 6
 
 
 @pytest.mark.parametrize("argument", ["AKIAFIRST", "AKIAFIRST:", ":secret"])

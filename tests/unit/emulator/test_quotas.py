@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_ads.emulator.import_files import Row, read_import_file
-from airflow_provider_ads.emulator.quotas import DeletionQuota, Quotas, apply_quotas
+from airflow_provider_ads.emulator.quotas import DeletionQuota, Holdings, Quotas, apply_quotas
 
 RECORDS = "IMPORT_FAILED_RECORD_LIMIT_EXCEEDED"
 SERVERS = "IMPORT_FAILED_SERVER_LIMIT_EXCEEDED"
@@ -110,6 +110,18 @@ class TestApplicationsAndTags:
         ]
 
 
+def test_the_usage_is_that_of_the_largest_application_and_server() -> None:
+    lines = ("a,crm,x:1", "a,,y:1", "b,crm,x:1", 'c,"hr,crm",', "c,,")
+    import_file = read_import_file("\n".join(("ExternalId,Applications,Tags", *lines)).encode())
+    assert import_file is not None
+    assert Holdings(import_file.rows).usage() == Quotas(
+        records=5, servers=3, applications=2, servers_per_application=3, tags_per_server=2
+    )
+    assert Holdings(()).usage() == Quotas(
+        records=0, servers=0, applications=0, servers_per_application=0, tags_per_server=0
+    )
+
+
 class TestDeletionQuota:
     NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -121,3 +133,10 @@ class TestDeletionQuota:
         quota = DeletionQuota(1)
         times = [datetime(2026, 1, 1, 23, 59, 59, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)]
         assert [quota.use(1, now) for now in (self.NOON, *times)] == [True, False, True]
+
+    def test_the_use_is_that_of_the_day(self) -> None:
+        quota = DeletionQuota(9)
+        quota.use(4, self.NOON)
+        quota.use(6, self.NOON)
+        assert quota.used(self.NOON) == 4
+        assert quota.used(datetime(2026, 1, 2, tzinfo=UTC)) == 0

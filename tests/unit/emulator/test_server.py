@@ -4,6 +4,7 @@ import errno
 import gc
 import json
 import socket
+import subprocess
 import threading
 from pathlib import Path
 
@@ -53,6 +54,13 @@ class TestStart:
             assert ads.endpoint_url.startswith(f"http://{expected}:")
             client("discovery", emulator=ads).describe_import_tasks()
             assert ads.calls() == {"DescribeImportTasks": 1}
+
+
+def test_the_exports_are_what_a_shell_needs(ads: AdsEmulator) -> None:
+    ads.access_keys = {"AKIAUSER": "it's"}
+    script = "; ".join((*ads.exports, 'echo "$AIRFLOW_CONN_AWS_DEFAULT"; echo "$AWS_SECRET_ACCESS_KEY"'))
+    shell = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert shell.stdout == f"{ads.airflow_connection}\nit's\n"
 
 
 class TestStop:
