@@ -29,19 +29,19 @@ from packaging.version import Version
 
 from tests.support.free_ports import free_ports
 
-__all__ = ["COMPONENTS", "LocalAirflow", "TaskInstance"]
+__all__ = ["AIRFLOW_3_4", "COMPONENTS", "LocalAirflow", "TaskInstance"]
 
 #: Seconds for Airflow to become healthy, to answer, or to end.
 TIMEOUT = 300.0
 
 #: Read from the distribution's metadata, because importing Airflow creates files in the user's home.
-AIRFLOW_VERSION = Version(version("apache-airflow"))
-AIRFLOW_3 = AIRFLOW_VERSION.major == 3
+AIRFLOW_3 = Version(version("apache-airflow")).major == 3
+AIRFLOW_3_4 = Version(version("apache-airflow")).release >= (3, 4)
 
 #: What to select from to read task instances and XComs. Airflow 3.4 calls the map index region_index, keeps earlier
 #: attempts in the same table, and stores XComs for an attempt.
 TASK_INSTANCES, XCOMS = "task_instance", "xcom"
-if AIRFLOW_VERSION.release >= (3, 4):
+if AIRFLOW_3_4:
     TASK_INSTANCES = "(select *, region_index as map_index from task_instance where working_set) as latest"
     XCOMS = f"(select * from {TASK_INSTANCES} join xcom_v2 on xcom_v2.task_instance_id = latest.id) as xcom"
 

@@ -11,7 +11,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 from tests.e2e.whole_airflow.conftest import CLIENT_REQUEST_TOKEN, SECRETS, tokens
 from tests.e2e.whole_airflow.runs import Run, Runs, end_imports_once_deferred
 from tests.e2e.whole_airflow.stored_text import database_texts, log_texts, places_of, tables
-from tests.support.airflow import LocalAirflow, TaskInstance
+from tests.support.airflow import AIRFLOW_3_4, LocalAirflow, TaskInstance
 from tests.support.moto import read_object
 
 HEADER = "ExternalId,HostName,OS.Name\n"
@@ -76,9 +76,10 @@ def test_airflow_stores_no_secret(airflow: LocalAirflow, run: Run, aws: dict[str
     words = [*ids, *SECRETS, *tokens(aws)]
     found = started[__name__][1] | places_of(words, database_texts(airflow, tables(airflow)))
     in_logs = places_of(words, log_texts(airflow))
+    xcom, rendered = ("xcom_v2", "rtif_v2") if AIRFLOW_3_4 else ("xcom", "rendered_task_instance_fields")
     # The ids are not secret; finding them shows that the search works.
     for id_ in ids:
-        assert {f"{id_} in xcom", f"{id_} in trigger"} <= found
+        assert {f"{id_} in {xcom}", f"{id_} in trigger"} <= found
         assert any(place.startswith(f"{id_} in ") for place in in_logs)
-    assert f"{run.xcom('start')} in rendered_task_instance_fields" in found
+    assert f"{run.xcom('start')} in {rendered}" in found
     assert [place for place in found | in_logs if not place.startswith("import-task-")] == []
