@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_ads.discovery.parameters import quote
 from airflow_provider_ads.inventory.columns import MappedColumn
-from airflow_provider_ads.inventory.placeholders import clean_cell, visible
+from airflow_provider_ads.inventory.placeholders import clean_cell
 from airflow_provider_ads.inventory.table import Question
 
 __all__ = ["CellConverter", "ExternalIdConverter", "HostNameConverter", "InvalidCell", "TextConverter"]
@@ -18,8 +18,8 @@ __all__ = ["CellConverter", "ExternalIdConverter", "HostNameConverter", "Invalid
 #: Number of different cells whose results are kept. Most columns have few different cells.
 MEMO_SIZE = 10_000
 
-#: A cell, between NULs, of characters that draw a line, as sqlcmd does below the header, or fill a narrow column.
-_HAS_PUNCTUATION_ONLY = re.compile(r"\0[-#*+._~]{2,}\0").search
+#: Characters that draw a line, as sqlcmd does below the header, or fill a narrow column.
+_PUNCTUATION = "-#*+._~"
 
 #: An identifier that a spreadsheet has turned into a rounded number.
 _ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d{2,}", re.IGNORECASE)
@@ -107,10 +107,6 @@ class _Memo(dict[str, str]):
         return result
 
 
-#: Cells without whitespace and control characters other than blanks.
-_ALL_VISIBLE = re.compile(rf"[ {visible('')}\0]*+").fullmatch
-
-
 class TextConverter(CellConverter):
     """Convert text: whitespace around it, formulas for text, and placeholders are removed."""
 
@@ -120,11 +116,11 @@ class TextConverter(CellConverter):
     def stays_unchanged(self, text: str) -> bool:
         """Return True if no cell has whitespace around it, is a placeholder, or contains special characters."""
         lower = f"\0{text.lower()}\0"
-        return (
-            _ALL_VISIBLE(text) is not None
-            and not any(each in lower for each in ("\0 ", " \0", '\0="', *self.special))
-            and self.placeholders.isdisjoint(lower.split("\0"))
-        )
+        for each in ("\0 ", " \0", '\0="', *self.special):
+            if each in lower:
+                return False
+        # Blanks are the only printable whitespace.
+        return text.replace("\0", " ").isprintable() and self.placeholders.isdisjoint(lower.split("\0"))
 
     def convert(self, cell: str) -> str:
         """Return the text, or an :class:`InvalidCell` if it begins with a blank and a quote."""
@@ -137,11 +133,7 @@ class TextConverter(CellConverter):
 class ExternalIdConverter(TextConverter):
     """Convert identifiers of servers."""
 
-    special: tuple[str, ...] = ("e+", "\0'", "\0=")
-
-    def stays_unchanged(self, text: str) -> bool:
-        """Return True if no cell needs conversion, and none consists of dashes or the like."""
-        return super().stays_unchanged(text) and not _HAS_PUNCTUATION_ONLY(f"\0{text}\0")
+    special: tuple[str, ...] = ("e+", "\0'", "\0=", *(f"\0{each}" for each in _PUNCTUATION))
 
     def convert(self, cell: str) -> str:
         """Return the identifier, or an :class:`InvalidCell` if a spreadsheet has rounded it or it is a formula."""
@@ -157,7 +149,7 @@ class ExternalIdConverter(TextConverter):
             return InvalidCell(
                 f"{quote(text)} is a number that a spreadsheet has rounded. Export the column as text again."
             )
-        if _HAS_PUNCTUATION_ONLY(f"\0{text}\0"):
+        if len(text) > 1 and not text.strip(_PUNCTUATION):
             return InvalidCell(f"{quote(text)} has no letter and no digit, so it does not identify a server.")
         return text
 
