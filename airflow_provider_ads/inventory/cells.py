@@ -21,6 +21,11 @@ MEMO_SIZE = 10_000
 #: Characters that draw a line, as sqlcmd does below the header, or fill a narrow column.
 _PUNCTUATION = "-#*+._~"
 
+#: The end of a date, such as 01-Mar, into which a spreadsheet has changed a name.
+_MONTHS = tuple(
+    f"-{month}" for month in ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+)
+
 #: An identifier that a spreadsheet has turned into a rounded number.
 _ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d{2,}", re.IGNORECASE)
 
@@ -116,7 +121,7 @@ class TextConverter(CellConverter):
     def stays_unchanged(self, text: str) -> bool:
         """Return True if no cell has whitespace around it, is a placeholder, or contains special characters."""
         lower = f"\0{text.lower()}\0"
-        for each in ("\0 ", " \0", '\0="', *self.special):
+        for each in ("\0 ", " \0", '\0="', "[]\0", "\0err:5", *self.special):
             if each in lower:
                 return False
         # Blanks are the only printable whitespace.
@@ -157,11 +162,17 @@ class ExternalIdConverter(TextConverter):
 class HostNameConverter(ExternalIdConverter):
     """Convert names of servers, each of which is one name."""
 
-    special = (*ExternalIdConverter.special, ",", ";", "|")
+    special = (*ExternalIdConverter.special, ",", ";", "|", "/", "\0localhost", *(f"{month}\0" for month in _MONTHS))
 
     def convert(self, cell: str) -> str:
         """Return the name, or an :class:`InvalidCell` if there are several or it is not an identifier."""
         text = super().convert(cell)
-        if not isinstance(text, InvalidCell) and re.search(r"[,;|\n\r]", text):
+        if not isinstance(text, InvalidCell) and re.search(r"[,;|/\t\n\r]", text):
             return InvalidCell(f"{quote(text)} is more than one name. Write each server to a row of its own.")
+        if text.lower() in ("localhost", "localhost.localdomain"):
+            return InvalidCell(f"{quote(text)} identifies no server. Export the server's name.")
+        if text[:-4].isdecimal() and text.lower().endswith(_MONTHS):
+            return InvalidCell(
+                f"{quote(text)} is a date, into which a spreadsheet has changed it. Export the server's name."
+            )
         return text

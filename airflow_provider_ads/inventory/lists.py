@@ -29,13 +29,15 @@ class _ListConverter(CellConverter):
         super().__init__(mapped, placeholders)
         #: A cell for each separator that might divide it.
         self.ambiguous: dict[str, str] = {}
+        #: The separators to ask about. The longest run, because two characters divide a list whose items are separated
+        #: by both.
+        self.separators = rf"\|\|+|;;+|\||;|\n|\r(?!\n)|[{WIDE}]"
 
     def items(self, text: str) -> list[str]:
         """Return the items of a list, without empty ones and placeholders."""
         separator = self.mapped.separator
         if separator == "":
-            # The longest run, because two characters divide a list whose items are separated by both.
-            for found in re.findall(rf"\|\|+|;;+|\||;|\n|\r(?!\n)|[{WIDE}]", text):
+            for found in re.findall(self.separators, text):
                 self.ambiguous.setdefault(found, text)
             separator = ","
         items = [text] if separator is None else text.split(separator)
@@ -77,7 +79,9 @@ class ApplicationsConverter(_ListConverter, TextConverter):
 
     def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
         super().__init__(mapped, placeholders)
-        self.special = (",", ";", "|", *WIDE, '"', (mapped.separator or ",").lower())
+        # Names contain slashes too, but rarely between blanks.
+        self.separators += r"| / |<[bB][rR] ?/?>"
+        self.special = (",", ";", "|", " / ", "<br", *WIDE, '"', (mapped.separator or ",").lower())
 
     def convert(self, cell: str) -> str:
         """Return the names, divided by commas, or an :class:`InvalidCell` for a name with a comma."""
@@ -99,7 +103,7 @@ def _is_torn(item: str) -> bool:
 
 
 _NAME, _VALUE = visible(f':,;|="{WIDE}'), visible(f",;|{WIDE}")
-_TAG = rf"[{_NAME}][ {_NAME}]*+(?<! ):[{_VALUE}][ {_VALUE}]*+(?<! )"
+_TAG = rf"(?![Ee][Rr][Rr]:5)[{_NAME}][ {_NAME}]*+(?<! ):[{_VALUE}][ {_VALUE}]*+(?<! )"
 _UNCHANGED_TAGS = rf"(?:{_TAG}(?:, {_TAG}){{0,{TAGS_PER_SERVER - 1}}}+)?+"
 
 

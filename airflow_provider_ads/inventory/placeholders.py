@@ -18,6 +18,7 @@ PLACEHOLDERS = frozenset(
         *("#n/a", "#n/a n/a", "#na", "-1.#ind", "-1.#qnan", "-nan", "1.#ind", "1.#qnan", "<na>", "n/a", "na", "nan"),
         *("none", "null", "(null)", "(none)", "<null>", "<none>", "undefined", "unspecified", "not set", "not defined"),
         *("-", "--", "---", "?", "??", "n.a.", "n/d", "unknown", "(unknown)", "tbd", "tbc", "to be determined"),
+        *("nil", "unassigned", "(leer)", "unbekannt"),
         *("(blank)", "(empty)", "not available", "not applicable"),
         *("#ref!", "#value!", "#name?", "#div/0!", "#num!", "#null!", "#spill!", "#calc!", "#getting_data"),
         # Errors in other languages, and of Google Sheets.
@@ -29,6 +30,9 @@ PLACEHOLDERS = frozenset(
         *("system.string[]", "system.object[]", "system.string", "system.object"),
     ]
 )
+
+#: Further cells that count as empty: errors of LibreOffice, and names of .NET's arrays.
+_FURTHER = re.compile(r"err:5[0-9]{2}|\w++(?:\.\w++)++\[\]")
 
 #: What surrounds cells without a meaning: whitespace, zero-width spaces and byte order marks. Beyond U+3000, only the
 #: byte order mark is among them.
@@ -74,7 +78,10 @@ def clean_cell(cell: str, placeholders: frozenset[str]) -> str:
     text = cell.strip(_INVISIBLE)
     if text.startswith('="') and (formula := _TEXT_FORMULA.fullmatch(text)):
         text = formula[1].replace('""', '"').strip(_INVISIBLE)
-    return "" if text.lower() in placeholders else text
+    lower = text.lower()
+    # Without the defaults, "#n/a" is not a placeholder.
+    is_empty = lower in placeholders or ("#n/a" in placeholders and _FURTHER.fullmatch(lower))
+    return "" if is_empty else text
 
 
 def visible(without: str) -> str:

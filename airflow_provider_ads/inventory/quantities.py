@@ -42,11 +42,12 @@ EXAMPLES = 20
 
 #: Spellings of units, without a "/s" or "ps" at the end and in lower case.
 _UNIT_NAMES = {
-    **dict.fromkeys(("b", "byte", "bytes"), "B"),
+    **dict.fromkeys(("b", "byte", "bytes", "octet", "octets"), "B"),
     **{
         f"{prefix}{ending}": f"{prefix.upper()}B"
         for prefix in "kmgtp"
-        for ending in ("", "b", "i", "ib", "byte", "bytes")
+        # An octet is a byte in French: Ko, Mo, Go.
+        for ending in ("", "b", "i", "ib", "byte", "bytes", "o", "io", "octet", "octets")
     },
     **dict.fromkeys(("gig", "gigs"), "GB"),
     **dict.fromkeys(("meg", "megs"), "MB"),
@@ -368,11 +369,12 @@ def unit_in(header: str) -> str | None:
     """
     if "%" in header:
         return "%"
-    if letter := re.search(r"[(\[]([BKMGTkmgt])[)\]]", header):
+    if letter := re.search(r"[(\[]([BKMGTkmgt])[oO]?[)\]]", header):
         return _unit_named(letter[1] if letter[1] == "B" else f"{letter[1]}B")
     for word in reversed(re.findall(r"[A-Za-z]+(?:/s(?:ec)?)?", header)):
         end = re.search(r"(?<=[a-z])(?:[KMGT]i?[Bb](?:ps|/s)?|[A-Z][a-z]+)$", word)
         for text in (word, end[0] if end else ""):
-            if len(text) > 1 and (name := _unit_named(text)) is not None:
+            # In a header, "to" and "PO" are other words.
+            if len(text) > 1 and text.lower() not in ("to", "po") and (name := _unit_named(text)) is not None:
                 return name
     return None

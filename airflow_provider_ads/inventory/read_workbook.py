@@ -4,11 +4,11 @@ The child process that reads a workbook for :class:`~airflow_provider_ads.invent
 A workbook of 5 kB can make calamine allocate all memory and abort. Here, that only ends a process that has limits.
 It is run as a script and imports nothing else from the package. It writes JSON lines: the sheets with their first
 rows, then, once the parent has written the index of a sheet, the number of its header's row and the number of its
-headers, the rows of that sheet, then ``["end", cells filled, is binary]``. Instead of any of these, it can write
-``["error", reason]`` or ``["refused", message]``.
+headers, the rows of that sheet, then ``["end", cells filled, is binary, rows hidden]``. Instead of any of these, it can
+write ``["error", reason]`` or ``["refused", message]``.
 
-calamine does not return errors, merged cells, number formats, and formulas without a saved value, so the XML is
-searched for them.
+calamine does not return errors, merged cells, number formats, hidden rows, and formulas without a saved value, so the
+XML is searched for them.
 
 Known limit: .xls and .xlsb files are binary, so they are not searched, and the parent warns about them.
 """
@@ -59,6 +59,10 @@ _HAS_TYPE = re.compile(rb"\bt\s*=\s*[\"'](?!n[\"'])")
 
 #: A range of merged cells in an .xlsx sheet.
 _MERGED = re.compile(rb"mergeCell\s[^>]*?\bref\s*=\s*[\"']([A-Z]{1,3}[0-9]+:[A-Z]{1,3}[0-9]+)[\"']")
+
+#: The attributes of a hidden row in an .xlsx sheet. Columns can be hidden too.
+_HIDDEN_ROW = re.compile(rb"<(?:\w+:)?row\s([^<>]*?\bhidden\s*=\s*[\"'](?:1|true)[\"'][^<>]*)>")
+_ROW_NUMBER = re.compile(rb"\br\s*=\s*[\"']([0-9]+)[\"']")
 
 
 def main() -> None:
@@ -129,16 +133,17 @@ def _read(path: str, sheet_name: str) -> None:
         if found is not None and sheet.start is not None:
             found = found.without_columns(sheet.start[1])
     batch: list[object] = []
-    size = 0
+    size = hidden = 0
     filler = _MergeFiller(found.merges if found else [], header_row, width)
     for row in _rows(sheet, found.texts if found else {}, filler=filler):
         batch.append(row)
+        hidden += found is not None and row[0] > header_row and row[0] in found.hidden
         size += sum(map(len, row[1]))
         if size > BATCH_CHARACTERS or len(batch) == 1_000:
             _send("rows", batch)
             batch, size = [], 0
     _send("rows", batch)
-    _send("end", filler.filled, found is None)
+    _send("end", filler.filled, found is None, hidden)
 
 
 class _Found(NamedTuple):
@@ -147,10 +152,12 @@ class _Found(NamedTuple):
 
     :param texts: texts of cells by row and column, where the first row is 1 and the first column is 0.
     :param merges: cells that are merged with those below them, as first row, column and last row.
+    :param hidden: rows that are hidden, perhaps by a filter.
     """
 
     texts: dict[int, dict[int, str]]
     merges: list[tuple[int, int, int]]
+    hidden: set[int]
 
     def without_columns(self, count: int) -> _Found:
         """Return the cells without the first columns, which calamine omits if they are empty."""
@@ -161,7 +168,7 @@ class _Found(NamedTuple):
             for row, cells in self.texts.items()
         }
         merges = [(first, column - count, last) for first, column, last in self.merges if column >= count]
-        return _Found(texts, merges)
+        return _Found(texts, merges, self.hidden)
 
 
 class _MergeFiller:
@@ -268,6 +275,7 @@ def _scan(file: IO[bytes], sheet: str) -> _Found | None:
         numbers = re.compile(_NUMBERS.format("|".join(formats)).encode())
         texts: dict[int, dict[int, str]] = {}
         merges: dict[bytes, None] = {}
+        hidden: set[int] = set()
         with archive.open(member) as content:
             tail = content.read(4)
             # Other encodings than UTF-8 hide the cells from the pattern.
@@ -282,12 +290,17 @@ def _scan(file: IO[bytes], sheet: str) -> _Found | None:
                     if not _HAS_TYPE.search(attributes):
                         row = texts.setdefault(int(reference[2]), {})
                         row[_column(reference[1].decode()) - 1] = formats[style.decode()].show(number.decode())
+                for attributes in _HIDDEN_ROW.findall(text) if b"hidden" in text else ():
+                    if not (reference := _ROW_NUMBER.search(attributes)):
+                        found = True
+                        break
+                    hidden.add(int(reference[1]))
                 if b"mergeCell" in text:
                     merges |= dict.fromkeys(_MERGED.findall(text))
                 tail = chunk[-256:]
         if found:
             return _ExcelScan(sheet, formats, is_uncalculated).run(archive, member)
-        return _Found(texts, [_parse_merge(each.decode()) for each in merges])
+        return _Found(texts, [_parse_merge(each.decode()) for each in merges], hidden)
 
 
 def _find_members(archive: zipfile.ZipFile, sheet: str) -> tuple[str, str, bool]:
@@ -431,7 +444,7 @@ def _parse(archive: zipfile.ZipFile, member: str, on_start: Any, on_end: Any = N
 class _Scan:
     def __init__(self, sheet: str) -> None:
         self.sheet = sheet
-        self.found = _Found({}, [])
+        self.found = _Found({}, [], set())
         self.row = self.column = 0
         self.first_missing = ""
         self.missing = 0
@@ -439,7 +452,8 @@ class _Scan:
     def run(self, archive: zipfile.ZipFile, member: str) -> _Found:
         _parse(archive, member, self.on_start, self.on_end, self.on_text)
         if self.missing:
-            more = f" So have {self.missing - 1:,} other cells." if self.missing > 1 else ""
+            others = self.missing - 1
+            more = f" {others:,} other cell{' has' if others == 1 else 's have'} none either." if others else ""
             raise _UnsavedError(
                 f"Cell {self.first_missing} of sheet {self.sheet!r} has a formula without a saved value.{more} Open "
                 "the file in Excel and save it, which calculates the values."
@@ -482,6 +496,8 @@ class _ExcelScan(_Scan):
         element = _local(name)
         if element == "row":
             self.row, self.column = int(attributes.get("r", self.row + 1)), 0
+            if attributes.get("hidden") in ("1", "true"):
+                self.found.hidden.add(self.row)
         elif element == "c":
             self.column += 1
             if reference := re.fullmatch(r"([A-Z]{1,3})[0-9]+", attributes.get("r", "")):
@@ -517,7 +533,7 @@ class _ExcelScan(_Scan):
 
 
 class _OpenDocumentScan(_Scan):
-    in_sheet = False
+    in_sheet = in_annotation = False
     row_repeated = repeated = 1
     value = text = ""
     kinds: frozenset[str] = frozenset()
@@ -527,12 +543,16 @@ class _OpenDocumentScan(_Scan):
         if element == "table":
             self.in_sheet = self.sheet in (value for key, value in attributes.items() if _local(key) == "name")
             self.row, self.row_repeated = 0, 1
+        elif element == "annotation":
+            self.in_annotation = True
         if not self.in_sheet or element not in ("table-row", "table-cell", "covered-table-cell"):
             return
         local = {_local(key): value for key, value in attributes.items()}
         if element == "table-row":
             self.row, self.column = self.row + self.row_repeated, 0
             self.row_repeated = int(local.get("number-rows-repeated", 1))
+            if local.get("visibility") in ("collapse", "filter"):
+                self.found.hidden.update(range(self.row, self.row + self.row_repeated))
             return
         self.column += 1
         self.repeated = int(local.get("number-columns-repeated", 1))
@@ -546,7 +566,10 @@ class _OpenDocumentScan(_Scan):
                 self.found.merges.append((self.row, self.column - 1, self.row + spanned - 1))
 
     def on_end(self, name: str) -> None:
-        if not self.in_sheet or _local(name) not in ("table-cell", "covered-table-cell"):
+        element = _local(name)
+        if element == "annotation":
+            self.in_annotation = False
+        if not self.in_sheet or element not in ("table-cell", "covered-table-cell"):
             return
         shown = ""
         if "error" in self.kinds:
@@ -563,7 +586,7 @@ class _OpenDocumentScan(_Scan):
 
     def on_text(self, text: str) -> None:
         # A cell that shows more than this is not an error or a number.
-        if self.kinds and len(self.text) < 100:
+        if self.kinds and not self.in_annotation and len(self.text) < 100:
             self.text += text
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from airflow_provider_ads.discovery.parameters import quote
 from airflow_provider_ads.inventory.columns import list_headers
+from airflow_provider_ads.inventory.placeholders import clean_cell
 from airflow_provider_ads.inventory.template import ImportFileError
 
 __all__ = ["RowFilter", "RowFilterOption", "check_row_filter"]
@@ -41,7 +42,8 @@ def check_row_filter(row_filter: object) -> dict[str, tuple[bool, list[str]]]:
 
 class RowFilter:
     """
-    Decide which rows are kept. Values are compared without surrounding whitespace and ignoring case.
+    Decide which rows are kept. Values are compared ignoring case, and without surrounding whitespace and formulas for
+    text.
 
     :param conditions: what :func:`check_row_filter` returned.
     :param header: the source's headers.
@@ -57,7 +59,7 @@ class RowFilter:
             )
         self.filtered = dict.fromkeys(conditions, 0)
         self._conditions = [
-            (name, header.index(name), keep, {value.strip().casefold(): value for value in values})
+            (name, header.index(name), keep, {_clean(value): value for value in values})
             for name, (keep, values) in conditions.items()
         ]
         self._seen: dict[str, set[str]] = {name: set() for name in conditions}
@@ -65,7 +67,7 @@ class RowFilter:
     def keeps(self, cells: Sequence[str]) -> bool:
         """Return True if a row is kept, and count it otherwise."""
         for name, place, keep, values in self._conditions:
-            value = cells[place].strip().casefold()
+            value = _clean(cells[place])
             if value in values:
                 self._seen[name].add(value)
             if (value in values) is not keep:
@@ -81,3 +83,8 @@ class RowFilter:
             for value, text in values.items()
             if value not in self._seen[name]
         ]
+
+
+def _clean(cell: str) -> str:
+    # A filter can name placeholders, so they are values here.
+    return clean_cell(cell, frozenset()).casefold()

@@ -33,6 +33,7 @@ class RowStatistics:
         self._identities: Counter[int] = Counter()
         self._addresses: Counter[str] = Counter()
         self._applications: Counter[str] = Counter()
+        self._repeated_tags: Counter[str] = Counter()
         self._impossible: Counter[str] = Counter()
 
     def add(self, columns: Mapping[str, Sequence[str]], count: int) -> None:
@@ -53,6 +54,11 @@ class RowStatistics:
             for cell, number in Counter(filter(None, columns.get(name, ()))).items():
                 for item in cell.split(", "):
                     items[item] += number
+        for cell, number in Counter(columns.get("Tags", ())).items():
+            tags = set(cell.split(", "))
+            names = Counter(tag.partition(":")[0] for tag in tags)
+            if len(names) < len(tags):
+                self._repeated_tags[names.most_common(1)[0][0]] += number
         for name in PERCENTAGE_COLUMNS:
             if name in columns:
                 self._impossible[name] += sum(float(cell) > 100 for cell in columns[name] if cell)
@@ -87,6 +93,11 @@ class RowStatistics:
             warnings.append(
                 f"IP addresses of several rows{about}, whose servers AWS might merge: {count:,}, such as {address} in "
                 f"{number:,} rows."
+            )
+        if count := self._repeated_tags.total():
+            warnings.append(
+                f"Rows{about} with several values for one tag, of which AWS might keep one: {count:,}, such as for "
+                f"{quote(self._repeated_tags.most_common(1)[0][0])}."
             )
         for name, count in self._impossible.items():
             if count:

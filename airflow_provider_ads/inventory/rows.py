@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import compress
+from itertools import compress, islice
 from statistics import median
 
 from airflow_provider_ads.discovery.limits import TAGS_PER_SERVER
@@ -37,7 +37,8 @@ from airflow_provider_ads.inventory.template import (
 
 __all__ = ["RowConverter"]
 
-_IDENTITIES = frozenset((*IDENTITY_COLUMNS, *IDENTITY_PAIR))
+#: Columns in which dates are not what was typed: 22.04 becomes one.
+_NEVER_DATES = frozenset((*IDENTITY_COLUMNS, *IDENTITY_PAIR, "VMware.VMName", "OS.Version"))
 
 _CONVERTERS: dict[str, type[CellConverter]] = {
     "ExternalId": ExternalIdConverter,
@@ -73,6 +74,9 @@ class RowConverter:
         self._width = len(header)
         self._tags = options.added_tags
         self._tag_conflicts = 0
+        #: Number of rows with only one cell, and some of these cells.
+        self._lone = 0
+        self._lone_examples: list[str] = []
         if missing := [name for name in options.placeholders if name is not None and name not in header]:
             raise ImportFileError(
                 f"na_values contains headers that the file does not have: {list_headers(missing)}. The file has "
@@ -120,6 +124,7 @@ class RowConverter:
         self._check_headers(sources, problems)
         for index, reason in self._footers.find(kept, outputs):
             _add(problems, index, reason)
+        self._find_lone(sources, problems)
         if any(problems):
             valid = [not reasons for reasons in problems]
             invalid += [(record, " ".join(reasons)) for record, reasons in zip(kept, problems, strict=True) if reasons]
@@ -148,9 +153,9 @@ class RowConverter:
 
     def _check_suspects(self, sources: Sequence[Sequence[str]], problems: list[list[str] | None]) -> None:
         for place, converter in self._converters.items():
-            is_identity = converter.mapped.column in _IDENTITIES
+            is_date_wrong = converter.mapped.column in _NEVER_DATES
             for index, cell in enumerate(sources[place]):
-                if isinstance(cell, SuspectCell) and (is_identity or not cell.in_identities_only):
+                if isinstance(cell, SuspectCell) and (is_date_wrong or not cell.is_date):
                     _add(problems, index, f"{converter.mapped.label}{quote(str(cell))} {cell.reason}.")
 
     def _convert_column(
@@ -209,6 +214,16 @@ class RowConverter:
             ):
                 _add(problems, index, "The row repeats the header. Delete it.")
 
+    def _find_lone(self, sources: Sequence[Sequence[str]], problems: list[list[str] | None]) -> None:
+        """Find valid rows with only one cell, which can be headings: ``Zürich,,``."""
+        # In most files, several columns are filled in all rows.
+        if self._width < 2 or any(islice((True for column in sources if "" not in column), 1, None)):
+            return
+        for row, reasons in zip(zip(*sources, strict=True), problems, strict=True):
+            if not reasons and row.count("") == self._width - 1:
+                self._lone += 1
+                self._lone_examples += [max(row)] if self._lone <= 3 else []
+
     def questions(self) -> list[Question]:
         """Return what is ambiguous, and ask only once for the same answer."""
         numbers = [each for each in self._converters.values() if isinstance(each, NumberConverter)]
@@ -244,6 +259,13 @@ class RowConverter:
             warnings += converter.warnings()
         if self._tag_conflicts:
             warnings.append(f"tags: {self._tag_conflicts:,} rows keep a value of their own for one of the names.")
+        # A file in which many servers have nothing but a name is a list of names.
+        if 0 < self._lone * 10 <= self.statistics.rows:
+            examples = ", ".join(map(quote, self._lone_examples))
+            warnings.append(
+                f"Rows with only one cell, which might be headings instead of servers: {self._lone:,}, such as "
+                f"{examples}."
+            )
         return warnings
 
 

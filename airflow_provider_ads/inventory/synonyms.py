@@ -39,7 +39,7 @@ LIKELY_MEMORY = (64, 16_000_000)
 
 _COUNT = r"(?:(?:total)?(?:num(?:ber)?|no|nr|count)(?:of)?)"
 _CPU = r"(?:cpu|processor)"
-_MEMORY = r"(?:ram|mem(?:ory)?|(?:arbeits|haupt)speicher)"
+_MEMORY = r"(?:ram|mem(?:ory)?|m[eé]moire(?:vive)?|(?:arbeits|haupt)speicher)"
 _GIVEN = r"(?:allocated|assigned|configured|installed|provisioned)"
 _OF_SERVER = r"(?:ansible|primary|secondary|additional|private|internal|main|default|all|server|guest|vm|nic|ipv4)*"
 
@@ -164,8 +164,10 @@ _PHYSICAL_HOST = re.compile(r"host|(?:vm|esxi?|virtual|physical|hypervisor|paren
 #: The last rank of the host name patterns that always mean the server itself, and the rank of a plain "name".
 _GUEST_RANK, _NAME_RANK = 2, len(_SYNONYMS["HostName"]) - 1
 
-_SIZE = re.compile(r"(?:in[\s_]*)?(?:([kmgt])i?b|([kmgt])(?:ega|iga|ilo|era)bytes?|bytes?)(?P<rate>persec)?", re.I)
-_CELL_UNIT = re.compile(r"[\d.,\s]+[kmgt]i?b", re.I)
+_SIZE = re.compile(
+    r"(?:in[\s_]*)?(?:([kmgt])i?b|(?<=[\W_])([kmg])o|([kmgt])(?:ega|iga|ilo|era)bytes?|bytes?)(?P<rate>persec)?", re.I
+)
+_CELL_UNIT = re.compile(r"[\d.,\s]+[kmgt]i?[bo]", re.I)
 
 
 class _Header(NamedTuple):
@@ -274,7 +276,7 @@ def _parse(header: str) -> _Header | None:
     sizes = [match for match in _SIZE.finditer(bare) if match.end() == len(bare) or bare[match.end()] in ")]"]
     if sizes:
         match = sizes[-1]
-        unit = f"{(match[1] or match[2] or '').upper()}B"
+        unit = f"{(match[1] or match[2] or match[3] or '').upper()}B"
         is_rate = bool(match["rate"])
         bare = bare[: match.start()] + bare[match.end() :]
     stem = re.sub(r"[\W_]+", "", bare.casefold())

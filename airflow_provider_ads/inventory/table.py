@@ -61,16 +61,16 @@ class SuspectCell(str):
 
     :param text: the cell.
     :param reason: a verb phrase whose subject is the cell, such as "is a date".
-    :param in_identities_only: True if it invalidates only identities of servers.
+    :param is_date: True for a date or a time, which is correct in some columns.
     """
 
     reason: str
-    in_identities_only: bool
+    is_date: bool
 
-    def __new__(cls, text: str, reason: str, in_identities_only: bool) -> Self:
+    def __new__(cls, text: str, reason: str, is_date: bool) -> Self:
         """Return a cell with a reason."""
         cell = super().__new__(cls, text)
-        cell.reason, cell.in_identities_only = reason, in_identities_only
+        cell.reason, cell.is_date = reason, is_date
         return cell
 
 

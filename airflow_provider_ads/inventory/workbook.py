@@ -30,7 +30,7 @@ from airflow_provider_ads.inventory.template import ImportFileError
 
 __all__ = ["WorkbookTable", "is_workbook"]
 
-#: Reasons why cells are suspect, by the codes of the child process; True for reasons that matter in identities only.
+#: Reasons why cells are suspect, by the codes of the child process; True for dates and times.
 _REASONS = (
     ("is a date or a time, into which the spreadsheet has changed what was typed", True),
     ("has 16 or more digits, of which the spreadsheet keeps only 15", False),
@@ -202,10 +202,14 @@ class _Reader:
             pass  # The process has ended, which receiving explains.
         while (message := self._receive())[0] == "rows":
             yield from _decode(message[1])
-        _, filled, is_binary = message
+        _, filled, is_binary, hidden = message
         if filled:
             self.warnings.append(
                 f"Cells that are merged with the one above them, whose value they received: {filled:,}."
+            )
+        if hidden:
+            self.warnings.append(
+                f"Rows that the sheet hides, perhaps with a filter, and that are read like the others: {hidden:,}."
             )
         if is_binary:
             self.warnings.append(_BINARY)
@@ -242,8 +246,9 @@ class _Reader:
 
 #: The warning about formats of which only calamine reads the cells.
 _BINARY = (
-    "Merged cells, errors and formulas without a saved value in a .xls or .xlsb file look empty, and numbers lack what "
-    "their format shows, such as % or leading zeros. If the sheet has any, save it as .xlsx."
+    "Merged cells, errors and formulas without a saved value in a .xls or .xlsb file look empty, numbers lack what "
+    "their format shows, such as % or leading zeros, and hidden rows are not counted. If the sheet has any, save it as "
+    ".xlsx."
 )
 
 _ADVICE = "Save it as .xlsx without a password and without unused sheets, or as CSV in UTF-8."

@@ -63,13 +63,16 @@ def workbook(sheets: Sequence[str] = REQUIRED_SHEETS) -> bytes:
     return pack({"[Content_Types].xml": b"<Types/>", "xl/workbook.xml": content.encode(), "xl/a.xml": b"<a/>"})
 
 
-def sheets(*, merged: Sequence[str] = (), **contents: Sequence[Sequence[object]]) -> bytes:
+def sheets(
+    *, merged: Sequence[str] = (), hidden_rows: Sequence[Any] = (), **contents: Sequence[Sequence[object]]
+) -> bytes:
     """
     Return an .xlsx file with these sheets.
 
     A sheet whose name starts with "hidden" is hidden. A cell can be a tuple of a value and its number format.
 
     :param merged: ranges of cells to merge in each sheet.
+    :param hidden_rows: numbers of rows to hide in each sheet.
     """
     workbook = openpyxl.Workbook()
     workbook.remove(workbook.worksheets[0])
@@ -82,6 +85,8 @@ def sheets(*, merged: Sequence[str] = (), **contents: Sequence[Sequence[object]]
                 written.number_format = number_format or written.number_format
         for cells in merged:
             sheet.merge_cells(cells)
+        for number in hidden_rows:
+            sheet.row_dimensions[number].hidden = True
         sheet.sheet_state = "hidden" if name.startswith("hidden") else "visible"
     content = io.BytesIO()
     workbook.save(content)

@@ -64,6 +64,16 @@ class TestIPAddresses:
         assert tested.convert_all([f"10.0.0.1 {address}", address]) == ["10.0.0.1", ""]
         assert tested.dropped.total() == 2
 
+    def test_common_lists_are_converted_without_parsing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("airflow_provider_ads.inventory.addresses.ip_interface", None)
+        tested = ip_addresses()
+        assert tested.convert_all(["10.0.0.1, FE80::250:56ff:feab:cdef%eth0", "fe80::1/64"]) == ["10.0.0.1", ""]
+        assert tested.dropped == {"fe80::250:56ff:feab:cdef": 1, "fe80::1": 1}
+
+    @pytest.mark.parametrize("cell", ["10.0.0.1\00010.0.0.2", "fe80::1::2", "fe80::12345"])
+    def test_what_only_begins_like_them_is_invalid(self, cell: str) -> None:
+        assert isinstance(ip_addresses().convert_all([cell])[0], InvalidCell)
+
     @pytest.mark.parametrize("cell", ["10.0.0.999", "DHCP", "10.0.0", "10.0.0.1/99", "web1.example", "10.0.0.1-20"])
     def test_anything_else_is_invalid(self, cell: str) -> None:
         (reason,) = ip_addresses().convert_all([cell])

@@ -15,7 +15,22 @@ def text(placeholders: frozenset[str] = PLACEHOLDERS) -> TextConverter:
 
 class TestText:
     @pytest.mark.parametrize(
-        "cell", ["N/A", "-", "unknown", "UNKNOWN", "nUlL", "#REF!", "System.String[]", "None", " n/a ", "", "  ", "nan"]
+        "cell",
+        [
+            "N/A",
+            "-",
+            "unknown",
+            "UNKNOWN",
+            "nUlL",
+            "#REF!",
+            "System.String[]",
+            "None",
+            "Err:502",
+            " n/a ",
+            "",
+            "  ",
+            "nan",
+        ],
     )
     def test_placeholders_count_as_empty_in_any_case(self, cell: str) -> None:
         assert text().convert_all([cell, "web1"]) == ["", "web1"]
@@ -47,11 +62,27 @@ class TestText:
 
 
 class TestHostNames:
-    @pytest.mark.parametrize("cell", ["web1\nweb2", "web1,web2", "web1; web2", "1.23E+11"])
+    @pytest.mark.parametrize("cell", ["web1\nweb2", "web1,web2", "web1; web2", "web1\tweb2", "web1/web2", "1.23E+11"])
     def test_more_than_one_name_is_invalid(self, cell: str) -> None:
         valid, reason = HostNameConverter(MappedColumn("Name", "HostName"), PLACEHOLDERS).convert_all(["web1", cell])
         assert valid == "web1"
         assert isinstance(reason, InvalidCell)
+
+    @pytest.mark.parametrize(
+        ("cell", "reason"),
+        [
+            ("localhost", "identifies no server"),
+            ("Localhost.localdomain", "identifies no server"),
+            ("01-Mar", "is a date, into which a spreadsheet has changed it"),
+        ],
+    )
+    def test_what_is_not_a_name_is_invalid(self, cell: str, reason: str) -> None:
+        tested = HostNameConverter(MappedColumn("Name", "HostName"), PLACEHOLDERS)
+        assert tested.convert_all([cell]) == [f"{cell!r} {reason}. Export the server's name."]
+
+    @pytest.mark.parametrize("cell", ["localhost1", "web-01-mar", "File Server 1", "mar-01a"])
+    def test_similar_names_are_valid(self, cell: str) -> None:
+        assert HostNameConverter(MappedColumn("Name", "HostName"), PLACEHOLDERS).convert_all([cell]) == [cell]
 
 
 class TestExternalIds:

@@ -31,6 +31,7 @@ class TestApplications:
             ("CRM, ERP", "CRM, ERP"),
             ("CRM, CRM, n/a, ", "CRM"),
             ("CRM (old)", "CRM (old)"),
+            ("CI/CD", "CI/CD"),
             ("Unknown", ""),
         ],
     )
@@ -46,6 +47,8 @@ class TestApplications:
             ("CRM;ERP", ";"),
             ("CRM | ERP", "|"),
             ("CRM\nERP", "\\n"),
+            ("CRM / ERP", " / "),
+            ("CRM<br>ERP", "<br>"),
             ("TSSS (Spotfire, R and TERR)", ","),
         ],
     )
@@ -204,3 +207,8 @@ def test_many_separators_in_a_tag_take_no_time() -> None:
     converter = TagsConverter(MappedColumn("Labels", "Tags", separator=",", pair_separator="="), PLACEHOLDERS)
     cell = "a=" + ";" * 100_000
     assert converter.convert_all([cell]) == [f"a:{';' * 100_000}"]
+
+
+def test_an_error_of_libreoffice_is_empty_in_any_batch() -> None:
+    for cells in (["Err:502"], ["Err:502", "=x:1"]):
+        assert tags().convert_all(cells)[0] == ""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_ads.inventory.placeholders import check_na_values, clean_cell, placeholders_of
+from airflow_provider_ads.inventory.placeholders import PLACEHOLDERS, check_na_values, clean_cell, placeholders_of
 
 
 def test_na_values_apply_to_all_headers_or_to_one() -> None:
@@ -16,6 +16,19 @@ def test_na_values_apply_to_all_headers_or_to_one() -> None:
 def test_the_defaults_can_be_disabled() -> None:
     only = placeholders_of("Name", check_na_values(["x"]), False)
     assert [clean_cell(cell, only) for cell in ("N/A", "X", "")] == ["N/A", "", ""]
+
+
+@pytest.mark.parametrize(
+    "cell", ["nil", "Unassigned", "(Leer)", "unbekannt", "Err:502", "Microsoft.HyperV.PowerShell.VMGuest[]"]
+)
+def test_errors_types_and_words_for_nothing_are_placeholders(cell: str) -> None:
+    assert clean_cell(cell, PLACEHOLDERS) == ""
+    assert clean_cell(cell, frozenset()) == cell
+
+
+@pytest.mark.parametrize("cell", ["Err:5020", "list[]", "a.b[0]", "Error"])
+def test_similar_cells_are_not(cell: str) -> None:
+    assert clean_cell(cell, PLACEHOLDERS) == cell
 
 
 @pytest.mark.parametrize("value", ["x", [1], {"Name": "x"}, 5])

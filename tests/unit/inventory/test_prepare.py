@@ -193,7 +193,7 @@ TEXTS = st.text(
     max_size=12,
 ).map(lambda text: clean_cell(text, PLACEHOLDERS))
 NAMES = st.text(
-    st.characters(exclude_characters='\0\n\r:,;|=()[]{}"\uff1b\u3001\uff0c', exclude_categories=["Cs"]), min_size=1
+    st.characters(exclude_characters='\0\n\r:,;|=/()[]{}"\uff1b\u3001\uff0c', exclude_categories=["Cs"]), min_size=1
 ).map(str.strip)
 NAMES = NAMES.filter(lambda text: text and clean_cell(text, PLACEHOLDERS) == text)
 IP_ADDRESSES = st.ip_addresses(network="10.0.0.0/8").map(str)
@@ -206,7 +206,7 @@ CELLS = {
     **dict.fromkeys(PERCENTAGE_COLUMNS, st.integers(2, 100).map(str)),
     # Text with a blank, for example, can be a footer.
     "ExternalId": TEXTS.map(lambda text: re.sub(r"[\s:+'=]", "x", text)),
-    "HostName": TEXTS.map(lambda text: clean_cell(re.sub(r"[\s,;|:+'=]", "x", text), PLACEHOLDERS) or "web1"),
+    "HostName": TEXTS.map(lambda text: clean_cell(re.sub(r"[\s,;|/:+'=]", "x", text), PLACEHOLDERS) or "web1"),
 }
 
 
@@ -500,6 +500,10 @@ INPUTS = [
             ("Name,OS.Name", "The row repeats the header"),
             ("--------,-------", "does not identify a server"),
             ("#######,Linux", "does not identify a server"),
+            ("localhost,Linux", "identifies no server"),
+            ("01-Mar,Linux", "is a date"),
+            ("web5/web6,Linux", "is more than one name"),
+            ("Err:502,Linux", "The row needs one of"),
             ("#NV,Linux", "The row needs one of"),
             ("\\N,Linux", "The row needs one of"),
             (' "web2",Linux', "has a blank before its quote"),
@@ -508,7 +512,15 @@ INPUTS = [
     ),
     *(
         Input(f"footer {footer!r}", f"Name,IP,RAM\nweb1,10.0.0.1,4096\n{footer},,4096\n", ALL, [], (), "Delete the row")
-        for footer in ("Summe", "Total RAM", "Total (3)", "Total = 3", "Total number of servers: 3", "\u5408\u8a08")
+        for footer in (
+            "Summe",
+            "Total RAM",
+            "Total (3)",
+            "Total = 3",
+            "Total\u00a0servers",
+            "Total number of servers: 3",
+            "\u5408\u8a08",
+        )
     ),
     Input(
         "a sheet that begins in column B",
@@ -554,6 +566,35 @@ INPUTS = [
         IP,
         [["web1", "10.0.0.1"], ["web1", "10.0.0.2"]],
         warning="Cells that are merged with the one above them, whose value they received: 1.",
+    ),
+    Input(
+        "a hidden row in Excel",
+        sheets(S=[*CMDB, ["web2", "10.0.0.2"]], hidden_rows=[3]),
+        IP,
+        [["web1", "10.0.0.1"], ["web2", "10.0.0.2"]],
+        warning="Rows that the sheet hides, perhaps with a filter, and that are read like the others: 1.",
+    ),
+    Input(
+        "two values for a tag",
+        'Name,Labels\nweb1,"env:prod, env:test"\n',
+        TAG,
+        [["web1", "env:prod, env:test"]],
+        warning="several values for one tag",
+    ),
+    Input(
+        "16 under Mémoire (Go)",
+        "Name,Mémoire (Go)\nweb1,16\n",
+        {**NAME, "Mémoire (Go)": "RAM.TotalSizeInMB"},
+        [["web1", "16384"]],
+        (ram("GB", "Mémoire (Go)"), ram("MB", "Mémoire (Go)")),
+    ),
+    Input("16 Go", "Name,RAM\nweb1,16 Go\n", RAM, [["web1", "16384"]]),
+    Input(
+        "a heading",
+        "Name,IP\nZürich,\n" + "".join(f"web{n},10.0.0.{n}\n" for n in range(1, 10)),
+        IP,
+        [["Zürich", ""], *([f"web{n}", f"10.0.0.{n}"] for n in range(1, 10))],
+        warning="might be headings instead of servers: 1, such as 'Zürich'.",
     ),
     Input(".xls", old_sheet(CMDB), IP, CMDB[1:], warning="Merged cells, errors and formulas"),
     Input("the beginning of a ZIP file", pack({"a.csv": b"a,b"})[:40], {}, [], (), "truncated or damaged ZIP file"),

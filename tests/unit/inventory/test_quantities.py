@@ -292,6 +292,10 @@ class TestWarnings:
         ("Memory", None),
         ("Big server", None),
         ("Tier", None),
+        ("Mémoire (Go)", "GB"),
+        ("memoire_mo", "MB"),
+        ("Memory (To)", "TB"),
+        ("Memory assigned to", None),
     ],
 )
 def test_a_header_can_name_a_unit(header: str, unit: str | None) -> None:

@@ -33,6 +33,17 @@ def test_rows_are_compared_ignoring_case_and_whitespace(
     assert row_filter.filtered == filtered
 
 
+@pytest.mark.parametrize("value", ["Retired", '="Retired"'])
+def test_formulas_for_text_are_compared_as_their_text(value: str) -> None:
+    row_filter = RowFilter(check_row_filter({"Status": {"not": [value]}}), HEADER)
+    assert not row_filter.keeps(["web1", "Server", '="Retired"'])
+    assert row_filter.warnings() == []
+
+
+def test_placeholders_are_values() -> None:
+    assert not RowFilter(check_row_filter({"Status": {"not": ["N/A"]}}), HEADER).keeps(["web1", "Server", "n/a"])
+
+
 def test_a_listed_value_that_never_occurs_is_a_warning() -> None:
     row_filter = RowFilter(check_row_filter({"Status": ["Operational", "Live"]}), HEADER)
     kept(row_filter)

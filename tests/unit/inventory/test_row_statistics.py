@@ -30,6 +30,13 @@ def test_addresses_of_several_rows_are_shared() -> None:
     ]
 
 
+def test_several_values_for_one_tag_are_a_warning() -> None:
+    tags = ["env:prod, env:test", "env:prod", "env:prod, env:prod", "env:prod, tier:web, env:test", ""]
+    assert statistics(HostName=["1", "2", "3", "4", "5"], Tags=tags).warnings() == [
+        "Rows with several values for one tag, of which AWS might keep one: 2, such as for 'env'."
+    ]
+
+
 def test_impossible_numbers_are_warnings() -> None:
     assert statistics(
         HostName=["1", "2"],

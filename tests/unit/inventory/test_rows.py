@@ -88,10 +88,16 @@ class TestWidth:
 def test_a_suspect_cell_is_invalid_where_it_matters() -> None:
     date, digits = SuspectCell("2026-03-01", "is a date", True), SuspectCell("12345678901234567", "is rounded", False)
     rows, invalid, _ = convert(
-        ["HostName", "OS.Version"], ["web1", date], [date, "1"], ["web3", digits], ["web4", "12345678901234567"]
+        ["HostName", "OS.Name"], ["web1", date], [date, "1"], ["web3", digits], ["web4", "12345678901234567"]
     )
     assert rows == [["web1", "2026-03-01"], ["web4", "12345678901234567"]]
-    assert invalid == [(3, "HostName: '2026-03-01' is a date."), (4, "OS.Version: '12345678901234567' is rounded.")]
+    assert invalid == [(3, "HostName: '2026-03-01' is a date."), (4, "OS.Name: '12345678901234567' is rounded.")]
+
+
+@pytest.mark.parametrize("column", ["OS.Version", "VMware.VMName"])
+def test_a_date_is_not_a_version_and_not_a_name(column: str) -> None:
+    _, invalid, _ = convert(["HostName", column], ["web1", SuspectCell("2026-04-22", "is a date", True)])
+    assert invalid == [(2, f"{column}: '2026-04-22' is a date.")]
 
 
 def test_every_problem_of_a_row_is_a_reason() -> None:
@@ -169,6 +175,17 @@ class TestTags:
         )
         assert [row[0] for row in rows] == ["web1"]
         assert invalid == [(3, "The server has 31 tags; the maximum is 30.")]
+
+
+@pytest.mark.parametrize(("servers", "is_warning"), [(9, True), (8, False)])
+def test_a_few_rows_with_only_one_cell_are_a_warning(servers: int, is_warning: bool) -> None:
+    rows = [["Zürich", "", ""], *([f"web{n}", "", "note"] for n in range(servers))]
+    converted, _, converter = convert(["HostName", "IPAddress", "Comment"], *rows)
+    assert len(converted) == servers + 1
+    assert (
+        converter.warnings()
+        == ["Rows with only one cell, which might be headings instead of servers: 1, such as 'Zürich'."] * is_warning
+    )
 
 
 def test_addresses_that_were_left_out_are_a_warning() -> None:

@@ -227,6 +227,8 @@ class TestProposeEntry:
             ("IP-Adresse", "IPAddress"),
             ("MAC-Adressen", "MACAddress"),
             ("Arbeitsspeicher (GB)", memory("GB")),
+            ("Mémoire (Go)", memory("GB")),
+            ("memoire_go", memory("GB")),
             ("Hauptspeicher", "RAM.TotalSizeInMB"),
             ("Betriebssystem", "OS.Name"),
             ("Betriebssystemversion", "OS.Version"),

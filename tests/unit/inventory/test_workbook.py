@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import xlwt  # type: ignore[import-untyped]
+from odf.office import Annotation  # type: ignore[import-untyped]
 from odf.opendocument import OpenDocumentSpreadsheet  # type: ignore[import-untyped]
 from odf.table import CoveredTableCell, TableCell, TableRow  # type: ignore[import-untyped]
 from odf.table import Table as OdfTable
@@ -134,6 +135,12 @@ class TestCells:
         with pytest.raises(ImportFileError, match="Cell B2 of sheet 'My sheet' has a formula without a saved value"):
             read(path)
 
+    @pytest.mark.parametrize(("others", "more"), [(1, "1 other cell has"), (2, "2 other cells have")])
+    def test_other_formulas_without_a_value_are_counted(self, tmp_path: Path, others: int, more: str) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, *[["x", "=1+1"]] * (others + 1)]})
+        with pytest.raises(ImportFileError, match=rf"without a saved value\. {more} none either\. Open the file"):
+            read(path)
+
     @pytest.mark.parametrize(
         ("saved", "text"), [(b"<c r='B2'><f>1+1</f><v>2</v></c>", "2"), (b"<c r='B2' t='str'><f>T(1)</f><v/></c>", "")]
     )
@@ -193,6 +200,55 @@ class TestMergedCells:
         date = datetime.date(2024, 1, 2)
         path = write(tmp_path / "a.xlsx", {"S": [HEADER, [date, "1"], ["", "2"]]}, merged=["A2:A3"])
         assert [type(cells[0]) for cells in read(path)] == [SuspectCell, SuspectCell]
+
+
+class TestHiddenRows:
+    HIDDEN = "Rows that the sheet hides, perhaps with a filter, and that are read like the others: "
+
+    # With an error, or without the number of a row, the whole XML is parsed.
+    @pytest.mark.parametrize(
+        ("last", "old", "new"),
+        [
+            ("1", b"", b""),
+            ("#N/A", b"", b""),
+            ("1", b'<row r="3" hidden="1"', b"<row hidden='true'"),
+        ],
+    )
+    def test_those_below_the_header_that_are_not_empty_are_counted(
+        self, tmp_path: Path, last: str, old: bytes, new: bytes
+    ) -> None:
+        path = tmp_path / "a.xlsx"
+        path.write_bytes(sheets(S=[["Title"], HEADER, ["a"], ["b", last]], hidden_rows=[1, 3, 9]))
+        table = WorkbookTable(replace_in(path, SHEET, old, new), is_header)
+        assert [record.cells for record in table] == [["a", ""], ["b", last]]
+        assert table.warnings == [f"{self.HIDDEN}1."]
+
+    def test_hidden_columns_are_not_counted(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["a"]]})
+        replace_in(path, SHEET, b"<sheetData>", b'<cols><col min="2" max="2" hidden="1"/></cols><sheetData>')
+        table = WorkbookTable(path, is_header)
+        assert [record.cells for record in table] == [["a", ""]]
+        assert table.warnings == []
+
+    @pytest.mark.parametrize("visibility", ["filter", "collapse"])
+    def test_an_open_document_spreadsheet(self, tmp_path: Path, visibility: str) -> None:
+        document = OpenDocumentSpreadsheet()
+        table = OdfTable(name="S")
+        for text, attributes in (
+            ("HostName", {}),
+            ("a", {"visibility": visibility, "numberrowsrepeated": 2}),
+            ("b", {}),
+        ):
+            row = TableRow(**attributes)
+            cell = TableCell(valuetype="string")
+            cell.addElement(P(text=text))
+            row.addElement(cell)
+            table.addElement(row)
+        document.spreadsheet.addElement(table)
+        document.save(str(tmp_path / "a.ods"))
+        read_table = WorkbookTable(tmp_path / "a.ods", is_header)
+        assert [record.cells for record in read_table] == [["a"], ["a"], ["b"]]
+        assert read_table.warnings == [f"{self.HIDDEN}2."]
 
 
 class TestFormats:
@@ -269,6 +325,26 @@ class TestFormats:
         table = WorkbookTable(tmp_path / "a.ods", is_header, "S")
         assert [record.cells for record in table] == [["a", "85%", "85%", "00123", "#DIV/0!"], ["a", "4", "", "", ""]]
         assert table.warnings == ["Cells that are merged with the one above them, whose value they received: 1."]
+
+    def test_a_comment_in_an_open_document_spreadsheet_is_not_part_of_its_cell(self, tmp_path: Path) -> None:
+        document = OpenDocumentSpreadsheet()
+        table = OdfTable(name="S")
+        for text, attributes in (
+            ("HostName", {"valuetype": "string"}),
+            ("00124", {"valuetype": "float", "value": "124"}),
+            ("web1", {"valuetype": "string"}),
+        ):
+            cell = TableCell(**attributes)
+            comment = Annotation()
+            comment.addElement(P(text="7" if text == "00124" else "comment"))
+            cell.addElement(comment)
+            cell.addElement(P(text=text))
+            row = TableRow()
+            row.addElement(cell)
+            table.addElement(row)
+        document.spreadsheet.addElement(table)
+        document.save(str(tmp_path / "a.ods"))
+        assert read(tmp_path / "a.ods") == [["00124"], ["web1"]]
 
 
 class TestSheets:
