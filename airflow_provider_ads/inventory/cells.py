@@ -22,9 +22,7 @@ MEMO_SIZE = 10_000
 _PUNCTUATION = "-#*+._~"
 
 #: The end of a date, such as 01-Mar, into which a spreadsheet has changed a name.
-_MONTHS = tuple(
-    f"-{month}" for month in ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-)
+_MONTHS = ("-jan", "-feb", "-mar", "-apr", "-may", "-jun", "-jul", "-aug", "-sep", "-oct", "-nov", "-dec")
 
 #: An identifier that a spreadsheet has turned into a rounded number.
 _ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d{2,}", re.IGNORECASE)
