@@ -212,12 +212,13 @@ class Start:
             )
 
 
-def log_starts(starts: Sequence[Start], total: int, log: Any) -> None:
+def log_starts(starts: Sequence[Start], total: int, is_adoptable: bool, log: Any) -> None:
     """
-    Log the starts of several imports as a table under their total.
+    Log the starts of several imports as a table under their total, the adopted ones last.
 
     :param starts: the imports that were started or adopted so far.
     :param total: the number of imports that the task is to start.
+    :param is_adoptable: True if a retry adopts what was started.
     :param log: the task's logger.
     """
     outcomes = Counter(start.outcome for start in starts)
@@ -228,12 +229,22 @@ def log_starts(starts: Sequence[Start], total: int, log: Any) -> None:
             f", {adopted} adopted, which an earlier attempt of this task started. To import those again, clear the task"
         )
     if left := total - len(starts):
-        summary += f". {left} not started; a retry starts them and adopts the others"
+        retry = "starts them and adopts the others" if is_adoptable else "starts every import again"
+        summary += f". {left} not started; a retry {retry}"
+    # The table shows only the first rows, and the user most likely knows about the adopted imports.
     rows = [
         f"{start.outcome:<13}  {start.import_task.status}  {start.import_task.name}  {start.import_task.import_task_id}"
-        for start in starts
+        for start in sorted(starts, key=lambda start: start.is_adopted)
     ]
-    log.log(logging.WARNING if adopted or left else logging.INFO, "%s\n%s", summary, join_first(rows, "\n"))
+    level = logging.WARNING if adopted or left else logging.INFO
+    log.log(level, "%s", "\n".join([summary, *([join_first(rows, "\n")] if rows else [])]))
+    lost = [str(start.import_task) for start in starts if start.is_lost]
+    if lost:
+        log.warning(
+            "AWS returned these imports, which this task started before, and started no others. To import again, clear "
+            "the task: %s",
+            join_first(lost),
+        )
     others = [f"{task.name} ({task.import_task_id})" for start in starts for task in start.others]
     if others:
         log.warning(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, KeysView, Sequence, ValuesView
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from airflow_provider_ads.discovery.limits import (
     CLIENT_REQUEST_TOKEN_MAX_CHARACTERS,
@@ -31,11 +30,15 @@ __all__ = [
     "is_list",
     "join_first",
     "quote",
+    "renderable",
     "summarize_ids",
 ]
 
 #: Maximum number of imports that one message names.
 MAX_NAMED_IMPORTS = 20
+
+#: What a list, a tuple, a set, a view of a dictionary, or a lazy sequence starts with if Jinja rendered it as a string.
+RENDERED_LISTS = ("[", "(", "{", "<", "dict_", "frozenset(", "LazyXCom")
 
 
 def check_name(name: object) -> str:
@@ -61,7 +64,8 @@ def check_import_url(import_url: object) -> str:
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html
 
-    :raises ValueError: the URL is not a string, exceeds 4,000 characters, or lacks the scheme or the object.
+    :raises ValueError: the URL is not a string, exceeds 4,000 characters, lacks the scheme or the object, or is an HTTP
+        URL that can contain a secret.
     """
     hint = _rendered_list_hint(import_url)
     if (
@@ -73,6 +77,12 @@ def check_import_url(import_url: object) -> str:
         raise ValueError(
             "import_url must consist of a scheme, a bucket and an object, such as s3://bucket/key, and have at most "
             f"{IMPORT_URL_MAX_CHARACTERS:,} characters; got {quote(import_url)}{hint}"
+        )
+    if re.match("https?://", import_url, re.IGNORECASE) and re.search(r"[?@]", import_url):
+        # The message does not quote it.
+        raise ValueError(
+            "import_url must not contain a query or a user, because they can be secrets, and URLs of imports are "
+            "logged. Use s3://bucket/key, which AWS reads with your permissions"
         )
     return import_url
 
@@ -92,13 +102,13 @@ def import_urls_by_name(name: object, import_urls: Iterable[Any]) -> dict[str, s
     name = check_name(name)
     by_name: dict[str, str] = {}
     for import_url in [url for urls in import_urls for url in as_list(urls)]:
-        file_name = _file_name(check_import_url(import_url))
+        file_name = PurePosixPath(check_import_url(import_url)).stem
         import_name = f"{name}-{file_name}"
         if len(import_name) > IMPORT_TASK_NAME_MAX_CHARACTERS:
             raise ValueError(
                 f"The import's name would have {len(import_name)} characters, but the service accepts at most "
-                f"{IMPORT_TASK_NAME_MAX_CHARACTERS}. Shorten name={quote(name)}, to which the name of the file "
-                f"{quote(file_name)} is added"
+                f"{IMPORT_TASK_NAME_MAX_CHARACTERS}. Shorten name={quote(name)}, or rename the file "
+                f"{quote(file_name)}, whose name is added to it"
             )
         if import_name in by_name:
             other = by_name[import_name]
@@ -111,13 +121,6 @@ def import_urls_by_name(name: object, import_urls: Iterable[Any]) -> dict[str, s
             )
         by_name[import_name] = import_url
     return by_name
-
-
-def _file_name(import_url: str) -> str:
-    """Return the name of a URL's file without its extension."""
-    # A key in S3 can contain "?" and "#"; the query of any other URL can contain a signature.
-    path = import_url if import_url.startswith("s3://") else urlsplit(import_url).path
-    return PurePosixPath(path).stem
 
 
 def check_client_request_token(token: object) -> str:
@@ -153,9 +156,14 @@ def is_list(values: Any) -> bool:
     return isinstance(values, Iterable) and not isinstance(values, str)
 
 
+def renderable(values: Any) -> Any:
+    """Return a generator, a view or a frozenset as a list, because Airflow does not look for templates in them."""
+    return list(values) if isinstance(values, Iterator | KeysView | ValuesView | frozenset) else values
+
+
 def _rendered_list_hint(value: object) -> str:
     """Return advice about a list that Jinja rendered as a string; empty for any other value."""
-    if not isinstance(value, str) or not value.lstrip().startswith(("[", "(", "<", "LazyXCom")):
+    if not isinstance(value, str) or not value.lstrip().startswith(RENDERED_LISTS):
         return ""
     return (
         ". It looks like a list that Jinja rendered as a string: pass the task's .output instead of a template, or set "

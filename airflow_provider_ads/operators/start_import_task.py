@@ -19,6 +19,7 @@ from airflow_provider_ads.discovery.parameters import (
     import_urls_by_name,
     is_list,
     join_first,
+    renderable,
 )
 from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError, fail_without_retry
 from airflow_provider_ads.idempotency import Start, StartRequest, is_lost, log_starts, start_all
@@ -47,9 +48,9 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
     itself waits: after IMPORT_FAILED or INTERNAL_ERROR it follows its ``retries``, each of which starts a new import;
     any other failed import fails the task immediately.
 
-    A list of files is one task: it starts an import for each file, and waits for all of them with one deferral. All
-    that is said here about an import applies to each of them. A retry starts only what is missing or has failed. One
-    failed import that another one could not replace fails the task immediately.
+    With a list of files, the task starts an import for each of them, and waits for all of them with one deferral. A
+    retry starts only what is missing or has failed. If an import fails for a reason that a new import would not change,
+    the task fails without a retry.
 
     A task starts one import of a file, no matter how many times it is killed and retried: a retry adopts the import
     that an earlier attempt has started, unless that import failed or was deleted. Clearing the task starts a new
@@ -111,7 +112,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
             wait_for_completion=wait_for_completion, deferrable=deferrable, poll_interval=poll_interval, **kwargs
         )
         self.name: Any = name
-        self.import_url: Any = import_url
+        self.import_url: Any = renderable(import_url)
         self.client_request_token: Any = client_request_token
         self.max_failed_records = check_max_failed_records(max_failed_records)
 
@@ -151,8 +152,6 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
                 "client_request_token belongs to one import, but import_url is a list. Remove the token, or start each "
                 "file in a task of its own"
             )
-        if not import_urls:
-            raise AirflowSkipException("Skipped: import_url is an empty list, so there is nothing to import")
         if len(import_urls) > MAX_DEFERRED_IMPORTS:
             raise ValueError(
                 f"A task can import at most {MAX_DEFERRED_IMPORTS:,} files; got {len(import_urls):,}. Import them in "
@@ -168,6 +167,9 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
     def _start(self, context: Any) -> None:
         """Start or adopt the imports; ``import_tasks`` grows with each, for what happens to the task meanwhile."""
         import_urls = self._import_urls
+        if not import_urls:
+            self._warn_about_removed_files(context)
+            raise AirflowSkipException("Skipped: import_url is an empty list, so there is nothing to import")
         requests = self._requests(context) if self.client_request_token is None else []
         if self.client_request_token is None and not requests:
             self.log.warning(
@@ -181,14 +183,14 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
                 import_tasks.append(start.import_task)
         finally:
             if len(import_urls) > 1:
-                log_starts(starts, len(import_urls), self.log)
+                log_starts(starts, len(import_urls), bool(requests), self.log)
         if len(import_urls) == 1:
             if requests:
                 starts[0].log_to(self.log)
             (import_url,) = import_urls.values()
             self.log.info("Import %s. Region %s, file %s", import_tasks[0], self.hook.conn_region_name, import_url)
-        if is_list(self.import_url) and requests and requests[0].try_number > 1:
-            self._warn_about_removed_files(requests[0])
+        if is_list(self.import_url):
+            self._warn_about_removed_files(context)
 
     def _start_without_request(self) -> Iterator[Start]:
         for name, import_url in self._import_urls.items():
@@ -199,8 +201,12 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
                 )
             yield Start(task)
 
-    def _warn_about_removed_files(self, request: StartRequest) -> None:
+    def _warn_about_removed_files(self, context: Any) -> None:
         """Name the imports that an earlier attempt started for files that ``import_url`` no longer contains."""
+        # The file of this request does not matter.
+        request = StartRequest.from_context(context, self.name, "s3://bucket/key")
+        if request is None or request.try_number == 1:
+            return
         try:
             listed = list(self.hook.list_import_tasks(name_prefix=f"{self.name}-"))
         except AdsCallError as error:
@@ -247,6 +253,12 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
     def execute_complete(self, context: Any, event: Any = None) -> str | list[str]:
         """Resume after the triggerer's wait; returns and raises what :meth:`execute` does."""
         return self._end_wait(context, self.read_event(context, event))
+
+    def _poll_once_more(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
+        if not import_task_ids:
+            # Only the main thread reads XComs, which a mapped task's lazy result does when it is iterated.
+            self._import_urls  # noqa: B018
+        return super()._poll_once_more(context, import_task_ids)
 
     def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
         """Describe the imports, which their tokens identify if their ids are not known."""

@@ -240,6 +240,19 @@ def test_warns_if_the_first_attempt_is_given_a_failed_import(
     assert f"{failed} ('cmdb'): {warning}" in capsys.readouterr().out
 
 
+def test_warns_if_the_first_attempt_of_a_list_is_given_a_failed_import(
+    aws_default: AdsEmulator, files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_task(operator(import_url=files[:3]), monkeypatch, run_started=STARTED)
+    failed = aws_default.import_tasks()[1]["importTaskId"]
+    aws_default.update_import_task(failed, status="IMPORT_FAILED")
+    run = run_task(operator(import_url=files[:3]), monkeypatch, run_started=STARTED)
+    assert (run.state, run.result[1]) == ("success", failed)
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if "started no others" in line]
+    assert "[warning" in warning
+    assert f"To import again, clear the task: {failed} ('cmdb-part-0002'): IMPORT_FAILED" in warning
+
+
 def test_a_retry_warns_and_starts_another_import_without_the_start_of_the_dag_run(
     aws_default: AdsEmulator, inventory: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -306,6 +319,15 @@ class TestRetryOfAList:
         attempt(2, import_url=files[:4])
         assert [task["importUrl"] for task in ads.import_tasks()] == files[:4]
 
+    def test_logs_what_was_started_before_what_was_adopted(
+        self, ads: AdsEmulator, files: list[str], attempt: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        files = [ads.upload(f"s3://inventory/{number:02}.csv", "ExternalId\n1\n") for number in range(30)]
+        attempt(1, import_url=files[:29])
+        capsys.readouterr()
+        attempt(2, import_url=files)
+        assert "started        IMPORT_IN_PROGRESS  cmdb-29  import-task-" in capsys.readouterr().out
+
     def test_names_the_imports_of_files_that_the_list_lacks_now(
         self, ads: AdsEmulator, files: list[str], attempt: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -320,6 +342,16 @@ class TestRetryOfAList:
         assert all(f"import {import_task_id} " in line for import_task_id in removed)
         assert line.count("import import-task-") == 2
         assert files[2] in line
+
+    def test_names_the_imports_of_all_files_if_the_list_is_empty_now(
+        self, ads: AdsEmulator, files: list[str], attempt: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        attempt(1, import_url=files[:2])
+        capsys.readouterr()
+        assert attempt(2, import_url=[]).state == "skipped"
+        warning = "Imports of files that import_url no longer contains stay, because AWS cannot cancel imports"
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if warning in line]
+        assert all(f"import {task['importTaskId']} " in line for task in ads.import_tasks())
 
     def test_starts_the_imports_even_if_removed_files_cannot_be_looked_for(
         self,
@@ -351,6 +383,18 @@ class TestRetryOfAList:
         task.execute(context)
         assert len(aws_default.import_tasks()) == 3
         assert capsys.readouterr().out.count("A retry of this task starts another import") == 1
+
+    def test_promises_no_adoption_without_the_start_of_the_dag_run(
+        self, aws_default: AdsEmulator, files: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        aws_default.inject("AuthorizationErrorException", operation="StartImportTask")
+        task = operator(import_url=files[:3])
+        context = context_of(task)
+        context["dag_run"].start_date = None
+        with pytest.raises(AdsCallError):
+            task.execute(context)
+        log = capsys.readouterr().out
+        assert "0 of 3 imports started. 3 not started; a retry starts every import again [" in log
 
 
 def test_a_killed_task_names_every_import_that_it_has_started(

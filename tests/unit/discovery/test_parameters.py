@@ -48,6 +48,14 @@ class TestChecks:
         with pytest.raises(ValueError, match=r"s3://bucket/key.*4,000 characters"):
             check_import_url(url)
 
+    @pytest.mark.parametrize(
+        "url", ["HTTPS://bucket.example/key.csv?X-Amz-Signature=SECRET", "http://me:SECRET@host/key"]
+    )
+    def test_a_url_that_can_contain_a_secret_is_refused_without_quoting_it(self, url: str) -> None:
+        with pytest.raises(ValueError, match="import_url must not contain a query or a user") as error:
+            check_import_url(url)
+        assert "SECRET" not in str(error.value)
+
     @pytest.mark.parametrize("token", ["", "t" * 101, None])
     def test_an_invalid_token_is_refused_and_not_quoted(self, token: Any) -> None:
         with pytest.raises(ValueError, match="client_request_token must be a string of 1 to 100") as error:
@@ -68,7 +76,13 @@ class TestChecks:
         with pytest.raises(ValueError, match=message):
             check_import_task_ids(ids)
 
-    @pytest.mark.parametrize("text", [f"['{ID}']", f"('{ID}',)", "LazyXComSequence(...)", "<LazyXCom>"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *(f"['{ID}']", f"('{ID}',)", f"{{'{ID}'}}", f"dict_keys(['{ID}'])", f"frozenset({{'{ID}'}})"),
+            *("LazyXComSequence(...)", "<LazyXCom>"),
+        ],
+    )
     def test_a_rendered_list_gets_advice(self, text: str) -> None:
         with pytest.raises(ValueError, match=r"pass the task's \.output"):
             check_import_task_ids(text)
@@ -91,6 +105,10 @@ class TestChecks:
 
 
 class TestImportUrlsByName:
+    def test_a_file_name_that_is_too_long_is_to_be_changed(self) -> None:
+        with pytest.raises(ValueError, match=r"at most 255\. Shorten name='cmdb', or rename the file 'xxx"):
+            import_urls_by_name("cmdb", ["s3://bucket/" + "x" * 300])
+
     @pytest.mark.parametrize(
         ("import_url", "name"),
         [
@@ -99,7 +117,7 @@ class TestImportUrlsByName:
             ("s3://bucket/servers", "cmdb-servers"),
             ("s3://bucket/folder/", "cmdb-folder"),
             ("s3://bucket/servers?a#1.csv", "cmdb-servers?a#1"),
-            ("https://bucket.s3.amazonaws.com/servers.csv?X-Amz-Signature=a/secret", "cmdb-servers"),
+            ("https://bucket.s3.amazonaws.com/servers.csv", "cmdb-servers"),
         ],
     )
     def test_a_name_ends_with_that_of_the_file_without_its_extension(self, import_url: str, name: str) -> None:

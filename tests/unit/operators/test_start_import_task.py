@@ -3,6 +3,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from threading import current_thread, main_thread
 from typing import Any
 
 import pytest
@@ -35,7 +37,7 @@ WAITS: dict[str, dict[str, Any]] = {
 
 def operator(import_url: Any, **arguments: Any) -> AdsStartImportTaskOperator:
     defaults: dict[str, Any] = {"name": "cmdb", "import_url": import_url, "poll_interval": 0.02, "retries": 2}
-    return AdsStartImportTaskOperator(task_id="start", **{**defaults, **arguments})
+    return AdsStartImportTaskOperator(**{"task_id": "start", **defaults, **arguments})
 
 
 class TestWithoutWaiting:
@@ -192,6 +194,7 @@ class ResultOfMappedTask:
         self.iterations = 0
 
     def __iter__(self) -> Iterator[Any]:
+        assert current_thread() is main_thread()
         self.iterations += 1
         return iter(self.values)
 
@@ -447,6 +450,20 @@ class TestDeferral:
             result = task.resume_execution("__fail__", TRIGGER_TIMED_OUT, context)
             assert result == deferred.value.trigger.import_task_ids
 
+    def test_only_the_main_thread_reads_the_result_of_a_mapped_task(
+        self, aws_default: AdsEmulator, parts: list[str]
+    ) -> None:
+        started = datetime.now(UTC)
+        task = operator(ResultOfMappedTask(parts), **WAITS["deferrable"])
+        with pytest.raises(TaskDeferred) as deferred:
+            task.execute(context_of(task, run_started=started))
+        while aws_default.import_tasks()[-1]["status"] == "IMPORT_IN_PROGRESS":
+            pass
+        # Each process renders import_url again.
+        task = operator(ResultOfMappedTask(parts), **WAITS["deferrable"])
+        result = task.resume_execution("__fail__", TRIGGER_TIMED_OUT, context_of(task, run_started=started))
+        assert result == deferred.value.trigger.import_task_ids
+
     @pytest.mark.parametrize("wait", WAITS)
     def test_an_import_that_ends_after_the_last_poll_counts(
         self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: str
@@ -477,6 +494,15 @@ class TestConstructor:
     def test_it_uses_neither_the_network_nor_a_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(AdsHook, "__init__", lambda *_, **__: pytest.fail("a hook was built"))
         operator("{{ params.url }}", aws_conn_id="no_such_connection")
+
+    @pytest.mark.parametrize("shape", [iter, lambda urls: dict(enumerate(urls)).values()], ids=["generator", "view"])
+    def test_airflow_finds_templates_and_dependencies_in_every_shape_of_a_list(self, shape: Any) -> None:
+        dag = import_module("airflow.sdk" if AIRFLOW_V_3_0_PLUS else "airflow.models").DAG("dag", schedule=None)
+        with dag:
+            start = operator("s3://bucket/key")
+            task = operator(shape(["{{ ds }}", start.output]), task_id="start_parts")
+        assert task.import_url == ["{{ ds }}", start.output]
+        assert task.upstream_task_ids == {"start"}
 
     def test_name_url_token_and_connection_are_templated(self) -> None:
         assert set(AdsStartImportTaskOperator.template_fields) == {
