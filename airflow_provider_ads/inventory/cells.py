@@ -24,6 +24,9 @@ _PUNCTUATION = "-#*+._~"
 #: The end of a date, such as 01-Mar, into which a spreadsheet has changed a name.
 _MONTHS = ("-jan", "-feb", "-mar", "-apr", "-may", "-jun", "-jul", "-aug", "-sep", "-oct", "-nov", "-dec")
 
+#: Find a cell, after a NUL, that might not be an identifier.
+_NEEDS_CHECK = re.compile(rf"\0(?:[{re.escape(_PUNCTUATION)}'=]|[0-9]{{1,2}}-[a-z]{{3}}\0|localhost)").search
+
 #: An identifier that a spreadsheet has turned into a rounded number.
 _ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d{2,}", re.IGNORECASE)
 
@@ -136,7 +139,11 @@ class TextConverter(CellConverter):
 class ExternalIdConverter(TextConverter):
     """Convert identifiers of servers."""
 
-    special: tuple[str, ...] = ("e+", "\0'", "\0=", *(f"\0{each}" for each in _PUNCTUATION))
+    special: tuple[str, ...] = ("e+",)
+
+    def stays_unchanged(self, text: str) -> bool:
+        """Return True if no cell needs conversion, and none begins like something that is not an identifier."""
+        return super().stays_unchanged(text) and not _NEEDS_CHECK(f"\0{text.lower()}\0")
 
     def convert(self, cell: str) -> str:
         """Return the identifier, or an :class:`InvalidCell` if a spreadsheet has rounded it or it is a formula."""
@@ -160,7 +167,7 @@ class ExternalIdConverter(TextConverter):
 class HostNameConverter(ExternalIdConverter):
     """Convert names of servers, each of which is one name."""
 
-    special = (*ExternalIdConverter.special, ",", ";", "|", "/", "\0localhost", *(f"{month}\0" for month in _MONTHS))
+    special = (*ExternalIdConverter.special, ",", ";", "|", "/")
 
     def convert(self, cell: str) -> str:
         """Return the name, or an :class:`InvalidCell` if there are several or it is not an identifier."""

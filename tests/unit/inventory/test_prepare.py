@@ -204,9 +204,9 @@ CELLS = {
     "Tags": st.lists(st.tuples(NAMES, NAMES).map(":".join), unique=True, max_size=30).map(", ".join),
     **dict.fromkeys(NUMERIC_COLUMNS, st.one_of(st.just(""), st.decimals(1_000, 10**6, places=2).map(str))),
     **dict.fromkeys(PERCENTAGE_COLUMNS, st.integers(2, 100).map(str)),
-    # Text with a blank, for example, can be a footer.
-    "ExternalId": TEXTS.map(lambda text: re.sub(r"[\s:+'=]", "x", text)),
-    "HostName": TEXTS.map(lambda text: clean_cell(re.sub(r"[\s,;|/:+'=]", "x", text), PLACEHOLDERS) or "web1"),
+    # Other texts can be footers, dates, formulas or several names.
+    "ExternalId": TEXTS.map(lambda text: text and "id" + re.sub(r"[\s:]", "x", text)),
+    "HostName": TEXTS.map(lambda text: "web" + re.sub(r"[\s,;|/:]", "x", text)),
 }
 
 
