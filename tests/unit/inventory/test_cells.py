@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_ads.inventory.cells import ExternalIdConverter, HostNameConverter, InvalidCell, TextConverter
 from airflow_provider_ads.inventory.columns import MappedColumn
-from airflow_provider_ads.inventory.placeholders import PLACEHOLDERS, clean_cell
+from airflow_provider_ads.inventory.placeholders import PLACEHOLDERS
 
 
 def text(placeholders: frozenset[str] = PLACEHOLDERS) -> TextConverter:
@@ -58,7 +58,7 @@ class TestText:
         )
     )
     def test_cells_together_are_converted_as_each_alone(self, cells: list[str]) -> None:
-        assert list(text().convert_all(cells)) == [clean_cell(cell, PLACEHOLDERS) for cell in cells]
+        assert list(text().convert_all(cells)) == [text().convert(cell) for cell in cells]
 
 
 class TestHostNames:
