@@ -473,7 +473,7 @@ def connection_changed_error(import_task_ids: Sequence[str]) -> AdsCallError:
     """
     return AdsCallError(
         "Run the task again: the connection has changed while the task waited for "
-        f"{summarize_ids(import_task_ids)}, so an import that is not listed need not be deleted.",
+        f"{summarize_ids(import_task_ids)}, so an import that is not listed has not necessarily been deleted.",
         code="ConnectionChanged",
     )
 

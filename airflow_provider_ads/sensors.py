@@ -20,6 +20,7 @@ from airflow_provider_ads.discovery.parameters import (
     check_name,
     check_poll_interval,
     is_list,
+    renderable,
     summarize_ids,
 )
 from airflow_provider_ads.exceptions import (
@@ -107,7 +108,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
                 "AdsImportTaskSensor needs either import_task_id, for imports that were started, or name, for an "
                 f"import that is started elsewhere; got {'neither' if name is None else 'both'}"
             )
-        self.import_task_id: Any = import_task_id
+        self.import_task_id: Any = renderable(import_task_id)
         self.name = name
         # Remembered, because a template can render the given one as None.
         self._by_name = name is not None

@@ -78,7 +78,7 @@ def check_import_url(import_url: object) -> str:
             "import_url must consist of a scheme, a bucket and an object, such as s3://bucket/key, and have at most "
             f"{IMPORT_URL_MAX_CHARACTERS:,} characters; got {quote(import_url)}{hint}"
         )
-    if re.match("https?://", import_url, re.IGNORECASE) and re.search(r"[?@]", import_url):
+    if re.match(r"https?://([^/]*@|.*\?)", import_url, re.IGNORECASE):
         # The message does not quote it.
         raise ValueError(
             "import_url must not contain a query or a user, because they can be secrets, and URLs of imports are "

@@ -251,7 +251,7 @@ def _clients(state: PageState) -> Iterable[object]:
 def _imports(state: PageState) -> Iterable[object]:
     yield _tag("h2", "Imports", id="imports")
     if not state.tasks:
-        yield _tag("p", "There are no imports yet. With the lines above, these commands start one:")
+        yield _tag("p", "There are no imports yet. Export the variables above, and run these commands to start one:")
         yield _tag(
             "pre",
             "aws s3 mb s3://inventory\n"

@@ -16,21 +16,8 @@ __all__ = ["FooterFinder"]
 _NAMES = ("ExternalId", "HostName")
 
 _TOTALS = (
-    *(
-        "total",
-        "totals",
-        "subtotal",
-        "sub-total",
-        "sum",
-        "average",
-        "count",
-        "totale",
-        "totaal",
-        "totalt",
-        "suma",
-        "somme",
-    ),
-    *("summe", "gesamt", "gesamtsumme", "gesamtergebnis", "zwischensumme", "anzahl", "итого", "всего"),
+    *("total", "totals", "subtotal", "sub-total", "sum", "average", "count", "totale", "totaal", "totalt", "suma"),
+    *("somme", "summe", "gesamt", "gesamtsumme", "gesamtergebnis", "zwischensumme", "anzahl", "итого", "всего"),
     *("合計", "小計", "合计", "小计", "总计", "總計"),
 )
 

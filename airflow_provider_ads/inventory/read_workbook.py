@@ -372,7 +372,7 @@ class _NumberFormat(NamedTuple):
         if not self.is_padded or not text.isdigit():
             return f"{sign}{self.shape.partition(chr(0))[0]}{text}{self.shape.rpartition(chr(0))[2]}"
         text = text.zfill(width)
-        # The first place shows all digits for which there is no other one.
+        # The first placeholder shows all digits that exceed the number of placeholders.
         digits = iter([text[: len(text) - width + 1], *text[len(text) - width + 1 :]])
         return sign + "".join(next(digits) if character == "\0" else character for character in self.shape)
 

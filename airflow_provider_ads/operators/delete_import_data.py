@@ -10,7 +10,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.import_task import ImportTask
-from airflow_provider_ads.discovery.parameters import as_list
+from airflow_provider_ads.discovery.parameters import as_list, renderable
 from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.links import MigrationHubLink
 from airflow_provider_ads.operators.deleting import AdsDeletingOperator
@@ -68,7 +68,7 @@ class AdsDeleteImportDataOperator(AdsDeletingOperator):
             poll_interval=poll_interval,
             **kwargs,
         )
-        self.import_task_id: Any = import_task_id
+        self.import_task_id: Any = renderable(import_task_id)
 
     def execute(self, context: Any) -> list[str]:
         """

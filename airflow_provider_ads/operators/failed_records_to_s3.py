@@ -18,7 +18,7 @@ from airflow_provider_ads.discovery.failed_records import (
     read_errors,
 )
 from airflow_provider_ads.discovery.import_task import ImportTask
-from airflow_provider_ads.discovery.parameters import as_list
+from airflow_provider_ads.discovery.parameters import as_list, renderable
 from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.operators.s3_files import AdsS3FilesOperator
 from airflow_provider_ads.version_compat import AirflowSkipException
@@ -69,7 +69,7 @@ class AdsFailedRecordsToS3Operator(AdsS3FilesOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.import_task_id: Any = import_task_id
+        self.import_task_id: Any = renderable(import_task_id)
         self.destination_url = destination_url
 
     def execute(self, context: Any) -> dict[str, Any] | list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.import_task import ImportTask
-from airflow_provider_ads.discovery.parameters import check_name, join_first
+from airflow_provider_ads.discovery.parameters import check_name, join_first, renderable
 from airflow_provider_ads.discovery.retention import Superseded, due_time, reasons_against, superseded_imports
 from airflow_provider_ads.exceptions import (
     OVER_LIMIT,
@@ -98,7 +98,7 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
             **kwargs,
         )
         self.name_prefix: Any = name_prefix
-        self.superseded_by: Any = superseded_by
+        self.superseded_by: Any = renderable(superseded_by)
         self.allow_failed_records = allow_failed_records
         self._dry_run = dry_run  # dry_run is a method of Airflow's operators
 

@@ -25,7 +25,7 @@ class TestChecks:
         ("check", "value"),
         [
             *((check_name, name) for name in ("x" * 255, " a ")),
-            *((check_import_url, url) for url in ("https://bucket.s3.amazonaws.com/a b.csv", "s3://b/ k")),
+            *((check_import_url, url) for url in ("https://bucket.s3.amazonaws.com/a b@c.csv", "s3://b/ k")),
             *((check_client_request_token, token) for token in ("t", "t" * 100)),
             *((check_max_failed_records, limit) for limit in (None, 0, 25)),
         ],

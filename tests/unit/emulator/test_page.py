@@ -29,7 +29,7 @@ HTML = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/w
 
 
 class Page(HTMLParser):
-    """What a browser makes of the page: its elements, the cells of its table rows, and its text without styles."""
+    """The page as a browser reads it: its elements, the cells of its table rows, and its text without styles."""
 
     def __init__(self, response: HttpResponse) -> None:
         super().__init__()

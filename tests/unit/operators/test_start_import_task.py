@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from threading import current_thread, main_thread
 from typing import Any
 
@@ -494,15 +493,6 @@ class TestConstructor:
     def test_it_uses_neither_the_network_nor_a_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(AdsHook, "__init__", lambda *_, **__: pytest.fail("a hook was built"))
         operator("{{ params.url }}", aws_conn_id="no_such_connection")
-
-    @pytest.mark.parametrize("shape", [iter, lambda urls: dict(enumerate(urls)).values()], ids=["generator", "view"])
-    def test_airflow_finds_templates_and_dependencies_in_every_shape_of_a_list(self, shape: Any) -> None:
-        dag = import_module("airflow.sdk" if AIRFLOW_V_3_0_PLUS else "airflow.models").DAG("dag", schedule=None)
-        with dag:
-            start = operator("s3://bucket/key")
-            task = operator(shape(["{{ ds }}", start.output]), task_id="start_parts")
-        assert task.import_url == ["{{ ds }}", start.output]
-        assert task.upstream_task_ids == {"start"}
 
     def test_name_url_token_and_connection_are_templated(self) -> None:
         assert set(AdsStartImportTaskOperator.template_fields) == {
