@@ -40,7 +40,7 @@ class PartWriter:
 
     def __init__(self, folder: Path, columns: Sequence[str], max_file_bytes: int) -> None:
         self._folder = folder
-        self._header = "".join(format_lines([[column] for column in columns])).encode()
+        self._header = _encode(format_lines([[column] for column in columns]))
         self._max_file_bytes = max_file_bytes
         # Numbers contain nothing that needs quotes.
         self._numeric = {place for place, column in enumerate(columns) if column in NUMERIC_COLUMNS}
@@ -66,12 +66,13 @@ class PartWriter:
         :return: the indices of rows that are too large for any part, and were not added.
         """
         lines = format_lines(columns, self._numeric)
-        content = "".join(lines).encode()
+        content = _encode(lines)
         if self._size + len(content) <= self._max_file_bytes:
             self._write(content, len(lines))
             return []
         too_large = []
-        for index, line in enumerate(map(str.encode, lines)):
+        for index, text in enumerate(lines):
+            line = _encode([text])
             if len(line) > self._room:
                 too_large.append(index)
             else:
@@ -99,21 +100,28 @@ class PartWriter:
             self._parts.append(Part(f"part-{len(self._parts) + 1:04}.csv", self._rows, self._size))
 
 
+def _encode(lines: Sequence[str]) -> bytes:
+    return "\r\n".join([*lines, ""]).encode()
+
+
 def format_lines(columns: Sequence[Sequence[str]], numeric: Collection[int] = ()) -> list[str]:
     """
-    Return rows as lines of CSV, as ``csv.writer`` formats them, but in a third of its time.
+    Return rows as lines of CSV without their ends, as ``csv.writer`` formats them, but in a third of its time.
 
     :param columns: the cells of all rows, by column. A table with one column has no empty cell.
     :param numeric: the places of columns with only numbers in digits and a point.
     """
     quoted = [cells if place in numeric else _quote(cells) for place, cells in enumerate(columns)]
-    return [f"{line}\r\n" for line in map(",".join, zip(*quoted, strict=True))]
+    return list(map(",".join, zip(*quoted, strict=True)))
 
 
 def _quote(cells: Sequence[str]) -> Sequence[str]:
     text = "\0".join(cells)
-    if not ("," in text or '"' in text or "\n" in text or "\r" in text):
+    special = [each for each in ',"\n\r' if each in text]
+    if not special:
         return cells
+    if special == [","]:
+        return [f'"{cell}"' if "," in cell else cell for cell in cells]
     return [
         '"' + cell.replace('"', '""') + '"' if "," in cell or '"' in cell or "\n" in cell or "\r" in cell else cell
         for cell in cells
