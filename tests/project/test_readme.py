@@ -37,7 +37,7 @@ def section(title: str, page: str = README) -> str:
 
 
 def test_the_table_of_errors_has_every_code_with_advice() -> None:
-    codes = section("Codes of AWS, and of what is before it", TROUBLESHOOTING)
+    codes = section("Error codes", TROUBLESHOOTING)
     own = section("Errors of this provider", TROUBLESHOOTING)
     rows = re.findall(r"^\| (`.+?`) \|", codes, re.MULTILINE)
     assert sorted(code for row in rows for code in re.findall(r"`(\w+)`", row)) == sorted(exceptions._ADVICE)
