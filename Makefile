@@ -79,7 +79,7 @@ lint: $(NEWEST)/installed ## Check style and security, and report known vulnerab
 	@$(NEWEST)/bin/ruff check --quiet $(if $(FIX),--fix)
 	@$(NEWEST)/bin/ruff format --quiet $(if $(FIX),,--check)
 	@mkdir -p build
-	@$(NEWEST)/bin/zizmor --offline --quiet .github/workflows > build/zizmor.txt || { cat build/zizmor.txt; exit 1; }
+	@$(NEWEST)/bin/zizmor --offline --quiet .github > build/zizmor.txt || { cat build/zizmor.txt; exit 1; }
 	@# A new advisory is not this change's fault, so it is reported and fails only `make audit`.
 	@($(audit)) > build/audit.txt 2>&1 || if grep -q "^Found .* known vulnerabilit" build/audit.txt; then cat build/audit.txt; \
 		else echo "Known vulnerabilities could not be checked: see build/audit.txt."; fi

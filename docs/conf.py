@@ -11,8 +11,8 @@ from airflow_provider_ads import __version__
 os.environ.setdefault("AIRFLOW_HOME", str(Path(__file__).parents[1] / "build" / "airflow"))
 
 project = "airflow-provider-ads"
-author = "The authors of airflow-provider-ads"
-project_copyright = "The authors of airflow-provider-ads. Apache License 2.0"
+author = "The airflow-provider-ads developers"
+project_copyright = f"{author}. Apache License 2.0"
 release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]

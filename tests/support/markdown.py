@@ -39,7 +39,7 @@ class Block:
 
 def pages() -> list[Path]:
     """Return all pages for readers."""
-    names = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+    names = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
     return [*(ROOT / name for name in names), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
