@@ -32,7 +32,7 @@ STARTED := $(shell date +%s)
 
 .SECONDEXPANSION:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all unit e2e resilience matrix lint types audit install docs bench screenshots constraints \
+.PHONY: help demo test test-all unit e2e resilience matrix lint types audit install docs bench drawings screenshots constraints \
 	record dist clean
 
 help: ## Show this help
@@ -95,6 +95,9 @@ bench: $(NEWEST)/installed ## Compare the cost of waits, imports and files with 
 	$(NEWEST)/bin/python -m benchmarks.import_time
 	$(NEWEST)/bin/python -m benchmarks.task_cost
 	$(NEWEST)/bin/python -m benchmarks.prepare
+
+drawings: $(NEWEST)/installed ## Write the documentation's drawings, with the numbers of the benchmarks' page and of limits.py
+	$(NEWEST)/bin/python -m scripts.drawings
 
 screenshots: $(NEWEST)/installed ## Renew the documentation's pictures and log captures (needs Chromium)
 	$(NEWEST)/bin/python -m scripts.screenshots
