@@ -25,6 +25,8 @@ html_title = f"{project} {release}"
 # Headings have the anchors that they have on GitHub, so that links work there and here.
 myst_heading_anchors = 3
 
+# Members are listed by their names; the text above says where to import them from.
+add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True

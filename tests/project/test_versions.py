@@ -129,11 +129,12 @@ def test_continuous_integration() -> None:
 def test_the_documentation() -> None:
     lowest, newest = minor(AIRFLOWS[0]), minor(AIRFLOWS[-1])
     readme = read("README.md")
-    assert f"| Airflow | {lowest} | {newest} |\n" in readme
-    assert f"| Python | {PYTHONS[0]} | {PYTHONS[-1]} ({older_pythons('')}) |\n" in readme
+    assert f"Airflow {lowest} to {newest} on Python {PYTHONS[0]} to {PYTHONS[-1]}:" in readme
     assert f"Python {listed(DEVELOPMENT_PYTHONS, 'or')}" in readme
-    assert f"Airflow {listed(AIRFLOWS, 'and')}" in readme
     install = read("docs/install.md")
+    assert f"| Airflow | {lowest} | {newest} |\n" in install
+    assert f"| Python | {PYTHONS[0]} | {PYTHONS[-1]} ({older_pythons('')}) |\n" in install
+    assert f"Airflow {listed(AIRFLOWS, 'and')}" in install
     assert (
         f"Airflow {lowest} to {newest} on Python {PYTHONS[0]} to {PYTHONS[-1]} ({older_pythons('at most ')})" in install
     )
@@ -143,4 +144,4 @@ def test_the_documentation() -> None:
     for dependency in PROJECT["project"]["dependencies"][1:]:
         requirement = Requirement(dependency)
         version = str(requirement.specifier).removeprefix(">=")
-        assert re.search(rf"^\| `?{requirement.name}`? \| {version} \|", readme, re.MULTILINE)
+        assert re.search(rf"^\| `?{requirement.name}`? \| {version} \|", install, re.MULTILINE)
