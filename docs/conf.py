@@ -18,6 +18,8 @@ release = version = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 # Messages and code in running text stay as they are.
 smartquotes = False
 html_title = f"{project} {release}"
