@@ -76,7 +76,7 @@ MAX_ENTRIES = 100
 #: 7,000 characters for each of 34 columns.
 MAX_RECORD_CHARACTERS = 256 * 1024
 
-_RENEW_LINK = "Describe the import task again, which can renew the link"
+_RENEW_LINK = "Run the task again, which can renew the link"
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -235,7 +235,7 @@ def _make_opener(verify: bool | str | None) -> urllib.request.OpenerDirector:
         context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
     except OSError as error:
         raise FailedRecordsError(
-            f"The certificate authorities in {verify} could not be read: {error}. Correct verify.",
+            f"Correct verify: the certificate authorities in {verify} could not be read: {error}.",
             code="ArchiveNotReached",
         ) from error
     # Python 3.13 sets this flag and then refuses companies' own certificate authorities that boto3 accepts.
@@ -281,8 +281,8 @@ def _call(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T
     # Some of those errors contain the URL. An error raised outside the except block does not have them as its context.
     if isinstance(reason, ssl.SSLCertVerificationError):
         raise FailedRecordsError(
-            f"The certificate of the error archive's server is not trusted: {reason.verify_message}. Check verify and "
-            "the proxy.",
+            "Check verify and the proxy: the certificate of the error archive's server is not trusted: "
+            f"{reason.verify_message}.",
             code="ArchiveNotReached",
         )
     if isinstance(reason, OSError):
@@ -290,13 +290,13 @@ def _call(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T
     if isinstance(reason, http.client.HTTPException) and not isinstance(reason, http.client.InvalidURL):
         raise _not_reached(type(reason).__name__)
     raise FailedRecordsError(
-        f"The link to the error archive is not a valid web address. {_RENEW_LINK}.", code="ArchiveRefused"
+        f"{_RENEW_LINK}: the link to the error archive is not a valid web address.", code="ArchiveRefused"
     )
 
 
 def _not_reached(reason: str) -> FailedRecordsError:
     return FailedRecordsError(
-        f"The error archive could not be downloaded: {reason}. Check the network and the proxy, and try again.",
+        f"Check the network and the proxy, and try again: the error archive could not be downloaded: {reason}.",
         code="ArchiveNotReached",
         transient=True,
     )
@@ -315,18 +315,18 @@ def _refused(status: int, body: bytes) -> FailedRecordsError:
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
     if b"<Message>Request has expired</Message>" in body or b"<Code>ExpiredToken</Code>" in body:
         return FailedRecordsError(
-            f"The link to the error archive has expired ({response}). {_RENEW_LINK}.", code="ArchiveLinkExpired"
+            f"{_RENEW_LINK}: the link to the error archive has expired ({response}).", code="ArchiveLinkExpired"
         )
     if status in (404, 410):
         return FailedRecordsError(
-            f"The error archive no longer exists ({response}). AWS does not document how long it keeps one. "
-            f"{_RENEW_LINK}, or import the file again to get a new archive.",
+            f"{_RENEW_LINK}, or import the file again to get a new archive: the error archive no longer exists "
+            f"({response}). AWS does not document how long it keeps one.",
             code="ArchiveNotFound",
         )
     if 300 <= status < 400:
         return FailedRecordsError(
-            f"The link to the error archive redirects to another address ({response}). The redirect is not followed, "
-            f"because that server could download the archive. Check the proxy. {_RENEW_LINK}.",
+            f"Check the proxy: the link to the error archive redirects to another address ({response}). The redirect "
+            f"is not followed, because that server could download the archive. {_RENEW_LINK}.",
             code="ArchiveRefused",
             # S3 itself sends this redirect until the DNS entry of a new bucket is updated:
             # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingRouting.html
@@ -334,13 +334,13 @@ def _refused(status: int, body: bytes) -> FailedRecordsError:
         )
     if status >= 500 or status == 429:
         return FailedRecordsError(
-            f"The error archive's server failed ({response}). Try again later.",
+            f"Try again later: the error archive's server failed ({response}).",
             code="ArchiveRefused",
             transient=True,
         )
     return FailedRecordsError(
-        f"The error archive's server refused the link ({response}). {_RENEW_LINK}. If that does not help, check that "
-        "the proxy and the policy of the VPC endpoint allow this machine to read from S3.",
+        f"{_RENEW_LINK}; if that does not help, check that the proxy and the policy of the VPC endpoint allow this "
+        f"machine to read from S3: the error archive's server refused the link ({response}).",
         code="ArchiveRefused",
     )
 
@@ -393,8 +393,8 @@ def _unpack_file(members: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, ro
 
 def _not_readable(reason: str) -> FailedRecordsError:
     return FailedRecordsError(
-        f"The downloaded error archive {reason}. Try again, in case it was damaged in transit. If that does not help, "
-        "download it from the Imports page of the Migration Hub console and check what it contains.",
+        "Try again, in case the error archive was damaged in transit; if that does not help, download it from the "
+        f"Imports page of the Migration Hub console and check what it contains: it {reason}.",
         code="ArchiveNotReadable",
     )
 
