@@ -43,7 +43,7 @@ def section(title: str, page: str) -> str:
 
 
 def test_the_table_of_errors_has_every_code_with_advice() -> None:
-    codes = section("Codes of AWS, and of what is before it", TROUBLESHOOTING)
+    codes = section("AWS refused the call, or was not reached", TROUBLESHOOTING)
     own = section("Errors of this provider", TROUBLESHOOTING)
     rows = re.findall(r"^\| (`.+?`) \|", codes, re.MULTILINE)
     assert sorted(code for row in rows for code in re.findall(r"`(\w+)`", row)) == sorted(exceptions._ADVICE)
