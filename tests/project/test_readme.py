@@ -9,14 +9,17 @@ from typing import Any
 
 import botocore.session
 import pytest
+from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 import airflow_provider_ads
 from airflow_provider_ads import exceptions
 from airflow_provider_ads.discovery import limits
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.verdicts import judge_import
+from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.waiting import MAX_DEFERRED_IMPORTS
 from tests.support.markdown import blocks_of
+from tests.support.task_runs import run_task
 
 IMPORT_STATUS: Any = botocore.session.get_session().get_service_model("discovery").shape_for("ImportStatus")
 PACKAGE = Path(airflow_provider_ads.__file__).parent
@@ -98,10 +101,18 @@ def test_the_readme_is_short() -> None:
     assert words <= MOST_WORDS
 
 
-def test_the_readme_shows_an_example_dag() -> None:
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the Dag is for Airflow 3")
+def test_the_dag_of_the_readme_imports_its_file(aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     (block,) = (block for block in blocks_of(ROOT / "README.md") if block.kind == "python")
-    (file,) = re.findall(r"\[this Dag\]\(([\w/.]+)\)", README)
-    assert block.text in (ROOT / file).read_text()
+    names: dict[str, Any] = {}
+    exec(block.text.replace("catchup=False):", "catchup=False) as dag:"), names)
+    (task,) = names["dag"].tasks
+    aws_default.upload(task.import_url, "ExternalId\n1\n")
+    task.name, task.poll_interval = "cmdb", 0.05
+    run = run_task(task, monkeypatch)
+    assert run.state == "success"
+    assert len(run.deferrals) == 1
+    assert run.xcoms["import_task"]["serverImportSuccess"] == 1
 
 
 def test_the_readme_repeats_the_benchmark_of_1000_waits() -> None:
