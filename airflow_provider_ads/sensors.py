@@ -34,7 +34,7 @@ from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.links import MigrationHubLink
 from airflow_provider_ads.triggers import AdsImportTaskTrigger, AdsNamedImportTaskTrigger
 from airflow_provider_ads.version_compat import AirflowSensorTimeout, AirflowSkipException, PokeReturnValue, conf
-from airflow_provider_ads.waiting import AdsDeferrableMixin, end_import_wait
+from airflow_provider_ads.waiting import AdsDeferrableMixin, end_import_wait, push_import_task
 
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
@@ -59,8 +59,9 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
 
     The result is the summary of the import, or a list of summaries in the order given: see
     :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. It is also pushed as the XCom
-    ``import_task``, even if an import failed, and with ``outlets`` it is in the ``extra`` of their asset events, as
-    ``import_task``.
+    ``import_task``: after the first poll, and at the end, even if an import failed. A sensor that pokes also pushes
+    each change; while it is deferred, the XCom stays as it is, because Airflow documents no way for triggers to push
+    XComs. With ``outlets``, the result is in the ``extra`` of their asset events, as ``import_task``.
 
     :param import_task_id: the id of an import, or any iterable of ids; ``.output`` of a mapped task for all the imports
         that it started. (templated)
@@ -90,6 +91,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
     operator_extra_links = (MigrationHubLink(),)
 
     _import_tasks: Sequence[ImportTask] = ()
+    _pushed: Sequence[ImportTask] = ()
     _last_error: str | None = None
     _has_polled = False
 
@@ -162,6 +164,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
             if self._import_tasks and not running:
                 return PokeReturnValue(is_done=True, xcom_value=self._end_wait(context, self._import_tasks))
             if running:
+                self._push(context, self._import_tasks)
                 more = f" (and {len(running) - 1:,} more in progress)" if len(running) > 1 else ""
                 self.log.info("Import %s%s", running[0], more)
             else:
@@ -218,8 +221,21 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
             import_tasks = self.read_event(context, event)
         except ImportWaitTimeout as error:
             seen = [ImportTask.from_response(summary) for summary in error.import_tasks]
+            if all(task.is_listed for task in seen):
+                self._push(context, seen)
             raise AirflowSensorTimeout(self._log_timeout(seen, error.last_error)) from error
         return self._end_wait(context, import_tasks)
+
+    def _push(self, context: Any, import_tasks: Sequence[ImportTask]) -> None:
+        """Push the XCom ``import_task`` if it changed in this process; in reschedule mode, each poke is a new one."""
+        if import_tasks and import_tasks != self._pushed:
+            summaries = [task.summary() for task in import_tasks]
+            push_import_task(context, summaries if self._is_list else summaries[0])
+            self._pushed = import_tasks
+
+    @property
+    def _is_list(self) -> bool:
+        return not self._by_name and is_list(self.import_task_id)
 
     def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
         """Describe the imports that the sensor waits for."""
@@ -227,13 +243,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
 
     def _end_wait(self, context: Any, import_tasks: Sequence[ImportTask]) -> Any:
         try:
-            return end_import_wait(
-                context,
-                import_tasks,
-                self.max_failed_records,
-                as_list=not self._by_name and is_list(self.import_task_id),
-                log=self.log,
-            )
+            return end_import_wait(context, import_tasks, self.max_failed_records, as_list=self._is_list, log=self.log)
         except ImportOutcomeError as error:
             fail_without_retry(error)
 

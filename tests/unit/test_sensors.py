@@ -104,12 +104,17 @@ def test_the_outcome_is_the_same_in_every_mode_and_by_id_and_name(
                 runs.append(run_task(task, monkeypatch))
             assert len(runs[-1].deferrals) == int("deferrable" in mode)
     assert [run.state for run in runs] == ["skipped" if soft_fail and state == "failed" else state] * 6
-    assert all((run.result, run.xcoms) == (runs[0].result, runs[0].xcoms) for run in runs)
+    assert all(run.result == runs[0].result for run in runs)
+    assert all(run.xcoms == runs[0].xcoms for run in runs if run.xcoms)
     assert all(run.links for run in runs)
     assert end.startswith("timeout") or all("Timed out" not in str(run.error) for run in runs)
+    assert {value["status"] for run in runs for _, value in run.pushes[:1]} == {"IMPORT_IN_PROGRESS"}
     if end.startswith(("timeout", "refused")):
-        assert runs[0].xcoms == {}
+        # Airflow clears the XComs of a sensor in reschedule mode before each poke.
+        assert all(run.xcoms for run in runs if not run.task.reschedule)
+        assert runs[0].xcoms["import_task"]["status"] == "IMPORT_IN_PROGRESS"
     else:
+        assert all(run.xcoms for run in runs)
         assert runs[0].xcoms["import_task"]["status"] == status
         assert runs[0].result == (runs[0].xcoms["import_task"] if state == "success" else None)
 
@@ -142,7 +147,21 @@ class TestInEveryMode:
         assert states == ["success", "failed", "success"]
 
     def test_without_do_xcom_push_nothing_is_pushed(self, aws_default: AdsEmulator, run: RunSensor) -> None:
-        assert run(aws_default.add_import_task(status="IMPORT_COMPLETE"), do_xcom_push=False).xcoms == {}
+        running = aws_default.add_import_task()
+        with at_the_second_poll(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_COMPLETE")):
+            ended = run(running, do_xcom_push=False)
+        assert (ended.state, ended.pushes) == ("success", [])
+
+    @pytest.mark.parametrize("as_list", [False, True])
+    def test_the_running_import_is_pushed_in_the_shape_of_the_result(
+        self, aws_default: AdsEmulator, run: RunSensor, as_list: bool
+    ) -> None:
+        running = aws_default.add_import_task()
+        with at_the_second_poll(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_COMPLETE")):
+            ended = run([running] if as_list else running)
+        pushed = [value[0] if as_list else value for key, value in ended.pushes if key == "import_task"]
+        assert [pushed[0]["status"], pushed[-1]["status"]] == ["IMPORT_IN_PROGRESS", "IMPORT_COMPLETE"]
+        assert ended.xcoms == {"import_task": ended.result}
 
     @pytest.mark.parametrize("soft_fail", [False, True])
     def test_a_timeout_contains_the_last_status(
