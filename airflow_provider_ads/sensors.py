@@ -69,7 +69,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         AWS supports no wildcards
         (https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ImportTaskFilter.html). (templated)
     :param max_failed_records: server and application records of each import that are allowed to fail; None for any
-        number. (default: 0)
+        number. (templated) (default: 0)
     :param deferrable: True to wait in the triggerer without occupying a worker. ``poke_interval`` is then the
         triggerer's interval, and ``mode``, ``exponential_backoff`` and ``max_wait`` have no effect. (default:
         ``[operators] default_deferrable``)
@@ -87,7 +87,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
     """
 
     aws_hook_class = AdsHook
-    template_fields: Sequence[str] = aws_template_fields("import_task_id", "name")
+    template_fields: Sequence[str] = aws_template_fields("import_task_id", "name", "max_failed_records")
     operator_extra_links = (MigrationHubLink(),)
 
     _import_tasks: Sequence[ImportTask] = ()
@@ -100,7 +100,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         *,
         import_task_id: str | Iterable[str | XComArg] | XComArg | None = None,
         name: str | XComArg | None = None,
-        max_failed_records: int | None = 0,
+        max_failed_records: int | str | XComArg | None = 0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -114,7 +114,9 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         self.name = name
         # Remembered, because a template can render the given one as None.
         self._by_name = name is not None
-        self.max_failed_records = check_max_failed_records(max_failed_records)
+        self.max_failed_records: Any = max_failed_records
+        if isinstance(max_failed_records, int | float):
+            check_max_failed_records(max_failed_records)
         self.deferrable = deferrable
         check_poll_interval(self.poke_interval)
         if self.never_fail or self.silent_fail:
@@ -134,6 +136,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         :raises AdsCallError: AWS could not be reached, refused, or does not have an import with an id.
         :raises ValueError: the service does not accept a rendered id or name; nothing was sent.
         """
+        check_max_failed_records(self.max_failed_records)
         self.check_deferral(() if self._by_name else self._import_task_ids)
         try:
             # Unwrapped, because Airflow 2 logs a warning when one execute calls another.
@@ -243,7 +246,13 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
 
     def _end_wait(self, context: Any, import_tasks: Sequence[ImportTask]) -> Any:
         try:
-            return end_import_wait(context, import_tasks, self.max_failed_records, as_list=self._is_list, log=self.log)
+            return end_import_wait(
+                context,
+                import_tasks,
+                check_max_failed_records(self.max_failed_records),
+                as_list=self._is_list,
+                log=self.log,
+            )
         except ImportOutcomeError as error:
             fail_without_retry(error)
 

@@ -88,7 +88,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         no effect. (default: ``[operators] default_deferrable``)
     :param poll_interval: seconds, or a ``timedelta``, between two polls; more than 0. (default: 60)
     :param max_failed_records: server and application records of each import that are allowed to fail; None for any
-        number. (default: 0)
+        number. (templated) (default: 0)
     :param aws_conn_id: the Airflow connection with the credentials; None for boto3's own. (templated)
     :param region_name: the Migration Hub home region; None for the connection's region. (templated)
     :param verify: True or False to verify certificates or not, or the path of a CA bundle. (templated)
@@ -96,7 +96,9 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
     :raises ValueError: ``poll_interval`` or ``max_failed_records`` is out of range.
     """
 
-    template_fields: Sequence[str] = aws_template_fields("name", "import_url", "client_request_token")
+    template_fields: Sequence[str] = aws_template_fields(
+        "name", "import_url", "client_request_token", "max_failed_records"
+    )
     operator_extra_links = (MigrationHubLink(),)
 
     def __init__(
@@ -108,7 +110,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | timedelta = 60,
-        max_failed_records: int | None = 0,
+        max_failed_records: int | str | XComArg | None = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -117,7 +119,9 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         self.name: Any = name
         self.import_url: Any = renderable(import_url)
         self.client_request_token: Any = client_request_token
-        self.max_failed_records = check_max_failed_records(max_failed_records)
+        self.max_failed_records: Any = max_failed_records
+        if isinstance(max_failed_records, int | float):
+            check_max_failed_records(max_failed_records)
 
     def execute(self, context: Any) -> str | list[str]:
         """
@@ -130,6 +134,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         :raises ImportOutcomeError: an import failed, and another one might succeed.
         :raises AirflowFailException: an import failed, and another one would fail too.
         """
+        check_max_failed_records(self.max_failed_records)
         if self.wait_for_completion:
             self.check_deferral()
         self._start(context)
@@ -306,7 +311,11 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         self.import_tasks = import_tasks
         try:
             end_import_wait(
-                context, import_tasks, self.max_failed_records, as_list=is_list(self.import_url), log=self.log
+                context,
+                import_tasks,
+                check_max_failed_records(self.max_failed_records),
+                as_list=is_list(self.import_url),
+                log=self.log,
             )
         except ImportOutcomeError as error:
             if self.client_request_token is not None:

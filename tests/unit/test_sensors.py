@@ -146,6 +146,11 @@ class TestInEveryMode:
         states = [run(ids, max_failed_records=limit).state for limit in (2, 1, None)]
         assert states == ["success", "failed", "success"]
 
+    def test_a_rendered_limit_counts_like_a_number(self, aws_default: AdsEmulator, run: RunSensor) -> None:
+        import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE", serverImportFailure=2)
+        states = [run(import_task_id, max_failed_records=limit).state for limit in ("2", "1", "None")]
+        assert states == ["success", "failed", "success"]
+
     def test_without_do_xcom_push_nothing_is_pushed(self, aws_default: AdsEmulator, run: RunSensor) -> None:
         running = aws_default.add_import_task()
         with at_the_second_poll(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_COMPLETE")):
@@ -203,6 +208,11 @@ class TestInEveryMode:
         unknown = run(UNKNOWN_ID, soft_fail=True)
         assert unknown.state == "up_for_retry"
         assert f"Import task not found in us-west-2: {UNKNOWN_ID}" in str(unknown.error)
+
+    def test_a_bad_rendered_limit_is_refused_before_any_call(self, aws_default: AdsEmulator, run: RunSensor) -> None:
+        with pytest.raises(ValueError, match="max_failed_records must be a whole number of 0 or more"):
+            raise run(UNKNOWN_ID, max_failed_records="many").error or AssertionError
+        assert not aws_default.calls()
 
     @pytest.mark.parametrize(
         ("field", "rendered", "rule"),
@@ -450,8 +460,8 @@ class TestConstructor:
         monkeypatch.setattr(AdsHook, "__init__", lambda *_, **__: pytest.fail("a hook was built"))
         sensor("{{ ti.xcom_pull('start') }}", aws_conn_id="no_such_connection")
 
-    def test_id_name_and_connection_are_templated(self) -> None:
-        templated = {"import_task_id", "name", "aws_conn_id", "region_name", "verify"}
+    def test_id_name_limit_and_connection_are_templated(self) -> None:
+        templated = {"import_task_id", "name", "max_failed_records", "aws_conn_id", "region_name", "verify"}
         assert set(AdsImportTaskSensor.template_fields) == templated
 
     @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ class TestWithoutWaiting:
             ({"name": " "}, "1 to 255 characters"),
             ({"import_url": "s3://bucket"}, "a scheme, a bucket and an object"),
             ({"client_request_token": "t" * 101}, "1 to 100 characters"),
+            ({"max_failed_records": "many"}, "a whole number of 0 or more"),
         ],
     )
     def test_bad_input_is_refused_before_any_call(
@@ -133,7 +134,9 @@ class TestWaiting:
         assert isinstance(run.error, AirflowFailException)
         assert "max_failed_records" in str(run.error)
         assert run.xcoms["import_task"]["serverImportFailure"] == 1
-        assert run_task(operator(half_bad_inventory, max_failed_records=1, **wait), monkeypatch).state == "success"
+        for limit in (1, "1", "None", None):
+            run = run_task(operator(half_bad_inventory, max_failed_records=limit, **wait), monkeypatch)
+            assert run.state == "success"
 
     @pytest.mark.parametrize(
         ("status", "state", "error"),
@@ -521,11 +524,12 @@ class TestConstructor:
         monkeypatch.setattr(AdsHook, "__init__", lambda *_, **__: pytest.fail("a hook was built"))
         operator("{{ params.url }}", aws_conn_id="no_such_connection")
 
-    def test_name_url_token_and_connection_are_templated(self) -> None:
+    def test_name_url_token_limit_and_connection_are_templated(self) -> None:
         assert set(AdsStartImportTaskOperator.template_fields) == {
             "name",
             "import_url",
             "client_request_token",
+            "max_failed_records",
             "aws_conn_id",
             "region_name",
             "verify",
