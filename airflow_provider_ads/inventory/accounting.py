@@ -19,8 +19,9 @@ def account_for_rows(
     A difference is in the sum as ``unaccounted``. Lines below the sum contain the applications, which the service
     counts apart from the rows, and each import that did not succeed.
 
-    :param report: the XCom ``report`` of :class:`~airflow_provider_ads.operators.AdsPrepareImportFileOperator`; None if
-        the task pushed none.
+    :param report: the XCom ``report`` of
+        :class:`~airflow_provider_ads.operators.prepare_import_file.AdsPrepareImportFileOperator`; None if the task
+        pushed none.
     :param import_tasks: the XCom ``import_task``, a summary or a list of summaries; None if no import was started.
     """
     tasks = [import_tasks] if isinstance(import_tasks, Mapping) else list(import_tasks or ())
