@@ -19,8 +19,10 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.log_redaction import REDACTED_LOGGERS
 from airflow_provider_ads.operators import (
+    AdsDeleteImportDataOperator,
     AdsFailedRecordsToS3Operator,
     AdsPrepareImportFileOperator,
+    AdsPruneImportTasksOperator,
     AdsStartImportTaskOperator,
 )
 from airflow_provider_ads.sensors import AdsImportTaskSensor
@@ -98,7 +100,11 @@ def test_no_logger_shows_a_secret_at_any_level(
 
 
 def run_every_path(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Prepare a file, import it on the worker and in the triggerer, fetch its failed record; return what users see."""
+    """
+    Prepare a file, import it on the worker and in the triggerer, fetch its failed record, and delete the imports.
+
+    :return: what users see.
+    """
     prepare = AdsPrepareImportFileOperator(
         task_id="prepare",
         source_url="s3://inventory/source.csv",
@@ -124,10 +130,19 @@ def run_every_path(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> list[st
     )
     ads.upload("s3://failed/bucket", b"")
     runs.append(run_task(fetch, monkeypatch))
+    new = runs[2].result
+    for deletion in (
+        AdsPruneImportTasksOperator(
+            task_id="prune", name_prefix="cmdb", superseded_by=new, allow_failed_records=True, poll_interval=0.02
+        ),
+        AdsDeleteImportDataOperator(task_id="delete", import_task_id=new, delete_history=True, poll_interval=0.02),
+    ):
+        runs.append(run_task(deletion, monkeypatch))
+        assert runs[-1].xcoms["deletion"]["import_tasks"]
     assert [run.state for run in runs] == ["success"] * len(runs), [run.error for run in runs]
     assert len(runs[2].events) == 1
     return [
-        str([run.result, run.xcoms, run.links, run.deferrals, run.events, rendered_fields(run.task)]) for run in runs
+        str([run.result, run.pushes, run.links, run.deferrals, run.events, rendered_fields(run.task)]) for run in runs
     ]
 
 
@@ -242,7 +257,7 @@ def assert_failed_without_showing_a_secret(run: Run, capfd: pytest.CaptureFixtur
 def assert_not_shown(import_task: ImportTask, run: Run, printed: str) -> None:
     """Check that nothing that the user can see contains a secret of the import."""
     assert import_task.client_request_token
-    shown = [printed, repr(import_task), str(import_task), str(run.result), str(run.xcoms), str(run.events)]
+    shown = [printed, repr(import_task), str(import_task), str(run.result), str(run.pushes), str(run.events)]
     error = run.error
     while error is not None:
         shown += [str(error), repr(error), str(vars(error))]
