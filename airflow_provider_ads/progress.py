@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from typing import Any
 
+from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.polling import Poll
 
@@ -64,7 +65,7 @@ class ProgressLog:
         for key, import_task in poll.import_tasks.items():
             last = self._last_poll.import_tasks.get(key)
             if last != import_task and str(last) != str(import_task):
-                self._write(logging.INFO, f"Import {import_task}")
+                self._write(logging.INFO, f"{'Import ' if isinstance(import_task, ImportTask) else ''}{import_task}")
         last_error = self._last_poll.error
         if poll.error is not None and (last_error is None or last_error.code != poll.error.code):
             self._write(logging.WARNING, f"Polling again soon: {poll.error}")
