@@ -106,6 +106,9 @@ def context_of(
         links = {link.key for link in task.operator_extra_links}
         (run.links if key in links else run.xcoms)[key] = json.loads(json.dumps(value))
 
+    def xcom_pull(key: str, **_: Any) -> Any:
+        return run.xcoms.get(key)
+
     ti = {
         "dag_id": "dag",
         "task_id": task.task_id,
@@ -115,6 +118,7 @@ def context_of(
         "max_tries": task.retries,
         "start_date": datetime.now(UTC),
         "task": task,
+        "xcom_pull": xcom_pull,
         "xcom_push": xcom_push,
     }
     return {
