@@ -40,7 +40,6 @@ from airflow_provider_ads.discovery.parameters import (
 from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS
 from airflow_provider_ads.exceptions import (
     EXPIRED_CREDENTIALS_CODES,
-    NO_CREDENTIALS_CODES,
     OVER_LIMIT,
     AdsCallError,
     ExportTaskNotFound,
@@ -106,9 +105,8 @@ def explained_errors(
             hook.aws_conn_id,
             **error_details_of(hook),
         )
-        # boto3's traceback does not help when credentials or a region are missing.
-        is_plain = failure.code in NO_CREDENTIALS_CODES or failure.code == "NoRegionError"
-        raise failure from None if is_plain else error
+        # Airflow would show a second traceback, and AWS's words twice.
+        raise failure from None
 
 
 class AdsHook(base_aws.AwsGenericHook[Any]):
@@ -273,7 +271,7 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
             if error.code == "ResourceInUseException" and client_request_token is not None:
                 with suppress(AdsCallError):
                     error = self._name_import_of_token(error, client_request_token)
-            raise error
+            raise error from None
         return ImportTask.from_response(response["task"])
 
     def get_import_tasks(self, import_task_ids: str | Iterable[str]) -> list[ImportTask]:
@@ -417,8 +415,8 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         for task in self.list_import_tasks():
             if task.client_request_token == client_request_token:
                 return AdsCallError(
-                    f"{error} The token belongs to import {task} from {task.import_url}. To get that import again, use "
-                    "its name and URL.",
+                    f"{error}\nThe token belongs to this import; to get it again, use its name and URL. "
+                    f"{task.describe(with_url=True)}.",
                     error.code,
                     task.import_task_id,
                 )
@@ -433,7 +431,7 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
             with explained_errors(self, operation, "the connection test", region_name):
                 yield
         except AdsCallError as error:
-            problems.append(f"{check}: {error}")
+            problems.append(f"{check}: {error}".replace("\n", " "))
         except Exception as error:
             # Airflow and boto3 raise unrelated exceptions for an invalid connection.
             reason = f"{type(error).__name__}: {error}".rstrip(".")

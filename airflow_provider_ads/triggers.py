@@ -159,7 +159,7 @@ class AdsWaitTrigger(BaseTrigger):
         settings = AwsSettings(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
         poll = Poll({})
         outage = Outage()
-        progress = ProgressLog(self.log)
+        progress = ProgressLog(self.log, self.is_running)
         timer = asyncio.timeout(None if self.deadline is None else self.deadline - time.time())
         try:
             async with timer, aclosing(self._polls(settings, poll_interval)) as polls:
@@ -197,12 +197,12 @@ class AdsWaitTrigger(BaseTrigger):
                 raise cls.wait_timeout(event["tasks"], error and error["message"])
             if status != "finished" or not tasks or any(cls.is_running(task.status) for task in tasks):
                 raise ValueError(status)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise AdsCallError(
-                f"The task was resumed with an event that no trigger of airflow-provider-ads yields: {event!r}. "
-                "Install the same version of airflow-provider-ads for the triggerer and the workers.",
+                "Install the same version of airflow-provider-ads for the triggerer and the workers.\n"
+                f"The task was resumed with an event that no trigger of this version yields: {event!r}.",
                 code="UnexpectedEvent",
-            ) from error
+            ) from None
         return tasks
 
     @classmethod
@@ -218,7 +218,7 @@ class AdsWaitTrigger(BaseTrigger):
         if "timeout" in reason.lower():
             return None
         return AdsCallError(
-            f"The trigger that waited for {about} crashed ({reason}); see the log above. {cls.wait_timeout.advice}",
+            f"See the log above, and run the task again: the trigger that waited for {about} crashed ({reason}).",
             code="TriggerFailure",
         )
 

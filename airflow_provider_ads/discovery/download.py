@@ -72,8 +72,8 @@ class ArchiveKind:
     def not_readable(self, reason: str) -> ArchiveDownloadError:
         """Return the error for a download that is not such an archive; the subject of the reason is the archive."""
         return ArchiveDownloadError(
-            f"The downloaded {self.name} {reason}. Try again, in case it was damaged in transit. If that does not "
-            f"help, {self.inspection}.",
+            f"Try again, in case the {self.name} was damaged in transit; if that does not help, {self.inspection}: it "
+            f"{reason}.",
             code="ArchiveNotReadable",
         )
 
@@ -184,7 +184,7 @@ def _make_opener(verify: bool | str | None) -> urllib.request.OpenerDirector:
         context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
     except OSError as error:
         raise ArchiveDownloadError(
-            f"The certificate authorities in {verify} could not be read: {error}. Correct verify.",
+            f"Correct verify: the certificate authorities in {verify} could not be read: {error}.",
             code="ArchiveNotReached",
         ) from error
     # Python 3.13 sets this flag and then refuses companies' own certificate authorities that boto3 accepts.
@@ -230,8 +230,8 @@ def _call(kind: ArchiveKind, function: Callable[_P, _T], *args: _P.args, **kwarg
     # Some of those errors contain the URL. An error raised outside the except block does not have them as its context.
     if isinstance(reason, ssl.SSLCertVerificationError):
         raise ArchiveDownloadError(
-            f"The certificate of the {kind.name}'s server is not trusted: {reason.verify_message}. Check verify and "
-            "the proxy.",
+            f"Check verify and the proxy: the certificate of the {kind.name}'s server is not trusted: "
+            f"{reason.verify_message}.",
             code="ArchiveNotReached",
         )
     if isinstance(reason, OSError):
@@ -239,13 +239,13 @@ def _call(kind: ArchiveKind, function: Callable[_P, _T], *args: _P.args, **kwarg
     if isinstance(reason, http.client.HTTPException) and not isinstance(reason, http.client.InvalidURL):
         raise _not_reached(kind, type(reason).__name__)
     raise ArchiveDownloadError(
-        f"The link to the {kind.name} is not a valid web address. {kind.renewal}.", code="ArchiveRefused"
+        f"{kind.renewal}: the link to the {kind.name} is not a valid web address.", code="ArchiveRefused"
     )
 
 
 def _not_reached(kind: ArchiveKind, reason: str) -> ArchiveDownloadError:
     return ArchiveDownloadError(
-        f"The {kind.name} could not be downloaded: {reason}. Check the network and the proxy, and try again.",
+        f"Check the network and the proxy, and try again: the {kind.name} could not be downloaded: {reason}.",
         code="ArchiveNotReached",
         transient=True,
     )
@@ -264,18 +264,18 @@ def _refused(kind: ArchiveKind, status: int, body: bytes) -> ArchiveDownloadErro
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
     if b"<Message>Request has expired</Message>" in body or b"<Code>ExpiredToken</Code>" in body:
         return ArchiveDownloadError(
-            f"The link to the {kind.name} has expired ({response}). {kind.renewal}.", code="ArchiveLinkExpired"
+            f"{kind.renewal}: the link to the {kind.name} has expired ({response}).", code="ArchiveLinkExpired"
         )
     if status in (404, 410):
         return ArchiveDownloadError(
-            f"The {kind.name} no longer exists ({response}). AWS does not document how long it keeps one. "
-            f"{kind.renewal}, or {kind.recreation}.",
+            f"{kind.renewal}, or {kind.recreation}: the {kind.name} no longer exists ({response}). AWS does not "
+            "document how long it keeps one.",
             code="ArchiveNotFound",
         )
     if 300 <= status < 400:
         return ArchiveDownloadError(
-            f"The link to the {kind.name} redirects to another address ({response}). The redirect is not followed, "
-            f"because that server could download the archive. Check the proxy. {kind.renewal}.",
+            f"Check the proxy: the link to the {kind.name} redirects to another address ({response}). The redirect is "
+            f"not followed, because that server could download the archive. {kind.renewal}.",
             code="ArchiveRefused",
             # S3 itself sends this redirect until the DNS entry of a new bucket is updated:
             # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingRouting.html
@@ -283,12 +283,12 @@ def _refused(kind: ArchiveKind, status: int, body: bytes) -> ArchiveDownloadErro
         )
     if status >= 500 or status == 429:
         return ArchiveDownloadError(
-            f"The {kind.name}'s server failed ({response}). Try again later.",
+            f"Try again later: the {kind.name}'s server failed ({response}).",
             code="ArchiveRefused",
             transient=True,
         )
     return ArchiveDownloadError(
-        f"The {kind.name}'s server refused the link ({response}). {kind.renewal}. If that does not help, check that "
-        "the proxy and the policy of the VPC endpoint allow this machine to read from S3.",
+        f"{kind.renewal}; if that does not help, check that the proxy and the policy of the VPC endpoint allow this "
+        f"machine to read from S3: the {kind.name}'s server refused the link ({response}).",
         code="ArchiveRefused",
     )

@@ -29,8 +29,8 @@ EXPORT_ARCHIVE = ArchiveKind(
     task="an export",
     files="a few files",
     max_bytes=1_000_000_000,
-    renewal="Describe the export task again, which can renew the link",
-    recreation="run the task again, which starts another export",
+    renewal="Run the task again, which starts another export",
+    recreation="export from the Migration Hub console",
     inspection="export from the Migration Hub console and check what the archive contains",
 )
 

@@ -54,7 +54,7 @@ ERROR_ARCHIVE = ArchiveKind(
     task="an import",
     files="two files",
     max_bytes=256_000_000,
-    renewal="Describe the import task again, which can renew the link",
+    renewal="Run the task again, which can renew the link",
     recreation="import the file again to get a new archive",
     inspection="download it from the Imports page of the Migration Hub console and check what it contains",
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
 
 from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.record import TaskRecord
@@ -68,18 +69,44 @@ class ImportTask(TaskRecord):
         return max(failed, 1) if statuses.has_failed_records(self.status) else failed
 
     def __str__(self) -> str:
-        counts = ", ".join(
-            f"{label} {count}"
-            for label, count in (
-                ("servers imported", self.server_import_success),
-                ("servers failed", self.server_import_failure),
-                ("applications imported", self.application_import_success),
-                ("applications failed", self.application_import_failure),
-            )
+        return self.describe()
+
+    def describe(self, *details: str, with_url: bool = False) -> str:
+        """
+        Return a log line without its period: status and counts, then details, then file, name and id.
+
+        :param details: what else is to be known at once, such as ``started in us-west-2``.
+        :param with_url: True for the URL of the file instead of its name.
+        """
+        counts = [
+            f"{count:,} {label}"
+            for count, label in ((self.server_import_success, "imported"), (self.server_import_failure, "failed"))
             if count is not None
-        )
-        name = "" if self.name is None else f" ({self.name!r})"
-        return f"{self.import_task_id}{name}: {self.status or 'no status'}" + (f", {counts}" if counts else "")
+        ]
+        # Most inventories have no applications.
+        if self.application_import_success or self.application_import_failure:
+            counts += [
+                f"{self.application_import_success or 0:,} applications imported",
+                f"{self.application_import_failure or 0:,} applications failed",
+            ]
+        outcome = ", ".join([*counts, *details])
+        url = self.import_url or ""
+        file = url if with_url else PurePosixPath(url).name
+        names = [*filter(None, [file]), *([] if self.name is None else [repr(self.name)]), self.import_task_id]
+        identity = names[0] + (f" ({', '.join(names[1:])})" if names[1:] else "")
+        return f"{self.shown_status}: {outcome}. {identity}" if outcome else f"{self.shown_status}: {identity}"
+
+    @property
+    def shown_status(self) -> str:
+        """The status, or words for a missing one."""
+        return self.status or ("no status" if self.is_listed else "not listed")
+
+    @property
+    def age(self) -> timedelta | None:
+        """Time since the import was requested, in full seconds; None if that time is not known."""
+        if self.import_request_time is None:
+            return None
+        return timedelta(seconds=int((datetime.now(UTC) - self.import_request_time).total_seconds()))
 
 
 def newest_by_name(import_tasks: Iterable[ImportTask]) -> dict[str, ImportTask]:

@@ -194,6 +194,11 @@ def check_import_task_ids(import_task_ids: object) -> list[str]:
         hint = _rendered_list_hint(import_task_id)
         if import_task_id in (None, "None"):
             hint = ". The task that should have started the import returned no id: check import_task_id and that task"
+        elif isinstance(import_task_id, str) and import_task_id.strip() and not hint:
+            raise ValueError(
+                f"Use name={quote(import_task_id)} of AdsImportTaskSensor instead of import_task_id if that is the "
+                "name of an import. An import_task_id is 'import-task-' followed by 32 hexadecimal digits"
+            )
         raise ValueError(
             "import_task_id must be 'import-task-' followed by 32 hexadecimal digits, or a list of such ids; "
             f"got {quote(import_task_id)}{hint}"

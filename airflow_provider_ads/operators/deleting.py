@@ -8,8 +8,9 @@ from typing import Any
 
 from airflow_provider_ads import hooks
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.import_table import count_imports, format_table
 from airflow_provider_ads.discovery.import_task import ImportTask
-from airflow_provider_ads.discovery.parameters import as_list, summarize_ids
+from airflow_provider_ads.discovery.parameters import as_list
 from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS, Verdict, VerdictKind, judge_deletion
 from airflow_provider_ads.exceptions import ImportDeletionError
 from airflow_provider_ads.links import MigrationHubLink
@@ -86,14 +87,19 @@ class AdsDeletingOperator(AdsWaitingOperator):
         :raises ImportDeletionError: a deletion failed.
         :raises AdsCallError: a status is unknown, and no deletion failed.
         """
-        end_wait([judge_deletion(import_task) for import_task in import_tasks], _deletion_error, self.log)
+        end_wait(
+            [judge_deletion(import_task) for import_task in import_tasks], _deletion_error, self.log, done="deleted"
+        )
         return [import_task.import_task_id for import_task in import_tasks]
 
     def on_kill(self) -> None:
         """Log that the deletion continues when the task is killed or exceeds its ``execution_timeout``."""
         if self.import_tasks:
-            ids = summarize_ids([task.import_task_id for task in self.import_tasks])
-            self.log.warning("The task was killed. %s %s; a retry waits for it", ids, self.trigger_class.continuation)
+            self.log.warning(
+                "The task was killed, but AWS continues to delete the data of %s; a retry waits for it\n%s",
+                count_imports(self.import_tasks),
+                format_table(self.import_tasks),
+            )
 
     @property
     def subject(self) -> str:

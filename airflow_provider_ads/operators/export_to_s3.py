@@ -170,9 +170,7 @@ class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
         self._write(export_task)
         is_truncated = bool(export_task.is_truncated)
         if is_truncated:
-            self.log.warning(
-                "The export is incomplete, because it would have exceeded AWS's size limit. %s", export_task
-            )
+            self.log.warning("%s", export_task.describe("incomplete, because it would exceed AWS's size limit"))
         self.log.info("%s:\n%s", export_task.describe(f"{len(self.files)} files"), "\n".join(self.files))
         return {"export_id": export_task.export_id, "files": [*self.files], "is_truncated": is_truncated}
 

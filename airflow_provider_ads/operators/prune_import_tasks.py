@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.import_table import count_imports, format_table
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.parameters import check_name, join_first, renderable
 from airflow_provider_ads.discovery.retention import Superseded, due_time, reasons_against, superseded_imports
@@ -125,7 +127,7 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
             return deletable
         room = max(0, MAX_DEFERRED_IMPORTS - len(superseded.deleting))
         if len(deletable) > room:
-            self.log.warning("Left for the next run: %s imports", f"{len(deletable) - room:,}")
+            self.log.warning("%s left for the next run", count_imports(deletable[room:]))
             deletable = deletable[:room]
         if deletable:
             deletable = self._delete(deletable)
@@ -156,45 +158,47 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
         running = [task for task in superseded_by if statuses.is_running(task.status)]
         if running:
             raise AdsCallError(
-                f"Nothing was deleted, because import {running[0]} is still in progress. Wait for all of "
-                "superseded_by first, with AdsImportTaskSensor.",
+                "Wait for all of superseded_by first, with AdsImportTaskSensor. Nothing was deleted, because this "
+                f"import is still in progress.\n{running[0]}.",
                 code="ImportInProgress",
                 import_task_id=running[0].import_task_id,
             )
         reasons = reasons_against(superseded_by, self.name_prefix, self.allow_failed_records)
         if reasons:
-            message = "\n".join(["Nothing was deleted, because the new imports may not replace older ones.", *reasons])
-            self.log.error("%s", message)
+            message = "\n".join(
+                [join_first(reasons, "\n"), "Nothing was deleted, because the new imports may not replace older ones."]
+            )
             fail_without_retry(ImportOutcomeError(message, [task.summary() for task in superseded_by], try_again=False))
 
     def _log_superseded(self, superseded: Superseded) -> None:
-        action = "its data would be deleted" if self._dry_run else "deleting its data"
-        for task in superseded.deletable:
-            self.log.info("Import %s. Superseded: %s", task, action)
-        for task in superseded.deleting:
-            self.log.info("Import %s. Superseded: deletion not requested again", task)
-        for task in superseded.due_later:
-            self.log.warning(
-                "Import %s. Not deleted, although it was requested earlier: it belongs to a run that was due later",
-                task,
-            )
+        kept = [*superseded.due_later, *superseded.running, *superseded.unknown]
+        labelled = {
+            "to delete": superseded.deletable,
+            "not requested again": superseded.deleting,
+            "kept: due later": superseded.due_later,
+            "kept: in progress": superseded.running,
+            "kept: not known": superseded.unknown,
+        }
+        lines = [
+            f"{count_imports(superseded.deletable)} {'would be deleted' if self._dry_run else 'to delete'}, "
+            f"{len(kept):,} older kept, {len(superseded.deleted):,} deleted before",
+            format_table(
+                [task for tasks in labelled.values() for task in tasks],
+                [label for label, tasks in labelled.items() for _ in tasks],
+            ),
+        ]
         if superseded.due_later:
             records = sum((task.server_import_success or 0) for task in superseded.due_later)
-            self.log.warning(
-                "%s import records stay, because they belong to runs that were due later than this one. The prune of "
-                "the newest run deletes what it replaces",
-                f"{records:,}",
+            lines.append(
+                f"{records:,} import records stay, because they belong to runs that were due later than this one. The "
+                "prune of the newest run deletes what it replaces"
             )
-        for task in superseded.running:
-            self.log.warning("Import %s. Not deleted, although older: it is still in progress", task)
-        for task in superseded.unknown:
-            self.log.warning(
-                "Import %s. Not deleted: this version of airflow-provider-ads does not know its status, or AWS did "
-                "not send the time of its request",
-                task,
+        if superseded.unknown:
+            lines.append(
+                "Not known: this version of airflow-provider-ads does not know the status, or AWS did not send the "
+                "time of the request"
             )
-        if superseded.deleted:
-            self.log.info("Skipped: %s imports whose data was already deleted", f"{len(superseded.deleted):,}")
+        self.log.log(logging.WARNING if kept else logging.INFO, "%s", "\n".join(filter(None, lines)))
 
     def _delete(self, import_task_ids: list[str]) -> list[str]:
         """Return the ids that the service deletes; only refusals because of the daily limit are tolerated."""
@@ -209,6 +213,7 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
 
     def _log_left(self, import_task_ids: list[str]) -> None:
         self.log.warning(
-            "The account's limit of 25,000 deleted records a day is exceeded. Left for the next run: %s",
+            "%s left for the next run, because the account's limit of 25,000 deleted records a day is exceeded: %s",
+            count_imports(import_task_ids),
             join_first(import_task_ids),
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.import_table import count_imports, format_table
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.parameters import (
     check_client_request_token,
@@ -18,7 +19,6 @@ from airflow_provider_ads.discovery.parameters import (
     check_name,
     import_urls_by_name,
     is_list,
-    join_first,
     renderable,
 )
 from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError, fail_without_retry
@@ -185,10 +185,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
             if len(import_urls) > 1:
                 log_starts(starts, len(import_urls), bool(requests), self.log)
         if len(import_urls) == 1:
-            if requests:
-                starts[0].log_to(self.log)
-            (import_url,) = import_urls.values()
-            self.log.info("Import %s. Region %s, file %s", import_tasks[0], self.hook.conn_region_name, import_url)
+            starts[0].log_to(self.log, self.hook.conn_region_name)
         if is_list(self.import_url):
             self._warn_about_removed_files(context)
 
@@ -197,7 +194,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
             task = self.hook.start_import_task(name, import_url, self.client_request_token)
             if self.client_request_token is not None and not statuses.is_running(task.status):
                 self.log.warning(
-                    "The client_request_token belongs to an import that has ended. To import again, change the token"
+                    "To import again, change the client_request_token, which belongs to an import that has ended"
                 )
             yield Start(task)
 
@@ -214,15 +211,14 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
             return
         files = set(self._import_urls.values())
         removed = [
-            f"import {task} from {task.import_url}"
-            for task in listed
-            if task.import_url not in files and not is_lost(task) and request.started(task)
+            task for task in listed if task.import_url not in files and not is_lost(task) and request.started(task)
         ]
         if removed:
             self.log.warning(
-                "Imports of files that import_url no longer contains stay, because AWS cannot cancel imports. An "
-                "earlier attempt of this task started them: %s",
-                join_first(removed),
+                "%s of files that import_url no longer contains, which an earlier attempt of this task started; AWS "
+                "cannot cancel imports\n%s",
+                count_imports(removed),
+                format_table(removed),
             )
 
     def _in_shape(self, values: list[Any]) -> Any:
@@ -235,19 +231,12 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
 
     def on_kill(self) -> None:
         """Log that the imports keep running when the task is killed or exceeds its ``execution_timeout``."""
-        running = [str(task) for task in self.import_tasks if statuses.is_running(task.status)]
-        if len(running) == 1:
+        running = [task for task in self.import_tasks if statuses.is_running(task.status)]
+        if running:
             self.log.warning(
-                "The task was killed. Import %s. It keeps running at AWS, which cannot cancel imports; a retry adopts "
-                "it",
-                running[0],
-            )
-        elif running:
-            self.log.warning(
-                "The task was killed. %s imports keep running at AWS, which cannot cancel imports; a retry adopts "
-                "them: %s",
-                len(running),
-                join_first(running),
+                "The task was killed, but AWS cannot cancel %s; a retry adopts what keeps running\n%s",
+                count_imports(running),
+                format_table(running),
             )
 
     def execute_complete(self, context: Any, event: Any = None) -> str | list[str]:
@@ -300,8 +289,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
             if self.client_request_token is not None:
                 fail_without_retry(
                     ImportOutcomeError(
-                        f"{error} The client_request_token always returns this import: to import again, change the "
-                        "token.",
+                        f"Change the client_request_token to import again: it always returns this import.\n{error}",
                         error.import_tasks,
                         try_again=False,
                     )

@@ -298,7 +298,8 @@ def test_a_record_cannot_be_stored_as_an_xcom(store: Callable[[Any], Any]) -> No
 def assert_failed_without_showing_a_secret(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     printed = "".join(capfd.readouterr())
     assert run.state == "failed"
-    assert "IMPORT_COMPLETE_WITH_ERRORS" in printed, "The log was not captured"
+    assert "credentials retrieved" in printed, "The log was not captured"
+    assert "IMPORT_COMPLETE_WITH_ERRORS" in str(run.error)
     (summary,) = [run.xcoms["import_task"]] if isinstance(run.xcoms["import_task"], dict) else run.xcoms["import_task"]
     import_task = AdsHook().get_import_task(summary["importTaskId"])
     assert "X-Amz-Signature=" in str(import_task.errors_and_failed_entries_zip), "The import has no secret"

@@ -275,7 +275,7 @@ class TestPolling:
         aws_default.inject("ExpiredTokenException", calls=1)
         assert [poll.error for poll in await polls_of([import_task_id])] == [None]
         aws_default.inject("ExpiredTokenException")
-        with pytest.raises(AdsCallError, match="The credentials have expired"):
+        with pytest.raises(AdsCallError, match=r"^Renew the credentials"):
             await polls_of([import_task_id])
 
 

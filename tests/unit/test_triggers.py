@@ -158,9 +158,9 @@ class TestRun:
     @pytest.mark.parametrize(
         ("code", "advice"),
         [
-            ("AuthorizationErrorException", "Allow the action in the IAM policy"),
+            ("AuthorizationErrorException", "Allow discovery:DescribeImportTasks in the IAM policy"),
             ("HomeRegionNotSetException", "Set region_name to the account's Migration Hub home region"),
-            ("InvalidParameterValueException", "Correct it"),
+            ("InvalidParameterValueException", "Correct the parameter"),
         ],
     )
     async def test_a_refused_call_is_an_error_event_with_advice(
@@ -360,7 +360,7 @@ class TestDeletion:
 
     def test_a_timeout_is_a_deletion_timeout(self) -> None:
         event = {"status": "timeout", "tasks": [{"importTaskId": ID, "status": "DELETE_IN_PROGRESS"}], "error": None}
-        with pytest.raises(DeletionWaitTimeout, match="The deletion continues at AWS"):
+        with pytest.raises(DeletionWaitTimeout, match="the deletion, which continues at AWS"):
             AdsDeleteImportDataTrigger.read_event(event)
 
 
@@ -441,7 +441,7 @@ class TestReadEvent:
         tasks = [{"importTaskId": ID, "status": "IMPORT_IN_PROGRESS"}]
         with pytest.raises(ImportWaitTimeout, match="keeps running at AWS") as error:
             AdsImportTaskTrigger.read_event({"status": "timeout", "tasks": tasks, "error": last_error})
-        assert f"{ID}: IMPORT_IN_PROGRESS" in str(error.value)
+        assert f"IMPORT_IN_PROGRESS: {ID}" in str(error.value)
         assert ("throttled" in str(error.value)) is (last_error is not None)
 
 

@@ -87,7 +87,7 @@ class TestUnpacking:
     def test_another_archive_is_refused(self, archive: bytes, reason: str) -> None:
         error = refusal(archive)
         assert (error.code, error.transient) == ("ArchiveNotReadable", False)
-        assert str(error).startswith("The downloaded error archive ")
+        assert str(error).startswith("Try again, in case the error archive was damaged in transit")
         assert reason in str(error)
         assert "Imports page of the Migration Hub console" in str(error)
         assert str(error).isprintable()

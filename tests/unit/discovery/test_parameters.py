@@ -72,6 +72,10 @@ class TestChecks:
         other = "import-task-" + "0" * 32
         assert check_import_task_ids([ID, other, ID]) == [ID, other, ID]
 
+    def test_a_value_that_looks_like_a_name_suggests_the_name_parameter(self) -> None:
+        with pytest.raises(ValueError, match=r"^Use name='cmdb-2026-11-25' of AdsImportTaskSensor instead of"):
+            check_import_task_ids("cmdb-2026-11-25")
+
     @pytest.mark.parametrize("ids", ["import-task-1", "", None, 7, [None], [ID, "x"], f"{ID}\n", []])
     def test_invalid_or_no_ids_are_refused(self, ids: Any) -> None:
         message = "empty list" if ids == [] else "'import-task-' followed by 32 hexadecimal digits"

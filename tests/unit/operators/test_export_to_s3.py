@@ -134,9 +134,8 @@ class TestExport:
         with once_started(aws_default):
             run = run_task(operator(deferrable=deferrable), monkeypatch)
         assert (run.state, run.result["is_truncated"]) == ("success", True)
-        assert "The export is incomplete, because it would have exceeded AWS's size limit. EXPORT: SUCCEEDED" in (
-            capsys.readouterr().out
-        )
+        warning = f"EXPORT: SUCCEEDED, incomplete, because it would exceed AWS's size limit ({run.result['export_id']})"
+        assert warning in capsys.readouterr().out
 
     def test_the_url_is_requested_again_just_before_the_download(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
@@ -240,7 +239,7 @@ class TestFailures:
         with once_started(aws_default, exportStatus="SUCCEEDED", configurationsDownloadUrl=url):
             error = error_of(run_task(operator(deferrable=deferrable), monkeypatch))
         assert error.code == "ArchiveNotFound"
-        assert "run the task again, which starts another export" in str(error)
+        assert "Run the task again, which starts another export" in str(error)
 
     def test_an_archive_that_is_not_offered_has_advice(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
