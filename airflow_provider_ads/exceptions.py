@@ -375,7 +375,7 @@ _ADVICE = {
     "NoSuchBucket": "Correct the name of the bucket, or create it",
     "NoSuchKey": "Correct the key of the file, or upload it",
     "NoRegionError": _SET_HOME_REGION,
-    "OperationNotPermittedException": "Do what AWS's message says: AWS does not permit this operation now",
+    "OperationNotPermittedException": "See AWS's message: AWS does not permit this operation now",
     "OptInRequired": (
         "Use an account that is subscribed to the service, which has taken no new customers since 7 November 2025"
     ),

@@ -193,7 +193,7 @@ class TestFailures:
                 "A successful export is already present Export ID: export-7",
                 "Use the export whose id AWS's message ends with, which AdsHook.get_export_task describes",
             ),
-            ("OperationNotPermittedException", "No.", "Do what AWS's message says"),
+            ("OperationNotPermittedException", "No.", "See AWS's message: AWS does not permit"),
             ("AuthorizationErrorException", "No.", "discovery:StartExportTask"),
         ],
     )
