@@ -64,9 +64,10 @@ class AdsWaitTrigger(BaseTrigger):
         {"status": "timeout", "tasks": [summary, ...], "error": None or {"code", "message", "import_task_id"}}
         {"status": "error", "error": {"code", "message", "import_task_id"}}
 
-    The summaries are those of :meth:`~airflow_provider_ads.discovery.record.TaskRecord.summary`, in the order of the
-    ids. After a timeout, a task that was never listed has no status. The worker decides if a task succeeded.
-    Parameters are not checked before :meth:`run`, because a constructor that raises ends the whole triggerer.
+    The summaries are those of the records, such as
+    :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`, in the order of the ids. After a timeout, a
+    task that was never listed has no status. The worker decides if a task succeeded. Parameters are not checked before
+    :meth:`run`, because a constructor that raises ends the whole triggerer.
 
     :param poll_interval: seconds between two polls.
     :param deadline: when the wait times out, in seconds since the epoch; None for never.

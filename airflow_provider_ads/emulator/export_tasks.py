@@ -1,4 +1,16 @@
-"""The state of the service's export tasks, and the rules for starting and describing them."""
+"""
+The state of the service's export tasks, and the rules for starting and describing them.
+
+Where AWS documents nothing, the emulator's own choices are:
+
+- An export must be started in the home region, as an import, and can be described in every region.
+- Exports run at the same time. AWS documents limits only for exports of a single agent, five at a time and two a day,
+  and the emulator has no agents: such an export is refused.
+- An export contains what the account holds when it ends. AWS's exports can lag behind imports; the emulator's do not.
+- Preferences with ``enabled`` false have no effect.
+- An id is ``export-`` and a UUID. Exports stay listed, oldest first. The archives of the newest 20 are kept.
+- A page holds 1 to 100 tasks. More than 100 ids are refused, and an unknown id is not an error.
+"""
 
 from __future__ import annotations
 
@@ -87,13 +99,6 @@ class ExportTasks:
         Without preferences, the export is a summary of all servers; with them, it contains EC2 recommendations. Without
         a filter, ``startTime`` and ``endTime`` are ignored:
         https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartExportTask.html
-        The emulator's own choices:
-
-        - An export must be started in the home region, as an import.
-        - The emulator has no agents, so an export of one is refused. AWS limits only these exports, to five at a time
-          and two per day.
-        - With ``enabled`` false, preferences have no effect.
-        - An id is ``export-`` and a UUID.
 
         :param outcome: fields that a fault sets when the export ends.
         :return: the response.
@@ -121,9 +126,8 @@ class ExportTasks:
         Perform ``DescribeExportTasks``.
 
         https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_DescribeExportTasks.html
-        The emulator's own choices: it is permitted outside of the home region, a page holds 1 to 100 tasks, more than
-        100 ids are refused, an unknown id is not an error, and a filter by agent, as ``agentIds`` or ``AgentId``,
-        matches no task. A page token that the emulator did not create is an error.
+        AWS's pages call the filter by agent ``agentIds`` and ``AgentId``. The emulator's own choice: it accepts both,
+        and they match no task.
 
         :return: the response, with ``nextToken`` if there are more tasks.
         :raises ServiceError: ``InvalidParameterValueException``.

@@ -143,8 +143,7 @@ class ExportProcessor(Thread):
     """
     A thread that completes each export when its time has passed.
 
-    The emulator's own choices: exports do not wait for each other, an export contains what the account holds when it
-    ends, and only the archives of the newest 20 exports are kept. Links to older ones stop working.
+    Links to archives that are no longer kept stop working.
 
     :param exports: the export tasks. Closing them ends the thread.
     :param imports: the import tasks.

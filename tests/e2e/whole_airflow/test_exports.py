@@ -15,7 +15,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.hooks import AdsHook
 from tests.e2e.whole_airflow.connections import TABLE
 from tests.e2e.whole_airflow.runs import Run, Runs
-from tests.e2e.whole_airflow.stored_text import database_texts, log_texts, places_of, table_names
+from tests.e2e.whole_airflow.stored_text import database_texts, log_texts, places_of, tables
 from tests.support.airflow import LocalAirflow
 from tests.support.moto import read_object
 
@@ -125,5 +125,5 @@ def test_no_log_and_no_table_contains_a_presigned_url(
     for run in started[__name__].values():
         run.result()
     assert "X-Amz-Signature" in aws["aws_export_succeeded"].export_tasks()[0]["configurationsDownloadUrl"]
-    texts = [*log_texts(airflow), *database_texts(airflow, table_names(airflow))]
+    texts = [*log_texts(airflow), *database_texts(airflow, tables(airflow))]
     assert places_of(["X-Amz-Signature", "X-Amz-Credential"], texts) == set()
