@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -39,6 +39,8 @@ __all__ = [
     "AdsWaitTrigger",
 ]
 
+T = TypeVar("T", bound=TaskRecord)
+
 #: Seconds after its start before which a trigger yields no event. Airflow 3.0 to 3.3 can fail a task whose trigger
 #: fires immediately: https://github.com/apache/airflow/issues/71580
 EARLIEST_EVENT = 5.0
@@ -54,7 +56,7 @@ DEFERRAL_FAILED = "__fail__"
 NO_TRIGGERER = "no triggerer has answered in time; check that one is running."
 
 
-class AdsWaitTrigger(BaseTrigger):
+class AdsWaitTrigger(BaseTrigger, Generic[T]):
     """
     AWS Application Discovery Service (ADS): base class for triggers that wait until tasks of the service have ended.
 
@@ -78,7 +80,7 @@ class AdsWaitTrigger(BaseTrigger):
     """
 
     #: The record of what the trigger waits for.
-    record: type[TaskRecord]
+    record: type[T]
 
     #: Returns True for a status that the trigger continues to wait for.
     is_running: Callable[[str | None], bool]
@@ -178,7 +180,7 @@ class AdsWaitTrigger(BaseTrigger):
         return {"status": "finished", "tasks": seen}
 
     @classmethod
-    def read_event(cls, event: Any) -> list[Any]:
+    def read_event(cls, event: Any) -> list[T]:
         """
         Return the tasks of an event on the worker.
 
@@ -224,7 +226,7 @@ class AdsWaitTrigger(BaseTrigger):
         )
 
 
-class AdsImportTaskTrigger(AdsWaitTrigger):
+class AdsImportTaskTrigger(AdsWaitTrigger[ImportTask]):
     """
     Wait until AWS Application Discovery Service (ADS) imports are no longer in progress.
 
@@ -322,7 +324,7 @@ class AdsDeleteImportDataTrigger(AdsImportTaskTrigger):
     continuation = "is still being deleted at AWS"
 
 
-class AdsExportTrigger(AdsWaitTrigger):
+class AdsExportTrigger(AdsWaitTrigger[ExportTask]):
     """
     Wait until an AWS Application Discovery Service (ADS) export is no longer in progress.
 

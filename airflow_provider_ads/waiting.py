@@ -69,9 +69,9 @@ class AdsDeferrableMixin:
     deferrable: bool
 
     #: The trigger, which defines what the task waits for.
-    trigger_class: type[AdsWaitTrigger] = AdsImportTaskTrigger
+    trigger_class: type[AdsWaitTrigger[Any]] = AdsImportTaskTrigger
 
-    def defer_to(self, trigger_class: type[AdsWaitTrigger], deadline: float | None, **arguments: Any) -> None:
+    def defer_to(self, trigger_class: type[AdsWaitTrigger[Any]], deadline: float | None, **arguments: Any) -> None:
         """
         Defer the task; ``execute_complete`` receives the trigger's event.
 
