@@ -7,7 +7,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
 __all__ = ["TaskRecord"]
 
@@ -40,7 +40,7 @@ class TaskRecord:
     @classmethod
     def from_id(cls, task_id: str) -> Self:
         """Return the record of a task of which only the id is known."""
-        return cls(**{dataclasses.fields(cls)[0].name: task_id})
+        return cls(**{cls._layout().id_name: task_id})
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> Self:
@@ -50,11 +50,12 @@ class TaskRecord:
         :param response: a task with the service's field names; times as ``datetime`` or ISO 8601 strings.
         :raises KeyError: the id is missing.
         """
-        id_field, *others = cls._names()
-        fields = {id_field[0]: response[id_field[1]], **{name: response.get(service) for name, service in others}}
-        for name in fields:
+        layout = cls._layout()
+        fields = {name: response.get(service_name) for name, service_name in layout.service_names.items()}
+        fields[layout.id_name] = response[layout.service_names[layout.id_name]]
+        for name in layout.times:
             time = fields[name]
-            if time is not None and name.endswith("_time"):
+            if time is not None:
                 fields[name] = (datetime.fromisoformat(time) if isinstance(time, str) else time).astimezone(UTC)
         return cls(**fields)
 
@@ -65,8 +66,12 @@ class TaskRecord:
         :return: every field that is not a secret under the service's name; None for a field that the service did not
             send; times as ISO 8601 strings in UTC.
         """
-        secrets = {field.name for field in dataclasses.fields(self) if not field.repr}
-        values = {service: getattr(self, name) for name, service in self._names() if name not in secrets}
+        layout = self._layout()
+        values = {
+            service_name: getattr(self, name)
+            for name, service_name in layout.service_names.items()
+            if name not in layout.secrets
+        }
         return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
     def serialize(self) -> NoReturn:
@@ -90,14 +95,28 @@ class TaskRecord:
         return self != self.from_id(self.id)
 
     @classmethod
-    def _names(cls) -> list[tuple[str, str]]:
-        """Return the name of each field and the service's name, the id first."""
-        return _names_of(cls)  # type: ignore[arg-type]  # mypy takes the class for unhashable
+    def _layout(cls) -> _Layout:
+        return _layout_of(cls)  # type: ignore[arg-type]  # mypy takes the class for unhashable
+
+
+class _Layout(NamedTuple):
+    """The service's name of each field, and the names of the field with the id, of times and of secrets."""
+
+    service_names: dict[str, str]
+    id_name: str
+    times: list[str]
+    secrets: list[str]
 
 
 @functools.cache
-def _names_of(record: type[TaskRecord]) -> list[tuple[str, str]]:
-    return [(field.name, _service_name(field.name)) for field in dataclasses.fields(record)]
+def _layout_of(record: type[TaskRecord]) -> _Layout:
+    fields = dataclasses.fields(record)
+    return _Layout(
+        {field.name: _service_name(field.name) for field in fields},
+        fields[0].name,
+        [field.name for field in fields if field.name.endswith("_time")],
+        [field.name for field in fields if not field.repr],
+    )
 
 
 def _service_name(name: str) -> str:
