@@ -4,11 +4,14 @@ Exceptions of this provider, and advice for AWS's errors::
     AdsError
     ├── ImportOutcomeError           an import ended, but not as it should
     ├── ImportDeletionError          the data of an import could not be deleted
+    ├── ExportFailedError            an export failed
     └── AdsCallError                 the outcome is unknown: AWS refused, did not answer, or its answer made no sense
         ├── ImportTaskNotFound       AWS does not list the import
+        ├── ExportTaskNotFound       AWS does not list the export
         └── ImportWaitTimeout        timed out before the import ended
             ├── ImportNotSeen        timed out before an import with that name was listed
-            └── DeletionWaitTimeout  timed out before the import's data was deleted
+            ├── DeletionWaitTimeout  timed out before the import's data was deleted
+            └── ExportWaitTimeout    timed out before the export ended
 
 They do not derive from Airflow's exceptions, which Airflow treats differently in a sensor that pokes and in one that
 was deferred. :func:`fail_without_retry` makes a failure final.
@@ -24,6 +27,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, SSLError
 
+from airflow_provider_ads.discovery.export_task import ExportTask
 from airflow_provider_ads.discovery.import_table import format_table
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.limits import SERVICE_REGIONS
@@ -39,6 +43,9 @@ __all__ = [
     "AdsCallError",
     "AdsError",
     "DeletionWaitTimeout",
+    "ExportFailedError",
+    "ExportTaskNotFound",
+    "ExportWaitTimeout",
     "ImportDeletionError",
     "ImportNotSeen",
     "ImportOutcomeError",
@@ -92,6 +99,22 @@ class ImportDeletionError(AdsError):
         return type(self), (str(self), self.errors)
 
 
+class ExportFailedError(AdsError):
+    """
+    An export failed.
+
+    :param message: what happened, what to do next, and the service's reason.
+    :param export_task: the summary of the export.
+    """
+
+    def __init__(self, message: str, export_task: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.export_task = dict(export_task)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.export_task)
+
+
 class AdsCallError(AdsError):
     """
     A call failed, or the outcome of an import could not be determined.
@@ -100,7 +123,7 @@ class AdsCallError(AdsError):
     :param code: AWS's error code (``AuthorizationErrorException``), the name of the botocore error that prevented the
         call (``EndpointConnectionError``), or one of this provider's own codes: the name of a subclass,
         ``UnknownStatus``, ``UnexpectedEvent``, ``TriggerFailure``, ``ImportInProgress``, or a code of
-        :class:`~airflow_provider_ads.discovery.failed_records.FailedRecordsError`.
+        :class:`~airflow_provider_ads.discovery.download.ArchiveDownloadError`.
     :param import_task_id: the import concerned, if there is exactly one.
     :param transient: True if the same call might succeed later.
     """
@@ -144,6 +167,27 @@ class ImportTaskNotFound(AdsCallError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.import_task_id, self.region_name)
+
+
+class ExportTaskNotFound(AdsCallError):
+    """
+    The account has no such export task in this region.
+
+    :param export_id: the id of the missing export task.
+    :param region_name: the region that was called.
+    """
+
+    def __init__(self, export_id: str, region_name: str | None) -> None:
+        super().__init__(
+            "Run the task again, which starts another export. If that does not help, check that aws_conn_id and "
+            f"region_name have not changed meanwhile.\nExport task not found in {region_name}: {export_id}.",
+            code="ExportTaskNotFound",
+        )
+        self.export_id = export_id
+        self.region_name = region_name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.export_id, self.region_name)
 
 
 class ImportWaitTimeout(AdsCallError):
@@ -209,6 +253,27 @@ class DeletionWaitTimeout(ImportWaitTimeout):
 
     awaited = "the deletion"
     advice = "Allow more time; a retry of the task waits for the deletion, which continues at AWS."
+
+
+class ExportWaitTimeout(ImportWaitTimeout):
+    """
+    The wait timed out before the export ended; it continues at AWS, which cannot cancel exports.
+
+    :param export_tasks: the last known summary of the export; empty if its id is not known.
+    :param last_error: the error of the last poll, if it failed.
+    """
+
+    def __init__(self, export_tasks: Sequence[dict[str, Any]], last_error: str | None) -> None:
+        last_status = "".join(f" Last status: {ExportTask.from_response(task)}." for task in export_tasks)
+        error = f"\nThe last poll failed: {last_error}" if last_error else ""
+        AdsCallError.__init__(
+            self,
+            "Allow more time with execution_timeout: a retry starts another export, although this one continues at "
+            f"AWS.\nTimed out waiting for the export.{last_status}{error}",
+            code=type(self).__name__,
+        )
+        self.import_tasks = list(export_tasks)
+        self.last_error = last_error
 
 
 #: Error codes that new credentials can resolve, because the old ones have expired or were rotated.
@@ -310,6 +375,7 @@ _ADVICE = {
     "NoSuchBucket": "Correct the name of the bucket, or create it",
     "NoSuchKey": "Correct the key of the file, or upload it",
     "NoRegionError": _SET_HOME_REGION,
+    "OperationNotPermittedException": "See AWS's message: AWS does not permit this operation now",
     "OptInRequired": (
         "Use an account that is subscribed to the service, which has taken no new customers since 7 November 2025"
     ),
@@ -330,6 +396,18 @@ _ADVICE = {
         "available in " + ", ".join(SERVICE_REGIONS)
     ),
     "UnrecognizedClientException": _WRONG_CREDENTIALS,
+}
+
+#: Advice for two messages of ``OperationNotPermittedException``, by a part of them. AWS does not document them, but
+#: https://github.com/awslabs/aws-discovery-utils/blob/master/export.py looks for both.
+_NOT_PERMITTED_ADVICE = {
+    "limit of maximum allowed concurrent exports": (
+        "Wait until the account's other exports have ended, and run the task again; retries and retry_delay do both"
+    ),
+    "successful export is already present": (
+        "Use the export whose id AWS's message ends with, which AdsHook.get_export_task describes, or run the task "
+        "again later"
+    ),
 }
 
 #: IAM prefixes of the operations of other services.
@@ -389,6 +467,8 @@ def call_error(
         advice = _CREATE_CONNECTION
     elif advice is None:
         advice = "Try again later: this failure is usually temporary" if transient else _UNKNOWN_CODE
+    elif code == "OperationNotPermittedException":
+        advice = next((text for part, text in _NOT_PERMITTED_ADVICE.items() if part in reason), advice)
     elif advice is _NOT_ALLOWED and operation == "GetObject":
         advice += _DENIED_OR_MISSING
     if is_connection_missing and advice is not _CREATE_CONNECTION:

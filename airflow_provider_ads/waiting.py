@@ -22,7 +22,13 @@ from airflow_provider_ads.exceptions import AdsCallError, AdsError, ImportOutcom
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.polling import Poll
 from airflow_provider_ads.progress import Outage, ProgressLog
-from airflow_provider_ads.triggers import DEFERRAL_FAILED, DEFERRAL_GRACE, NO_TRIGGERER, AdsImportTaskTrigger
+from airflow_provider_ads.triggers import (
+    DEFERRAL_FAILED,
+    DEFERRAL_GRACE,
+    NO_TRIGGERER,
+    AdsImportTaskTrigger,
+    AdsWaitTrigger,
+)
 
 __all__ = [
     "IMPORT_TASK_XCOM_KEY",
@@ -64,9 +70,9 @@ class AdsDeferrableMixin:
     deferrable: bool
 
     #: The trigger, which defines what the task waits for.
-    trigger_class: type[AdsImportTaskTrigger] = AdsImportTaskTrigger
+    trigger_class: type[AdsWaitTrigger[Any]] = AdsImportTaskTrigger
 
-    def defer_to(self, trigger_class: type[AdsImportTaskTrigger], deadline: float | None, **arguments: Any) -> None:
+    def defer_to(self, trigger_class: type[AdsWaitTrigger[Any]], deadline: float | None, **arguments: Any) -> None:
         """
         Defer the task; ``execute_complete`` receives the trigger's event.
 
@@ -134,21 +140,21 @@ class AdsDeferrableMixin:
         event = {"status": "timeout", "tasks": [], "error": {"message": NO_TRIGGERER}}
         return base.resume_execution("execute_complete", {"event": event}, context)
 
-    def read_event(self, context: Any, event: Any) -> list[ImportTask]:
+    def read_event(self, context: Any, event: Any) -> list[Any]:
         """
         Return the tasks of the trigger's event; after a timeout, poll once more.
 
-        Imports that have ended count, even if they ended after the trigger's last poll or while no triggerer ran.
+        Tasks that have ended count, even if they ended after the trigger's last poll or while no triggerer ran.
 
         :param context: the task's context.
         :param event: the event as Airflow passes it on.
-        :raises ImportWaitTimeout: an import is still running, or could not be polled within 30 seconds.
+        :raises ImportWaitTimeout: a task is still running, or could not be polled within 30 seconds.
         :raises AdsCallError: the trigger could not continue, or the event is not one of its own.
         """
         try:
             return self.trigger_class.read_event(event)
         except ImportWaitTimeout as timeout:
-            known = [task["importTaskId"] for task in timeout.import_tasks]
+            known = [self.trigger_class.record.from_response(task).id for task in timeout.import_tasks]
             try:
                 import_tasks = self._poll_once_more(context, known)
             except Exception as error:
@@ -162,13 +168,13 @@ class AdsDeferrableMixin:
                 raise type(timeout)([task.summary() for task in import_tasks], reason) from None
             return import_tasks
 
-    def _poll_once_more(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
+    def _poll_once_more(self, context: Any, import_task_ids: list[str]) -> list[Any]:
         task: Any = self
         # Only the main thread looks up connections.
         task.hook.conn_config  # noqa: B018
         return run_in_thread(lambda: self.describe_awaited(context, import_task_ids), LAST_POLL_SECONDS)
 
-    def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
+    def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[Any]:
         """
         Return the current state of the tasks that the deferred task waits for.
 
@@ -197,8 +203,8 @@ class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
 
     aws_hook_class = AdsHook
 
-    #: The import tasks that the operator waits for, as last described.
-    import_tasks: Sequence[ImportTask] = ()
+    #: The import tasks, or the export task, that the operator waits for, as last described.
+    import_tasks: Sequence[Any] = ()
 
     def __init__(
         self, *, wait_for_completion: bool, deferrable: bool, poll_interval: float | timedelta, **kwargs: Any
@@ -208,20 +214,19 @@ class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
         self.deferrable = deferrable
         self.poll_interval = check_poll_interval(poll_interval)
 
-    def describe(self, import_task_ids: Sequence[str]) -> list[ImportTask]:
+    def describe(self, import_task_ids: Sequence[str]) -> list[Any]:
         """Return the current state of the tasks in the order of their ids."""
         return self.hook.get_import_tasks(import_task_ids)
 
-    def push_import_tasks(self, context: Any, import_tasks: Sequence[ImportTask]) -> None:
+    def push_import_tasks(self, context: Any, import_tasks: Sequence[Any]) -> None:
         """
-        Push the current state of the tasks as XComs, so that it is visible during a wait on the worker.
+        Push the current state of the tasks as XComs, if any, so that it is visible during a wait on the worker.
 
         :param context: the task's context.
         :param import_tasks: the tasks that the operator waits for, as last described.
         """
-        raise NotImplementedError
 
-    def wait(self, context: Any, import_tasks: Sequence[ImportTask]) -> Sequence[ImportTask]:
+    def wait(self, context: Any, import_tasks: Sequence[Any]) -> Sequence[Any]:
         """
         Wait until none of the tasks is in a status for which the trigger waits.
 
@@ -248,7 +253,7 @@ class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
             last = self.import_tasks
             error = None
             try:
-                self.import_tasks = self.describe([task.import_task_id for task in self.import_tasks])
+                self.import_tasks = self.describe([task.id for task in self.import_tasks])
             except AdsCallError as caught:
                 error = caught
             outage.check(error)
@@ -261,16 +266,24 @@ class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
         return any(self.trigger_class.is_running(task.status) for task in self.import_tasks)
 
     def _poll(self, error: AdsCallError | None = None) -> Poll:
-        return Poll({task.import_task_id: task for task in self.import_tasks}, error)
+        return Poll({task.id: task for task in self.import_tasks}, error)
 
     def _defer(self, context: Any) -> None:
-        import_task_ids = [task.import_task_id for task in self.import_tasks]
         deadline = None
         if self.execution_timeout:
             timeout = self.execution_timeout.total_seconds()
             deadline = context["ti"].start_date.timestamp() + timeout
             if not AIRFLOW_V_3_0_PLUS:
                 deadline -= min(RESUMPTION_MARGIN, timeout / 2)
+        self.defer_until(deadline)
+
+    def defer_until(self, deadline: float | None) -> None:
+        """
+        Defer the task until its import tasks have ended.
+
+        :param deadline: when the wait times out, in seconds since the epoch; None for never.
+        """
+        import_task_ids = [task.import_task_id for task in self.import_tasks]
         self.log.info("Waiting in the triggerer for %s", count_imports(import_task_ids))
         self.defer_to(self.trigger_class, deadline, import_task_ids=import_task_ids, poll_interval=self.poll_interval)
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
-from typing import Any, NoReturn
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.record import TaskRecord
 
 __all__ = ["ImportTask", "newest_by_name"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportTask:
+class ImportTask(TaskRecord):
     """
     One import task as returned by ``DescribeImportTasks``; fields that the service did not send are None.
 
@@ -40,6 +39,9 @@ class ImportTask:
     :param errors_and_failed_entries_zip: presigned URL of the archive with the failed rows. A credential.
     """
 
+    noun = "import task"
+    secrets = "its request token and the link to its error archive"
+
     import_task_id: str
     client_request_token: str | None = field(default=None, repr=False)
     name: str | None = None
@@ -55,59 +57,16 @@ class ImportTask:
     application_import_failure: int | None = None
     errors_and_failed_entries_zip: str | None = field(default=None, repr=False)
 
-    @classmethod
-    def from_response(cls, response: Mapping[str, Any]) -> ImportTask:
-        """
-        Return the record for one task of a boto3 response, or for a :meth:`summary`; unknown fields are ignored.
-
-        :param response: a task with the service's field names; times as ``datetime`` or ISO 8601 strings.
-        :raises KeyError: ``importTaskId`` is missing.
-        """
-        fields = {name: response.get(service_name) for name, service_name in _SERVICE_NAMES.items()}
-        for name in _TIMES:
-            time = fields[name]
-            if time is not None:
-                fields[name] = (datetime.fromisoformat(time) if isinstance(time, str) else time).astimezone(UTC)
-        return cls(**{**fields, "import_task_id": response["importTaskId"]})
-
-    def summary(self) -> dict[str, Any]:
-        """
-        Return the task as JSON-safe values without its secrets, for events, XComs and logs.
-
-        :return: every field but ``errorsAndFailedEntriesZip`` and ``clientRequestToken`` under the service's name
-            (``importTaskId``, ``status``, ``serverImportFailure``, ...); None for a field that the service did not
-            send; times as ISO 8601 strings in UTC.
-        """
-        values = {
-            service_name: getattr(self, name) for name, service_name in _SERVICE_NAMES.items() if name not in _SECRETS
-        }
-        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
-
-    def serialize(self) -> NoReturn:
-        """
-        Refuse to be stored as an XCom; Airflow calls this method.
-
-        :raises TypeError: always.
-        """
-        raise TypeError(
-            f"Return the summary() of import task {self.import_task_id} instead of the ImportTask: an XCom would store "
-            "its request token and the link to its error archive in clear text."
-        )
-
-    def __reduce__(self) -> NoReturn:
-        # Airflow 2 can pickle XComs.
-        self.serialize()
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return self.import_task_id
 
     @property
     def failed_records(self) -> int:
         """Number of server and application records that failed; one bad row can count as both."""
         failed = (self.server_import_failure or 0) + (self.application_import_failure or 0)
         return max(failed, 1) if statuses.has_failed_records(self.status) else failed
-
-    @property
-    def is_listed(self) -> bool:
-        """True if the service lists the task, False if only its id is known."""
-        return self != ImportTask(import_task_id=self.import_task_id)
 
     def __str__(self) -> str:
         return self.describe()
@@ -142,16 +101,6 @@ class ImportTask:
         if self.import_request_time is None:
             return None
         return timedelta(seconds=int((datetime.now(UTC) - self.import_request_time).total_seconds()))
-
-
-def _service_name(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)
-
-
-_SERVICE_NAMES = {f.name: _service_name(f.name) for f in dataclasses.fields(ImportTask)}
-_TIMES = ("import_request_time", "import_completion_time", "import_deleted_time")
-_SECRETS = ("client_request_token", "errors_and_failed_entries_zip")
 
 
 def newest_by_name(import_tasks: Iterable[ImportTask]) -> dict[str, ImportTask]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, KeysView, Sequence, ValuesView
+from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -20,6 +20,8 @@ from airflow_provider_ads.discovery.limits import (
 __all__ = [
     "as_list",
     "check_client_request_token",
+    "check_ec2_recommendations",
+    "check_export_ids",
     "check_import_task_ids",
     "check_import_url",
     "check_max_failed_records",
@@ -202,6 +204,40 @@ def check_import_task_ids(import_task_ids: object) -> list[str]:
             f"got {quote(import_task_id)}{hint}"
         )
     return ids
+
+
+def check_export_ids(export_ids: object) -> list[str]:
+    """
+    Return export ids as a list.
+
+    https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ExportInfo.html
+
+    :param export_ids: one id as a string, or any iterable of ids.
+    :raises ValueError: there is no id, or one is not a string of 1 to 200 characters without whitespace.
+    """
+    ids = as_list(export_ids)
+    for export_id in ids or [None]:
+        if not isinstance(export_id, str) or not re.fullmatch(r"\S{1,200}", export_id):
+            raise ValueError(f"An export id must have 1 to 200 characters and no whitespace; got {quote(export_id)}")
+    return ids
+
+
+def check_ec2_recommendations(preferences: object) -> dict[str, Any] | None:
+    """
+    Return the preferences of EC2 recommendations; None for an export of all discovered data.
+
+    https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_Ec2RecommendationsExportPreferences.html
+
+    :raises ValueError: they are neither None nor a dictionary, or contain ``enabled``.
+    """
+    if preferences is None:
+        return None
+    if not isinstance(preferences, Mapping) or "enabled" in preferences:
+        raise ValueError(
+            "ec2_recommendations must be a dictionary such as {'preferredRegion': 'us-west-2'}, without 'enabled', "
+            f"or None to export all discovered data; got {quote(preferences)}"
+        )
+    return dict(preferences)
 
 
 def check_max_failed_records(max_failed_records: object) -> int | None:

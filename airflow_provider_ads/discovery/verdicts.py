@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.export_task import ExportTask
 from airflow_provider_ads.discovery.import_task import ImportTask
 
-__all__ = ["MISSING_TASK_POLLS", "Verdict", "VerdictKind", "judge_deletion", "judge_import"]
+__all__ = ["MISSING_TASK_POLLS", "Verdict", "VerdictKind", "judge_deletion", "judge_export", "judge_import"]
 
 #: Number of polls that do not find a task before it is reported missing. AWS does not document how soon the service
 #: lists a new task.
@@ -137,6 +138,30 @@ def judge_import(import_task: ImportTask, max_failed_records: int | None) -> Ver
         advice = _IMPORT_ADVICE[str(status)].format(import_url=import_task.import_url or "its URL is not known")
         return Verdict(VerdictKind.FAILED, import_task, f"{advice}.")
     return _unknown(import_task, "the import succeeded")
+
+
+def judge_export(export_task: ExportTask) -> tuple[VerdictKind, str]:
+    """
+    Judge the status of an export.
+
+    https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ExportInfo.html
+
+    :param export_task: the task as last described.
+    :return: the meaning, which is UNKNOWN for a status that is in none of the sets; and what to do next with the
+        service's reason, which is empty unless the export failed or its status is unknown.
+    """
+    status = export_task.status
+    if statuses.is_export_running(status):
+        return VerdictKind.RUNNING, ""
+    if statuses.is_export_done(status):
+        return VerdictKind.DONE, ""
+    if statuses.is_export_failed(status):
+        reason = export_task.status_message or "AWS gives no reason"
+        return VerdictKind.FAILED, f"Run the task again, which starts another export: {reason.rstrip('.')}."
+    return VerdictKind.UNKNOWN, (
+        "Check the export in the Migration Hub console, and upgrade airflow-provider-ads: this version does not know "
+        f"the status {status!r} and cannot tell whether the export succeeded."
+    )
 
 
 def _unknown(import_task: ImportTask, success: str) -> Verdict:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from botocore.httpsession import get_cert_path
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.download import ArchiveDownloadError
 from airflow_provider_ads.discovery.failed_records import (
-    FailedRecordsError,
     count_failed_entries,
     format_errors_table,
     open_failed_records,
@@ -115,23 +113,15 @@ class AdsFailedRecordsToS3Operator(AdsS3FilesOperator):
             )
         folder = self.folder_url(task.import_task_id)
         try:
-            with open_failed_records(url, self._verify) as files:
+            with open_failed_records(url, self.ca_bundle) as files:
                 failed_records = count_failed_entries(files.failed_entries_file)
                 table = format_errors_table(read_errors(files.errors_file))
                 errors_url = self.upload(files.errors_file, f"{folder}errors.csv")
                 entries_url = self.upload(files.failed_entries_file, f"{folder}failed-entries.csv")
-        except FailedRecordsError as error:
+        except ArchiveDownloadError as error:
             raise AdsCallError(
                 f"{error}\n{task}.", error.code, task.import_task_id, transient=error.transient
             ) from None
         rows = f"{failed_records:,}"
         self.log.info("%s failed rows in %s, reasons in %s. %s\n%s", rows, entries_url, errors_url, task, table)
         return {"failed_records": failed_records, "errors_url": errors_url, "failed_entries_url": entries_url}
-
-    @property
-    def _verify(self) -> bool | str | None:
-        """The CA bundle that boto3 would use, or False."""
-        verify: bool | str | None = self.hook.verify
-        if verify is None or verify is True:
-            verify = os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True)
-        return verify

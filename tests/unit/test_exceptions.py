@@ -26,6 +26,9 @@ from airflow_provider_ads.exceptions import (
     AdsCallError,
     AdsError,
     DeletionWaitTimeout,
+    ExportFailedError,
+    ExportTaskNotFound,
+    ExportWaitTimeout,
     ImportDeletionError,
     ImportNotSeen,
     ImportOutcomeError,
@@ -63,6 +66,9 @@ class TestTree:
             (ImportWaitTimeout([{"importTaskId": ID, "status": "IMPORT_IN_PROGRESS"}], "throttled"), True),
             (ImportNotSeen("cmdb", "us-west-2", None), True),
             (DeletionWaitTimeout([{"importTaskId": ID, "status": "DELETE_IN_PROGRESS"}], None), True),
+            (ExportFailedError("it failed", {"exportId": "export-1", "exportStatus": "FAILED"}), False),
+            (ExportTaskNotFound("export-1", "us-west-2"), True),
+            (ExportWaitTimeout([{"exportId": "export-1", "exportStatus": "IN_PROGRESS"}], "throttled"), True),
         ],
         ids=lambda value: type(value).__name__,
     )
@@ -94,6 +100,12 @@ class TestWaitTimeout:
                 "processes imports one at a time and cannot cancel them.\n"
                 f"Timed out waiting for the import. Last status: IMPORT_IN_PROGRESS: 'cmdb' ({ID}).\n"
                 "The last poll failed: Throttled.",
+            ),
+            (
+                ExportWaitTimeout([{"exportId": "export-1", "exportStatus": "IN_PROGRESS"}], "Throttled."),
+                "Allow more time with execution_timeout: a retry starts another export, although this one continues at "
+                "AWS.\nTimed out waiting for the export. Last status: EXPORT: IN_PROGRESS (export-1).\nThe last poll "
+                "failed: Throttled.",
             ),
             (
                 DeletionWaitTimeout([], None),
@@ -129,10 +141,13 @@ class TestCallError:
     def test_every_documented_code_of_the_service_and_of_the_home_region_has_advice(self) -> None:
         session: Any = botocore.session.get_session()
         discovery, home_region = map(session.get_service_model, ("discovery", "migrationhub-config"))
-        operations = ("StartImportTask", "DescribeImportTasks", "BatchDeleteImportData")
+        operations = (
+            *("StartImportTask", "DescribeImportTasks", "BatchDeleteImportData"),
+            *("StartExportTask", "DescribeExportTasks"),
+        )
         models = [*map(discovery.operation_model, operations), home_region.operation_model("GetHomeRegion")]
         codes = {shape.name for model in models for shape in model.error_shapes}
-        assert len(codes) == 11
+        assert len(codes) == 12
         for code in codes:
             # AWS documents the status 500 for its own failures.
             status = 500 if code.startswith(("InternalServer", "Server", "Service")) else 400

@@ -12,7 +12,7 @@ from airflow_provider_ads import hooks
 from airflow_provider_ads.discovery.limits import SERVICE_REGIONS
 from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS
 from airflow_provider_ads.emulator import AdsEmulator
-from airflow_provider_ads.exceptions import AdsCallError, ImportDeletionError, ImportTaskNotFound
+from airflow_provider_ads.exceptions import AdsCallError, ExportTaskNotFound, ImportDeletionError, ImportTaskNotFound
 from airflow_provider_ads.hooks import AdsHook
 from tests.support.recording_emulator import RecordingEmulator
 
@@ -372,6 +372,24 @@ class TestListImportTasks:
         assert list(AdsHook().list_import_tasks(name=[])) == []
 
 
+class TestExports:
+    def test_each_start_returns_the_id_of_another_export(self, aws_default: AdsEmulator) -> None:
+        ids = [AdsHook().start_export_task(), AdsHook().start_export_task({"preferredRegion": "eu-west-1"})]
+        assert [task["exportId"] for task in aws_default.export_tasks()] == ids
+
+    def test_tasks_are_described_in_the_order_of_the_ids_a_hundred_per_call(self, aws_default: AdsEmulator) -> None:
+        ids = [aws_default.add_export_task() for _ in range(150)]
+        assert [task.export_id for task in AdsHook().get_export_tasks(reversed(ids))] == ids[::-1]
+        assert aws_default.calls()["DescribeExportTasks"] == 2
+
+    def test_a_missing_task_is_looked_for_again_and_then_reported(self, aws_default: AdsEmulator) -> None:
+        export_id = aws_default.add_export_task()
+        with pytest.raises(ExportTaskNotFound, match="Export task not found in us-west-2: unknown") as error:
+            AdsHook().get_export_tasks([export_id, "unknown"])
+        assert (error.value.code, error.value.export_id) == ("ExportTaskNotFound", "unknown")
+        assert aws_default.calls()["DescribeExportTasks"] == MISSING_TASK_POLLS
+
+
 class TestDeleteImportData:
     def test_deletes_10_imports_per_call(self, aws_default: AdsEmulator) -> None:
         ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(21)]
@@ -411,6 +429,8 @@ class TestDeleteImportData:
         ("get_import_tasks", ([UNKNOWN_ID, "x"],), "import_task_id"),
         ("find_import_tasks", ([],), "import_task_id"),
         ("delete_import_data", ("import-task-1",), "import_task_id"),
+        ("start_export_task", ({"enabled": False},), "without 'enabled'"),
+        ("get_export_tasks", ([],), "An export id"),
     ],
 )
 def test_every_method_rejects_invalid_parameters_before_any_call(
@@ -433,6 +453,8 @@ MALFORMED_ANSWERS = ["<html>Sign in</html>", "", '{"tasks": [{"importTask', "nul
         ("get_import_tasks", (UNKNOWN_ID,)),
         ("find_import_tasks", (UNKNOWN_ID,)),
         ("delete_import_data", (UNKNOWN_ID,)),
+        ("start_export_task", ()),
+        ("get_export_tasks", ("export-1",)),
     ],
 )
 def test_a_malformed_answer_is_a_transient_error_of_every_method(
@@ -453,15 +475,19 @@ def test_a_malformed_answer_is_a_transient_error_of_every_method(
         ("list_import_tasks", '{"tasks": [{"name": "cmdb"}]}'),
         ("start_import_task", "{}"),
         ("start_import_task", '{"task": {"status": "IMPORT_IN_PROGRESS"}}'),
+        ("start_export_task", "{}"),
+        ("start_export_task", '{"exportId": {}}'),
+        ("get_export_task", "{}"),
+        ("get_export_task", '{"exportsInfo": [{"exportStatus": "FAILED"}]}'),
     ],
 )
 def test_an_answer_without_its_tasks_or_their_ids_is_malformed(
     aws_default: AdsEmulator, method: str, answer: str
 ) -> None:
     aws_default.inject("malformed", message=answer)
-    arguments = ("cmdb", "s3://bucket/key") if method == "start_import_task" else ()
+    arguments = {"start_import_task": ("cmdb", "s3://bucket/key"), "get_export_task": ("export-1",)}
     with pytest.raises(AdsCallError, match="MalformedAnswer"):
-        getattr(AdsHook(), method)(*arguments)
+        getattr(AdsHook(), method)(*arguments.get(method, ()))
 
 
 def test_the_machines_credentials_never_replace_those_of_a_connection_that_is_gone(

@@ -7,6 +7,8 @@ import pytest
 
 from airflow_provider_ads.discovery.parameters import (
     check_client_request_token,
+    check_ec2_recommendations,
+    check_export_ids,
     check_import_task_ids,
     check_import_url,
     check_max_failed_records,
@@ -151,3 +153,23 @@ def test_quoted_values_are_short() -> None:
 def test_ids_are_summarized() -> None:
     assert summarize_ids([ID]) == ID
     assert summarize_ids([ID] * 3) == f"{ID} and 2 more"
+
+
+class TestExports:
+    def test_ids_of_any_form_are_accepted(self) -> None:
+        assert check_export_ids("export-1") == ["export-1"]
+        assert check_export_ids(iter(["x" * 200, "/"])) == ["x" * 200, "/"]
+
+    @pytest.mark.parametrize("ids", [[], "", "a b", "x" * 201, [None], 7])
+    def test_what_cannot_be_an_id_is_refused(self, ids: Any) -> None:
+        with pytest.raises(ValueError, match="An export id must have 1 to 200 characters and no whitespace; got"):
+            check_export_ids(ids)
+
+    @pytest.mark.parametrize("preferences", [None, {}, {"preferredRegion": "us-west-2"}])
+    def test_preferences_are_returned(self, preferences: Any) -> None:
+        assert check_ec2_recommendations(preferences) == preferences
+
+    @pytest.mark.parametrize("preferences", [True, "us-west-2", ["us-west-2"], {"enabled": True}])
+    def test_preferences_that_are_not_a_dictionary_or_contain_enabled_are_refused(self, preferences: Any) -> None:
+        with pytest.raises(ValueError, match=r"ec2_recommendations must be a dictionary such as .* without 'enabled'"):
+            check_ec2_recommendations(preferences)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ads.discovery.export_task import ExportTask
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.statuses import (
     DELETION_FAILED_STATUSES,
@@ -13,7 +14,7 @@ from airflow_provider_ads.discovery.statuses import (
     IMPORT_FAILED_STATUSES,
     RETRYABLE_STATUSES,
 )
-from airflow_provider_ads.discovery.verdicts import VerdictKind, judge_deletion, judge_import
+from airflow_provider_ads.discovery.verdicts import VerdictKind, judge_deletion, judge_export, judge_import
 
 ID = "import-task-0123456789abcdef0123456789ABCDEF"
 
@@ -87,3 +88,27 @@ class TestJudgeImport:
         assert verdict.kind is VerdictKind.UNKNOWN
         assert repr(status) in verdict.advice
         assert not verdict.try_again
+
+
+class TestJudgeExport:
+    @staticmethod
+    def judge(status: str | None, message: str | None = None) -> tuple[VerdictKind, str]:
+        return judge_export(ExportTask(export_id="e-1", export_status=status, status_message=message))
+
+    def test_a_running_or_successful_export_needs_no_advice(self) -> None:
+        assert self.judge("IN_PROGRESS", "busy") == (VerdictKind.RUNNING, "")
+        assert self.judge("SUCCEEDED", "done") == (VerdictKind.DONE, "")
+
+    @pytest.mark.parametrize(
+        ("message", "reason"),
+        [("No servers found.", "No servers found."), (None, "AWS gives no reason."), ("", "AWS gives no reason.")],
+    )
+    def test_a_failed_export_has_advice_and_the_reason_of_aws(self, message: str | None, reason: str) -> None:
+        advice = f"Run the task again, which starts another export: {reason}"
+        assert self.judge("FAILED", message) == (VerdictKind.FAILED, advice)
+
+    @pytest.mark.parametrize("status", ["EXPORT_OF_THE_FUTURE", None])
+    def test_an_unknown_status_is_neither_running_nor_successful(self, status: str | None) -> None:
+        kind, advice = self.judge(status)
+        assert kind is VerdictKind.UNKNOWN
+        assert f"this version does not know the status {status!r}" in advice
