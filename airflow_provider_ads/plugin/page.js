@@ -353,7 +353,7 @@ function sources({ reports }) {
   );
 }
 
-function quotaSection({ quotas }) {
+function quotaSection({ quotas, dryRuns }) {
   if (!quotas.length) return null;
   const limit = FACTS.recordsPerAccount;
   return section(
@@ -368,7 +368,7 @@ function quotaSection({ quotas }) {
         { kind: growth < 0 ? "freed" : over ? "failed" : "added", count: Math.abs(growth) },
         { kind: "free", count: scale - Math.max(before, end) },
       ];
-      const change = after === null ? "the rows are not known" : growth < 0 ? `${count(-growth)} freed` : `${count(growth)} added`;
+      const change = after === null ? "the rows are not known" : growth > 0 ? `${count(growth)} added` : `${count(-growth)} ${dryRuns.includes(idOf(entry)) ? "to free" : "freed"}`;
       return element(
         "div",
         "quota",
@@ -383,31 +383,37 @@ function quotaSection({ quotas }) {
 
 function deletionSection({ deletions }) {
   return deletions.map(({ dry_run: dryRun, import_tasks: tasks }) => {
-    const ids = tasks.length > 0 && tasks.every((task) => !task.name);
+    const deleted = tasks.filter((task) => isDeleted(task.status)).length;
+    const total = plural(tasks.length, "import");
+    const title = {
+      true: tasks.length ? `Dry run: ${total} would be deleted` : "Dry run: no import would be deleted",
+      false: !tasks.length ? "No import deleted" : deleted === tasks.length ? `${total} deleted` : `${count(deleted)} of ${total} deleted`,
+      null: `${total} deleted, unless dry_run was set`,
+    }[dryRun];
     const columns = [["Import", "name"], ["Records", "number"], ["Requested", ""], ["Status", ""]];
     const show = (task) => {
       const name = element("span", "", task.name ?? task.importTaskId);
       name.title = task.importTaskId;
-      const deleted = task.status?.startsWith("DELETE_") && !dryRun;
-      return [name, count(task.serverImportSuccess), date(task.importRequestTime), dot(deleted && !isFailed(task.status) ? "gone" : "waiting", deletionLabel(task.status, dryRun))];
+      const status = dryRun ? dot("waiting", "kept") : dot(...deletionStatus(task.status));
+      return [name, count(task.serverImportSuccess), date(task.importRequestTime), status];
     };
-    const title = {
-      true: tasks.length ? `Dry run: ${plural(tasks.length, "import")} would be deleted` : "Dry run: no import would be deleted",
-      false: tasks.length ? `${plural(tasks.length, "import")} deleted` : "No import deleted",
-      null: `${plural(tasks.length, "import")} deleted, unless dry_run was set`,
-    }[dryRun];
     return section(
       title,
-      dryRun === true && notice("running", "Nothing was deleted, because dry_run is set."),
-      tasks.length > 0 &&
-        (ids ? element("p", "ids", tasks.map((task) => element("code", "", task.importTaskId))) : table("deletions", columns, tasks.map(show))),
+      dryRun && notice("running", "Nothing was deleted, because dry_run is set."),
+      dryRun === null
+        ? element("p", "ids", tasks.map((task) => element("code", "", task.importTaskId)))
+        : tasks.length > 0 && table("deletions", columns, tasks.map(show)),
     );
   });
 }
 
-function deletionLabel(status, dryRun) {
-  if (dryRun) return "kept";
-  return { DELETE_COMPLETE: "deleted", DELETE_IN_PROGRESS: "being deleted" }[status] ?? (status ? statusLabel(status) : "deleted");
+// An import that the service no longer lists has no status.
+const isDeleted = (status) => (status ?? "DELETE_COMPLETE") === "DELETE_COMPLETE";
+
+function deletionStatus(status) {
+  if (isDeleted(status)) return ["gone", "deleted"];
+  if (status.includes("FAILED") && status.startsWith("DELETE")) return ["failed", statusLabel(status)];
+  return ["running", status === "DELETE_IN_PROGRESS" ? "being deleted" : "deletion requested"];
 }
 
 function message(title, ...paragraphs) {
@@ -431,8 +437,7 @@ function backButton(dagId) {
 async function runPage({ dagId, runId, taskId, mapIndex }) {
   const data = await getRun(dagId, runId);
   const only = taskId ? { task_id: taskId, map_index: mapIndex } : null;
-  const isWanted = (entry) => !only || idOf(entry) === idOf(only) || isAboutOthers(entry);
-  const values = await readValues(data, [...Object.keys(SHAPES), "return_value"], isWanted);
+  const values = await readValues(data, [...Object.keys(SHAPES), "return_value"], only);
   const summary = summarize(data.run, data.taskInstances, values, only);
   return {
     delay: summary.active ? REFRESH : SLOW_REFRESH,
@@ -491,12 +496,12 @@ function trend(dagId, summaries) {
     return node;
   });
   const kinds = ["imported", "failed", "quarantined", "filtered"];
-  const present = new Map(summaries.flatMap(({ terms }) => terms.filter((term) => term.count > 0)).map((term) => [term.kind, term.label]));
+  const present = Object.keys(TERMS).filter((kind) => summaries.some(({ terms }) => terms.some((term) => term.kind === kind)));
   const cell = (summary, kind) => {
     const number = summary.terms.find((term) => term.kind === kind)?.count ?? (isEmpty(summary) ? null : 0);
     return element("span", number ? kind : "soft", count(number));
   };
-  const others = [...present.keys()].some((kind) => !kinds.includes(kind));
+  const others = present.some((kind) => !kinds.includes(kind));
   const rows = summaries.map((summary) => [
     button("link", open(summary.run), date(summary.run.run_after)),
     element("b", "", isEmpty(summary) ? "–" : count(summary.total)),
@@ -509,7 +514,7 @@ function trend(dagId, summaries) {
   return [
     element("header", "", element("h1", "", `Rows of the last ${summaries.length === 1 ? "run" : plural(summaries.length, "run")}`), element("span", "soft", "Select a column to open its run")),
     element("div", "chart", columns),
-    element("p", "legend", [...present].map(([kind, label]) => element("span", kind, element("i", ""), label))),
+    element("p", "legend", present.map((kind) => element("span", kind, element("i", ""), TERMS[kind]))),
     table("runs", titles, rows),
   ];
 }
@@ -572,18 +577,20 @@ function render(data, show) {
   main.replaceChildren(...show().flat(Infinity).filter(Boolean));
 }
 
-// The page looks like the page of Airflow around it, whose theme can change at any time.
+// The page looks like that of Airflow around it, whose theme can change at any time.
+const around = window.parent.document.documentElement;
+
 function applyTheme() {
-  const around = window.parent.document.documentElement;
-  const isDark = window.parent === window ? matchMedia("(prefers-color-scheme: dark)").matches : around.classList.contains("dark");
-  document.documentElement.classList.toggle("dark", isDark);
-  if (window.parent !== window) {
-    document.body.style.backgroundColor = getComputedStyle(window.parent.document.body).backgroundColor;
-  }
+  const root = document.documentElement;
+  const isEmbedded = around !== root;
+  root.classList.toggle("embedded", isEmbedded);
+  root.classList.toggle("dark", isEmbedded ? around.classList.contains("dark") : matchMedia("(prefers-color-scheme: dark)").matches);
+  // With another color scheme, the frame would not be transparent.
+  if (isEmbedded) root.style.colorScheme = getComputedStyle(around).colorScheme;
 }
 
 applyTheme();
-new MutationObserver(applyTheme).observe(window.parent.document.documentElement, { attributeFilter: ["class", "data-theme", "style"] });
+if (around !== document.documentElement) new MutationObserver(applyTheme).observe(around, { attributeFilter: ["class", "style"] });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
 window.addEventListener("hashchange", () => {
   main.ariaBusy = "true";

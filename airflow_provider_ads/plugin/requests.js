@@ -54,11 +54,15 @@ function getDagRuns(dagId, limit) {
 // Read a run, its task instances, and its XComs without their values, which the API returns only one by one.
 async function getRun(dagId, runId, knownRun) {
   const resource = path`dags/${dagId}/dagRuns/${runId}`;
-  const [run, taskInstances, entries] = await Promise.all([
+  const answers = await Promise.allSettled([
     knownRun ?? get("Dag run", resource),
     getAll("task instances", `${resource}/taskInstances`, "task_instances"),
     getAll("XComs", `${resource}/taskInstances/~/xcomEntries`, "xcom_entries"),
   ]);
+  // Without access to the Dag, all of them are refused. The first one says most about it.
+  const refused = answers.find((answer) => answer.status === "rejected");
+  if (refused) throw refused.reason;
+  const [run, taskInstances, entries] = answers.map((answer) => answer.value);
   return { run, taskInstances, entries };
 }
 

@@ -31,12 +31,16 @@ function isOutdated(entry, taskInstance) {
   return Date.parse(entry.timestamp) < parseInt(taskInstance.id.replaceAll("-", "").slice(0, 12), 16);
 }
 
-// Read the values that the page needs, and return them with their entries, the oldest first.
-async function readValues({ taskInstances, entries }, keys, isWanted = () => true) {
+// True for what completes the page of a task: the rows of its files, and the end of imports that it only started.
+const isAboutOthers = ({ key, map_index: index }) => key === "report" || (key === "import_task" && index < 0);
+
+// Read the values that the page of a run or a task needs, and return them with their entries, the oldest first.
+async function readValues({ taskInstances, entries }, keys, only = null) {
+  const isOwn = (entry) => !only || idOf(entry) === idOf(only);
   const byId = new Map(taskInstances.map((taskInstance) => [idOf(taskInstance), taskInstance]));
   const current = entries
     .map((entry) => ({ ...entry, fields: byId.get(idOf(entry))?.rendered_fields ?? {} }))
-    .filter((entry) => !isOutdated(entry, byId.get(idOf(entry))) && isWanted(entry));
+    .filter((entry) => !isOutdated(entry, byId.get(idOf(entry))) && (isOwn(entry) || isAboutOthers(entry)));
   const known = new Set(current.filter(({ key }) => key in SHAPES).map(idOf));
   const needed = current.filter((entry) =>
     entry.key === "return_value" && keys.includes("return_value")
@@ -44,7 +48,7 @@ async function readValues({ taskInstances, entries }, keys, isWanted = () => tru
       : entry.key in SHAPES && keys.includes(entry.key),
   );
   // One task can wait for the imports that many others started. Its summaries make theirs unnecessary.
-  const isOfMany = ({ key, map_index: index }) => index >= 0 && (key === "import_task" || key === "return_value");
+  const isOfMany = ({ key, map_index: index }) => !only && index >= 0 && ["import_task", "return_value"].includes(key);
   const read = await readAll(needed.filter((entry) => !isOfMany(entry)));
   const isCovered = ({ timestamp, fields }) =>
     read.some(
@@ -68,9 +72,6 @@ function canBeResultOfOperator(fields) {
   return Object.keys(fields).length === 0 || names.some((name) => name in fields);
 }
 
-// True for what completes the page of a task: the rows of its files, and the end of imports that it only started.
-const isAboutOthers = ({ key, map_index: index }) => key === "report" || (key === "import_task" && index < 0);
-
 // Return everything that the page shows about a run, or about one of its task instances.
 function summarize(run, taskInstances, values, only = null) {
   const isShown = (each) => !only || idOf(each) === idOf(only);
@@ -91,11 +92,12 @@ function summarize(run, taskInstances, values, only = null) {
     subject: taskInstances.find((each) => only && isShown(each)) ?? run,
     rows,
     reports,
-    ...addUp(rows, reports.map((each) => each.value)),
+    ...addUp(rows, reports.map((each) => each.value), isActive(run)),
     applications: {
       imported: sum(imports.map((each) => each.applicationImportSuccess)),
       failed: sum(imports.map((each) => each.applicationImportFailure)),
     },
+    dryRuns: valid("deletion").filter((each) => each.value.dry_run).map(idOf),
     deletions: [...deletions, ...deletionsOfEarlierVersions(results)],
     quotas: valid("record_quota").filter((each) => each.value.before !== null),
     corrections: corrections(results, imports),
@@ -193,25 +195,33 @@ function statusLabel(status) {
   return words.replace(/^import /, "").replace(/^failed (.)/, "failed: $1");
 }
 
+// The terms of the sum, in their order.
+const TERMS = {
+  prepared: "prepared",
+  imported: "imported",
+  failed: "failed",
+  quarantined: "quarantined",
+  filtered: "filtered",
+  running: "in progress",
+  waiting: "waiting",
+  missing: "not imported",
+  unaccounted: "unaccounted for",
+};
+
 // Return the terms of the sum, which always add up to the total. It is not complete while the rows of an import are not
 // known.
-function addUp(rows, reports) {
-  const total = (kind) => sum(rows.filter((row) => row.restKind === kind).map((row) => row.rest));
-  const terms = [
-    { kind: "prepared", label: "prepared", count: total("prepared") },
-    { kind: "imported", label: "imported", count: sum(rows.map((row) => row.imported)) },
-    { kind: "failed", label: "failed", count: sum(rows.map((row) => row.failed)) },
-    { kind: "quarantined", label: "quarantined", count: sum(reports.map((each) => each.rows_quarantined)) },
-    {
-      kind: "filtered",
-      label: "filtered",
-      count: sum(reports.flatMap((each) => Object.values(each.rows_filtered ?? {}))),
-    },
-    { kind: "running", label: "in progress", count: total("running") },
-    { kind: "waiting", label: "waiting", count: total("waiting") },
-    { kind: "missing", label: "not imported", count: total("missing") },
-    { kind: "unaccounted", label: "unaccounted for", count: total("unaccounted") },
-  ].filter(({ kind, count }) => count > 0 || (kind === "imported" && rows.some((row) => row.isImport)));
+function addUp(rows, reports, active) {
+  const counts = {
+    imported: sum(rows.map((row) => row.imported)),
+    failed: sum(rows.map((row) => row.failed)),
+    quarantined: sum(reports.map((report) => report.rows_quarantined)),
+    filtered: sum(reports.flatMap((report) => Object.values(report.rows_filtered ?? {}))),
+  };
+  for (const row of rows) counts[row.restKind] = (counts[row.restKind] ?? 0) + row.rest;
+  const hasEnded = !active && rows.some((row) => row.isImport);
+  const terms = Object.entries(TERMS)
+    .map(([kind, label]) => ({ kind, label, count: counts[kind] ?? 0 }))
+    .filter(({ kind, count }) => count > 0 || (kind === "imported" && hasEnded));
   return { terms, total: sum(terms.map((term) => term.count)), isComplete: rows.every((row) => row.total !== null) };
 }
 
