@@ -39,6 +39,7 @@ def run_demo() -> int:
         heading("Starting Airflow (database, API server, scheduler, Dag processor, triggerer)")
         environment = {
             "AIRFLOW_CONN_AWS_DEFAULT": ads.airflow_connection,
+            "AIRFLOW__AWS_APPLICATION_DISCOVERY__IMPORTS_TAB": "True",
             # Otherwise unpausing a Dag also starts a scheduled run.
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         }

@@ -42,6 +42,4 @@ def requested_urls(chrome: Chrome) -> list[str]:
     """Return the URLs of all requests since the last call."""
     logs: list[dict[str, Any]] = chrome.get_log("performance")  # type: ignore[no-untyped-call]
     events = [json.loads(entry["message"])["message"] for entry in logs]
-    return [
-        event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"
-    ]
+    return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]

@@ -115,7 +115,7 @@ def airflow(
 def runs(airflow: LocalAirflow) -> Iterator[dict[str, Future[Run]]]:
     """The runs that end on their own, by what is special about them; they run side by side."""
     good, bad = "s3://inventory/good.csv", "s3://inventory/bad.csv"
-    configurations = {
+    configurations: dict[str, tuple[str, dict[str, Any]]] = {
         "good": ("tab_pipeline", {"source_url": good, "name_prefix": "good-"}),
         "partial": ("tab_pipeline", {"source_url": bad, "name_prefix": "partial-"}),
         "failed": ("tab_one_file", {"source_url": f"s3://inventory/{HOSTILE}.txt"}),

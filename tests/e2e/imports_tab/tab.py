@@ -45,8 +45,8 @@ class Tab:
     def open_in_airflow(self, path: str) -> None:
         """Open a page of Airflow's UI, select its tab Imports, and wait until the tab has loaded its data."""
         self.chrome.get(f"{self.airflow_url}{path}")
-        self.wait_for(lambda: self.chrome.find_element(By.LINK_TEXT, "Imports").click() or True)
-        self.wait_for(lambda: self.chrome.switch_to.frame(self.chrome.find_element(By.TAG_NAME, "iframe")) or True)
+        self.wait_for(lambda: self.chrome.find_elements(By.LINK_TEXT, "Imports"))[0].click()
+        self.chrome.switch_to.frame(self.wait_for(lambda: self.elements("iframe"))[0])
         self.wait_until_loaded()
 
     def wait_until_loaded(self) -> None:

@@ -103,9 +103,10 @@ def test_a_run_shows_the_quota_before_and_after_it(tab: Tab, runs: Runs) -> None
 def test_a_run_shows_which_imports_it_deleted(tab: Tab, runs: Runs) -> None:
     run = runs["good"].result()
     open_run(tab, run)
-    assert len(run.xcom("delete_older_imports")) == 1
+    deleted = run.xcom("delete_older_imports")
+    assert deleted
     (heading,) = [text for text in tab.texts("h2") if "deleted" in text]
-    assert heading.startswith("1 import deleted")
+    assert heading.startswith(f"{len(deleted)} import")
 
 
 def test_a_failed_import_has_no_imported_rows(tab: Tab, runs: Runs, aws: dict[str, AdsEmulator]) -> None:
@@ -118,7 +119,9 @@ def test_a_failed_import_has_no_imported_rows(tab: Tab, runs: Runs, aws: dict[st
     assert (name, status) == (f"{HOSTILE}.txt", "failed: unsupported file type")
 
 
-def test_a_run_in_progress_is_updated_until_its_end(tab: Tab, airflow: LocalAirflow, aws: dict[str, AdsEmulator]) -> None:
+def test_a_run_in_progress_is_updated_until_its_end(
+    tab: Tab, airflow: LocalAirflow, aws: dict[str, AdsEmulator]
+) -> None:
     conf = {"source_url": "s3://inventory/good.csv", "name_prefix": "running-", "aws_conn_id": "aws_slow"}
     run_id = airflow.trigger("tab_pipeline", "running-1", **conf)
     tab.open(dag_id="tab_pipeline", run_id=run_id)
@@ -175,9 +178,7 @@ def test_the_page_of_a_dag_shows_its_runs_and_opens_them(tab: Tab, runs: Runs, a
     finished = [runs["good"].result(), runs["partial"].result()]
     tab.open(dag_id="tab_pipeline")
     imported = [total(import_tasks(aws["aws_default"], run.run_id), "serverImportSuccess") for run in finished]
-    rows = {tuple(text.split("\n")) for text in tab.texts("table.runs tbody tr")}
-    assert rows
-    titles = {element.get_attribute("title"): element for element in tab.elements(".column")}
+    titles = {str(element.get_attribute("title")): element for element in tab.elements(".column")}
     for run, number in zip(finished, imported, strict=True):
         assert f"\n{number} imported" in next(title for title in titles if title.startswith(run.run_id))
     next(element for title, element in titles.items() if title.startswith(finished[1].run_id)).click()
@@ -186,9 +187,7 @@ def test_the_page_of_a_dag_shows_its_runs_and_opens_them(tab: Tab, runs: Runs, a
     tab.wait_for(lambda: tab.elements(".chart"))
 
 
-def test_the_page_of_a_mapped_task_instance_shows_its_import(
-    tab: Tab, runs: Runs, aws: dict[str, AdsEmulator]
-) -> None:
+def test_the_page_of_a_mapped_task_instance_shows_its_import(tab: Tab, runs: Runs, aws: dict[str, AdsEmulator]) -> None:
     run = runs["mapped"].result()
     tab.open(dag_id=run.dag_id, run_id=run.run_id, task_id="start_import", map_index=1)
     task = import_tasks(aws["aws_default"], run.run_id)[1]

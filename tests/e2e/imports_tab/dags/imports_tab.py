@@ -1,4 +1,4 @@
-"""Dags whose runs the Imports tab shows. The configuration of a run names its file, and its connection if it has one."""
+"""Dags whose runs the Imports tab shows. A run is configured with the URL of its file, and can name a connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from airflow_provider_ads.sensors import AdsImportTaskSensor
 
 SOURCE_URL = "{{ dag_run.conf['source_url'] }}"
 DAG_ARGUMENTS: dict[str, Any] = {
-    "schedule": None,
     "start_date": datetime(2026, 1, 1),
     "default_args": {"aws_conn_id": "{{ dag_run.conf.get('aws_conn_id', 'aws_default') }}"},
 }
@@ -57,7 +56,7 @@ def fetch_failed_records(import_task_id: Any) -> AdsFailedRecordsToS3Operator:
     )
 
 
-with DAG(dag_id="tab_pipeline", dag_display_name="Pipeline <b>of parts</b>", **DAG_ARGUMENTS):
+with DAG(dag_id="tab_pipeline", dag_display_name="Pipeline <b>of parts</b>", schedule=None, **DAG_ARGUMENTS):
     imports = AdsStartImportTaskOperator(
         task_id="import_files", name="{{ run_id }}", import_url=prepare().output, **WAITING
     )
@@ -66,7 +65,7 @@ with DAG(dag_id="tab_pipeline", dag_display_name="Pipeline <b>of parts</b>", **D
         task_id="delete_older_imports", name_prefix="{{ dag_run.conf['name_prefix'] }}", superseded_by=imports.output
     )
 
-with DAG(dag_id="tab_mapped", **DAG_ARGUMENTS):
+with DAG(dag_id="tab_mapped", schedule=None, **DAG_ARGUMENTS):
     starts = AdsStartImportTaskOperator.partial(task_id="start_import", name="{{ run_id }}").expand(
         import_url=prepare().output
     )
@@ -75,27 +74,31 @@ with DAG(dag_id="tab_mapped", **DAG_ARGUMENTS):
     )
     wait >> fetch_failed_records(starts.output)
 
-with DAG(dag_id="tab_fifty_parts", **DAG_ARGUMENTS):
+with DAG(dag_id="tab_fifty_parts", schedule=None, **DAG_ARGUMENTS):
     AdsStartImportTaskOperator(
-        task_id="import_files", name="{{ run_id }}", import_url=prepare(5_000).output, max_failed_records=None, **WAITING
+        task_id="import_files",
+        name="{{ run_id }}",
+        import_url=prepare(5_000).output,
+        max_failed_records=None,
+        **WAITING,
     )
 
 for dag_id in ("tab_one_file", "tab_references"):
-    with DAG(dag_id=dag_id, **DAG_ARGUMENTS):
+    with DAG(dag_id=dag_id, schedule=None, **DAG_ARGUMENTS):
         AdsStartImportTaskOperator(task_id="import_file", name="{{ run_id }}", import_url=SOURCE_URL, **WAITING)
 
-with DAG(dag_id="tab_reports", **DAG_ARGUMENTS):
+with DAG(dag_id="tab_reports", schedule=None, **DAG_ARGUMENTS):
 
     @task
     def push() -> None:
         """Push the XComs in the configuration, as a subclass of an operator might."""
         context = get_current_context()
-        for key, value in context["dag_run"].conf["xcoms"].items():
+        for key, value in (context["dag_run"].conf or {})["xcoms"].items():
             context["ti"].xcom_push(key=key, value=value)
 
     push()
 
-with DAG(dag_id="tab_without_imports", **DAG_ARGUMENTS):
+with DAG(dag_id="tab_without_imports", schedule=None, **DAG_ARGUMENTS):
 
     @task
     def report() -> dict[str, str]:
