@@ -1,30 +1,27 @@
 """
 Create the documentation's screenshots of Airflow's UI and its log excerpts, on a whole Airflow against the emulator.
 
-Chromium takes the screenshots; check them before you commit. Debian's packages are called ``chromium`` and
-``chromium-driver``.
+Chromium takes the screenshots; check them before you commit.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from airflow_provider_ads.emulator import AdsEmulator
 from tests.support.airflow import LocalAirflow
+from tests.support.browser import open_browser
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -41,10 +38,6 @@ BAD = GOOD + 11 * ",,,,,,,1,2,Linux,Ubuntu 24.04,8192,,,,,,\n"
 
 def main() -> int:
     """Create all screenshots and log excerpts; return the exit status."""
-    for program in ("chromium", "chromedriver"):
-        if shutil.which(program) is None:
-            print(f"{program} is not installed: apt-get install chromium chromium-driver", file=sys.stderr)
-            return 1
     with tempfile.TemporaryDirectory() as name, AdsEmulator() as ads:
         dags = Path(name, "dags")
         dags.mkdir()
@@ -57,7 +50,7 @@ def main() -> int:
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
         }
-        with LocalAirflow(ROOT / ".airflow-demo", dags, environment) as airflow, browser() as chrome:
+        with LocalAirflow(ROOT / ".airflow-demo", dags, environment) as airflow, open_browser() as chrome:
             show_good_run(airflow, ads, chrome)
             show_partial_failure(airflow, ads, chrome)
             show_wrong_region(airflow, ads, chrome)
@@ -168,20 +161,6 @@ def wait_until(condition: Callable[[], Any], description: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"Timed out after {TIMEOUT} s waiting until {description}.")
         time.sleep(0.2)
-
-
-@contextmanager
-def browser() -> Iterator[Chrome]:
-    """Run Chromium without a window."""
-    options = ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1440,900", "--lang=en"):
-        options.add_argument(argument)
-    options.binary_location = str(shutil.which("chromium"))
-    chrome = Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    try:
-        yield chrome
-    finally:
-        chrome.quit()
 
 
 def take_screenshot(chrome: Chrome, page: str, path: Path, *texts: str) -> None:

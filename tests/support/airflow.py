@@ -29,13 +29,14 @@ from packaging.version import Version
 
 from tests.support.free_ports import free_ports
 
-__all__ = ["AIRFLOW_3_4", "COMPONENTS", "LocalAirflow", "TaskInstance"]
+__all__ = ["AIRFLOW_3_1", "AIRFLOW_3_4", "COMPONENTS", "LocalAirflow", "TaskInstance"]
 
 #: Seconds for Airflow to become healthy, to answer, or to end.
 TIMEOUT = 300.0
 
 #: Read from the distribution's metadata, because importing Airflow creates files in the user's home.
 AIRFLOW_3 = Version(version("apache-airflow")).major == 3
+AIRFLOW_3_1 = Version(version("apache-airflow")).release >= (3, 1)
 AIRFLOW_3_4 = Version(version("apache-airflow")).release >= (3, 4)
 
 #: What to select from to read task instances and XComs. Airflow 3.4 calls the map index region_index, keeps earlier
