@@ -18,10 +18,11 @@ ENVIRONMENTS ?= $(shell $(NEWEST)/bin/tox list -q --no-desc | paste -sd ,)
 PYENV := $(subst $() ,,$(patsubst %,:%,$(wildcard $(HOME)/.pyenv/versions/3.*/bin)))
 COMMA := ,
 
-# The end-to-end tests in two groups, which run at the same time, each with an Airflow of its own.
+# The end-to-end tests in groups, each with an Airflow of its own.
 E2E_EXAMPLE := tests/e2e/test_example_import.py
 E2E_GUIDES := tests/e2e/test_demo.py tests/e2e/test_guides.py
-E2E_OTHERS := tests/e2e $(patsubst %,--ignore=%,$(E2E_EXAMPLE) $(E2E_GUIDES))
+E2E_TAB := tests/e2e/imports_tab
+E2E_OTHERS := tests/e2e $(patsubst %,--ignore=%,$(E2E_EXAMPLE) $(E2E_GUIDES) $(E2E_TAB))
 
 # The unit tests in two groups, which run at the same time. Three parts of `make test` run at a time, because tests of
 # waits mostly wait.
@@ -32,8 +33,8 @@ STARTED := $(shell date +%s)
 
 .SECONDEXPANSION:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all unit e2e resilience matrix lint types audit install docs bench drawings screenshots constraints \
-	record dist clean
+.PHONY: help demo test test-all unit e2e resilience matrix lint types audit install browser docs bench drawings \
+	screenshots constraints record dist clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,16 +50,17 @@ test: $(NEWEST)/installed ## Check style, types, unit tests and the example on a
 		"{} unit tests of subpackages: unit TESTS='$(UNIT_SUBPACKAGES)'" "{} project tests: unit TESTS=tests/project" \
 		"types: types" "lint: lint"
 
-test-all: $(NEWEST)/installed $(LOWEST)/installed ## Run all other tests that must pass: lowest versions, whole Airflow, guides (25 minutes)
+test-all: $(NEWEST)/installed $(LOWEST)/installed browser ## Run all other tests that must pass: lowest versions, whole Airflow, guides (25 minutes)
 	@$(NEWEST)/bin/python -m scripts.run_parts "make test-all" --since $(STARTED) \
 		"{} end-to-end tests: e2e TESTS='$(E2E_OTHERS)'" "{} unit tests on the lowest versions: unit SET=lowest" \
+		"{} tests of the Imports tab: e2e TESTS=$(E2E_TAB)" \
 		"{} end-to-end tests on the lowest versions: e2e SET=lowest" \
 		--alone "{} tests of the demo and the guides: e2e TESTS='$(E2E_GUIDES)'" --alone "{} resilience tests: resilience"
 
 unit: $$(VENV)/installed ## Run the unit and project tests (SET=lowest, TESTS=tests/unit/test_hooks.py)
 	$(VENV)/bin/python -m pytest $(or $(TESTS),tests/unit tests/project)
 
-e2e: $$(VENV)/installed ## Run the end-to-end tests on a whole Airflow (SET=lowest, TESTS=...)
+e2e: $$(VENV)/installed $(if $(filter-out $(E2E_EXAMPLE),$(or $(TESTS),all)),browser) ## Run the end-to-end tests on a whole Airflow (SET=lowest, TESTS=...)
 	$(VENV)/bin/python -m pytest $(or $(TESTS),tests/e2e)
 
 resilience: $(NEWEST)/installed ## Kill processes, inject faults (longer with KILLS=20, WAITS=1000, OUTAGE=60, STS=45, TASKS=300, IMPORTS=300)
@@ -66,7 +68,7 @@ resilience: $(NEWEST)/installed ## Kill processes, inject faults (longer with KI
 	$(foreach name,KILLS WAITS OUTAGE STS TASKS IMPORTS,$(if $($(name)),RESILIENCE_$(name)=$($(name)))) \
 		$(NEWEST)/bin/python -m pytest $(or $(TESTS),tests/resilience)
 
-matrix: $(NEWEST)/installed ## Test the built wheel on all versions of Airflow and Python (ENVIRONMENTS=py311-lowest,...)
+matrix: $(NEWEST)/installed browser ## Test the built wheel on all versions of Airflow and Python (ENVIRONMENTS=py311-lowest,...)
 	rm -f build/matrix.json
 	-PATH="$(PATH)$(PYENV)" UV_PYTHON_DOWNLOADS=never $(NEWEST)/bin/tox run-parallel --parallel 3 --parallel-no-spinner \
 		--result-json build/matrix.json -e $(ENVIRONMENTS)
@@ -74,6 +76,11 @@ matrix: $(NEWEST)/installed ## Test the built wheel on all versions of Airflow a
 
 ##@ Develop
 install: $(NEWEST)/installed ## Set up the development environment in .venv
+
+browser: ## Install Chromium from Debian's packages if it is missing; tests of the Imports tab and screenshots need it
+	@command -v chromium > /dev/null && command -v chromedriver > /dev/null || if [ "$$(id -u)" = 0 ]; \
+		then apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install chromium chromium-driver; \
+		else echo "Chromium is missing. Install it: sudo apt-get install chromium chromium-driver" >&2; exit 1; fi
 
 lint: $(NEWEST)/installed ## Check style and security, and report known vulnerabilities (FIX=1 corrects the style)
 	@$(NEWEST)/bin/ruff check --quiet $(if $(FIX),--fix)
@@ -99,7 +106,7 @@ bench: $(NEWEST)/installed ## Compare the cost of waits, imports and files with 
 drawings: $(NEWEST)/installed ## Write the documentation's drawings, with the numbers of the benchmarks' page and of limits.py
 	$(NEWEST)/bin/python -m scripts.drawings
 
-screenshots: $(NEWEST)/installed ## Renew the documentation's pictures and log captures (needs Chromium)
+screenshots: $(NEWEST)/installed browser ## Renew the documentation's pictures and log captures
 	$(NEWEST)/bin/python -m scripts.screenshots
 
 constraints: resolve-newest resolve-lowest $(patsubst constraints/%.in,resolve-%,$(wildcard constraints/airflow-*.in)) ## Resolve all sets of pinned versions again

@@ -268,10 +268,12 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         try:
             response = self._call("StartImportTask", about, lambda client: client.start_import_task(**parameters))
         except AdsCallError as error:
-            if error.code == "ResourceInUseException" and client_request_token is not None:
-                with suppress(AdsCallError):
-                    error = self._name_import_of_token(error, client_request_token)
-            raise error from None
+            if error.code != "ResourceInUseException" or client_request_token is None:
+                raise
+            named = error
+            with suppress(AdsCallError):
+                named = self._name_import_of_token(error, client_request_token)
+            raise named from None
         return ImportTask.from_response(response["task"])
 
     def get_import_tasks(self, import_task_ids: str | Iterable[str]) -> list[ImportTask]:
@@ -502,7 +504,8 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
             return self._call_once(operation, about, call)
         except AdsCallError as error:
             if error.code not in EXPIRED_CREDENTIALS_CODES:
-                raise
+                # Airflow's page shows the end of a log. Frames of the call itself would move the message out of view.
+                raise error.with_traceback(None) from None
         # The connection might have newer credentials by now. Read it again, once.
         identity = identity_of(self)
         old: dict[str, Any] = {

@@ -41,4 +41,19 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [{"integration-name": integration, "python-modules": ["airflow_provider_ads.sensors"]}],
         "extra-links": ["airflow_provider_ads.links.MigrationHubLink"],
         "triggers": [{"integration-name": integration, "python-modules": ["airflow_provider_ads.triggers"]}],
+        "config": {
+            "aws_application_discovery": {
+                "description": "Options of the provider for AWS Application Discovery Service.",
+                "options": {
+                    "imports_tab": {
+                        "description": "Show the tab Imports on the pages of all Dags, Dag runs and task instances. It "
+                        "needs Airflow 3.1. The API server reads the option when it starts.",
+                        "version_added": "0.2.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "False",
+                    }
+                },
+            }
+        },
     }

@@ -43,7 +43,7 @@ from airflow_provider_ads.version_compat import (
     PokeReturnValue,
     conf,
 )
-from airflow_provider_ads.waiting import AdsDeferrableMixin, end_import_wait
+from airflow_provider_ads.waiting import AdsDeferrableMixin, end_import_wait, push_import_task
 
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
@@ -71,8 +71,9 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
 
     The result is the summary of the import, or a list of summaries in the order given: see
     :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. It is also pushed as the XCom
-    ``import_task``, even if an import failed, and with ``outlets`` it is in the ``extra`` of their asset events, as
-    ``import_task``.
+    ``import_task``: after the first poll, and at the end, even if an import failed. A sensor that pokes also pushes
+    each change; while it is deferred, the XCom stays as it is, because Airflow documents no way for triggers to push
+    XComs. With ``outlets``, the result is in the ``extra`` of their asset events, as ``import_task``.
 
     :param import_task_id: the id of an import, or any iterable of ids; ``.output`` of a mapped task for all the imports
         that it started. (templated)
@@ -80,7 +81,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         AWS supports no wildcards
         (https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ImportTaskFilter.html). (templated)
     :param max_failed_records: server and application records of each import that are allowed to fail; None for any
-        number. (default: 0)
+        number. (templated) (default: 0)
     :param deferrable: True to wait in the triggerer without occupying a worker. ``poke_interval`` is then the
         triggerer's interval, and ``mode``, ``exponential_backoff`` and ``max_wait`` have no effect. (default:
         ``[operators] default_deferrable``)
@@ -98,10 +99,11 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
     """
 
     aws_hook_class = AdsHook
-    template_fields: Sequence[str] = aws_template_fields("import_task_id", "name")
+    template_fields: Sequence[str] = aws_template_fields("import_task_id", "name", "max_failed_records")
     operator_extra_links = (MigrationHubLink(),)
 
     _import_tasks: Sequence[ImportTask] = ()
+    _pushed: Sequence[ImportTask] = ()
     _last_error: str | None = None
     _has_polled = False
 
@@ -110,7 +112,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         *,
         import_task_id: str | Iterable[str | XComArg] | XComArg | None = None,
         name: str | XComArg | None = None,
-        max_failed_records: int | None = 0,
+        max_failed_records: int | str | XComArg | None = 0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -124,7 +126,9 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         self.name = name
         # Remembered, because a template can render the given one as None.
         self._by_name = name is not None
-        self.max_failed_records = check_max_failed_records(max_failed_records)
+        self.max_failed_records: Any = max_failed_records
+        if isinstance(max_failed_records, int | float):
+            check_max_failed_records(max_failed_records)
         self.deferrable = deferrable
         check_poll_interval(self.poke_interval)
         if self.never_fail or self.silent_fail:
@@ -144,6 +148,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         :raises AdsCallError: AWS could not be reached, refused, or does not have an import with an id.
         :raises ValueError: the service does not accept a rendered id or name; nothing was sent.
         """
+        check_max_failed_records(self.max_failed_records)
         self.check_deferral(() if self._by_name else self._import_task_ids)
         try:
             # Unwrapped, because Airflow 2 logs a warning when one execute calls another.
@@ -174,6 +179,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
             self._last_error = None
             if self._import_tasks and not any(statuses.is_running(task.status) for task in self._import_tasks):
                 return PokeReturnValue(is_done=True, xcom_value=self._end_wait(context, self._import_tasks))
+            self._push(context, self._import_tasks)
             self._progress.write(self._poll())
         if self.deferrable:
             self._defer()
@@ -235,13 +241,27 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
             try:
                 import_tasks = self.read_event(context, event)
             except ImportWaitTimeout as error:
-                self._time_out([ImportTask.from_response(task) for task in error.import_tasks], error.last_error)
+                seen = [ImportTask.from_response(task) for task in error.import_tasks]
+                if all(task.is_listed for task in seen):
+                    self._push(context, seen)
+                self._time_out(seen, error.last_error)
             return self._end_wait(context, import_tasks)
         except (AirflowFailException, AirflowSensorTimeout):
             if self.soft_fail:
                 # Airflow would log the message of the failure a second time, as the reason of the skip.
                 raise AirflowSkipException(SKIPPED) from None
             raise
+
+    def _push(self, context: Any, import_tasks: Sequence[ImportTask]) -> None:
+        """Push the XCom ``import_task`` if it changed in this process; in reschedule mode, each poke is a new one."""
+        if import_tasks and import_tasks != self._pushed:
+            summaries = [task.summary() for task in import_tasks]
+            push_import_task(context, summaries if self._is_list else summaries[0])
+            self._pushed = import_tasks
+
+    @property
+    def _is_list(self) -> bool:
+        return not self._by_name and is_list(self.import_task_id)
 
     def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
         """Describe the imports that the sensor waits for."""
@@ -252,8 +272,8 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
             return end_import_wait(
                 context,
                 import_tasks,
-                self.max_failed_records,
-                as_list=not self._by_name and is_list(self.import_task_id),
+                check_max_failed_records(self.max_failed_records),
+                as_list=self._is_list,
                 log=self.log,
                 is_error_hidden=self.soft_fail,
             )

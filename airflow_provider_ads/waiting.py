@@ -39,10 +39,11 @@ __all__ = [
     "attach_to_asset_events",
     "end_import_wait",
     "end_wait",
+    "push_import_task",
 ]
 
-#: Key of the XCom with the summaries, which is pushed even if an import failed, and their key in the extra of asset
-#: events.
+#: Key of the XCom with the summaries, which is pushed before a wait and even if an import failed, and their key in the
+#: extra of asset events.
 IMPORT_TASK_XCOM_KEY = "import_task"
 
 T = TypeVar("T")
@@ -217,6 +218,14 @@ class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
         """Return the current state of the tasks in the order of their ids."""
         return self.hook.get_import_tasks(import_task_ids)
 
+    def push_import_tasks(self, context: Any, import_tasks: Sequence[Any]) -> None:
+        """
+        Push the current state of the tasks as XComs, if any, so that it is visible during a wait on the worker.
+
+        :param context: the task's context.
+        :param import_tasks: the tasks that the operator waits for, as last described.
+        """
+
     def wait(self, context: Any, import_tasks: Sequence[Any]) -> Sequence[Any]:
         """
         Wait until none of the tasks is in a status for which the trigger waits.
@@ -241,6 +250,7 @@ class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
             if last_poll is not None and 0 < (remaining := last_poll - time.time()) < pause:
                 pause = remaining
             time.sleep(pause)
+            last = self.import_tasks
             error = None
             try:
                 self.import_tasks = self.describe([task.id for task in self.import_tasks])
@@ -248,6 +258,8 @@ class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
                 error = caught
             outage.check(error)
             progress.write(self._poll(error))
+            if self.import_tasks != last and self._is_running():
+                self.push_import_tasks(context, self.import_tasks)
         return self.import_tasks
 
     def _is_running(self) -> bool:
@@ -378,10 +390,20 @@ def end_import_wait(
     try:
         end_wait(verdicts, outcome_error, log, done="succeeded: {counts}", is_error_hidden=is_error_hidden)
     finally:
-        if context["ti"].task.do_xcom_push:
-            context["ti"].xcom_push(key=IMPORT_TASK_XCOM_KEY, value=result)
+        push_import_task(context, result)
     attach_to_asset_events(context, result)
     return result
+
+
+def push_import_task(context: Mapping[str, Any], result: Any) -> None:
+    """
+    Push the XCom ``import_task``, unless the task has ``do_xcom_push=False``; it replaces an earlier one.
+
+    :param context: the task's context.
+    :param result: the summary of an import, or a list of summaries.
+    """
+    if context["ti"].task.do_xcom_push:
+        context["ti"].xcom_push(key=IMPORT_TASK_XCOM_KEY, value=result)
 
 
 def attach_to_asset_events(context: Mapping[str, Any], result: Any) -> None:

@@ -78,17 +78,11 @@ class ImportTask(TaskRecord):
         :param details: what else is to be known at once, such as ``started in us-west-2``.
         :param with_url: True for the URL of the file instead of its name.
         """
-        counts = [
-            f"{count:,} {label}"
-            for count, label in ((self.server_import_success, "imported"), (self.server_import_failure, "failed"))
-            if count is not None
-        ]
+        servers = ((self.server_import_success, "imported"), (self.server_import_failure, "failed"))
+        applications = ((self.application_import_success, "imported"), (self.application_import_failure, "failed"))
+        counts = [f"{count:,} {label}" for count, label in servers if count is not None]
         # Most inventories have no applications.
-        if self.application_import_success or self.application_import_failure:
-            counts += [
-                f"{self.application_import_success or 0:,} applications imported",
-                f"{self.application_import_failure or 0:,} applications failed",
-            ]
+        counts += [f"{count:,} applications {label}" for count, label in applications if count]
         outcome = ", ".join([*counts, *details])
         url = self.import_url or ""
         file = url if with_url else PurePosixPath(url).name

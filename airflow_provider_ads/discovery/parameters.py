@@ -244,10 +244,13 @@ def check_max_failed_records(max_failed_records: object) -> int | None:
     """
     Return the number of records that are allowed to fail; None for any number.
 
+    :param max_failed_records: the number, or the string that Jinja renders it as, such as ``10`` or ``None``.
     :raises ValueError: it is neither None nor a whole number of 0 or more.
     """
-    if max_failed_records is None:
+    if max_failed_records in (None, "None"):
         return None
+    if isinstance(max_failed_records, str) and max_failed_records.isdecimal():
+        return int(max_failed_records)
     if not isinstance(max_failed_records, int) or isinstance(max_failed_records, bool) or max_failed_records < 0:
         raise ValueError(
             "max_failed_records must be a whole number of 0 or more, or None to allow any number; "

@@ -32,7 +32,11 @@ class AdsDeleteImportDataOperator(AdsDeletingOperator):
     of the deleted imports. Nothing is deleted if one of the imports is still in progress. A retry does not request
     deletions again that are in progress.
 
-    The result is the list of the ids.
+    The result is the list of the ids. The XCom ``deletion`` is ``{"dry_run": False, "import_tasks": [summary, ...]}``
+    with their summaries as last described: see
+    :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. It is pushed as soon as the deletion was
+    requested and again after the wait, even if the deletion failed. An import that the service no longer lists has no
+    status.
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_BatchDeleteImportData.html
 
@@ -111,7 +115,7 @@ class AdsDeleteImportDataOperator(AdsDeletingOperator):
         if to_delete:
             self.hook.delete_import_data([task.import_task_id for task in to_delete], self.delete_history)
         self.import_tasks = import_tasks
-        return self.wait_until_deleted(context, [task.import_task_id for task in import_tasks], to_delete)
+        return self.wait_until_deleted(context, import_tasks, to_delete)
 
     def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
         """Describe the imports whose deletion the operator requested."""

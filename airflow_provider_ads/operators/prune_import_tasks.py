@@ -13,6 +13,7 @@ from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.import_table import count_imports, format_table
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.parameters import check_name, join_first, renderable
+from airflow_provider_ads.discovery.quotas import RECORD_QUOTA_XCOM_KEY, RecordQuota
 from airflow_provider_ads.discovery.retention import Superseded, due_time, reasons_against, superseded_imports
 from airflow_provider_ads.exceptions import (
     OVER_LIMIT,
@@ -52,7 +53,11 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
     are left for the next run.
 
     The result is the list of ids whose data is deleted, including those that an earlier attempt of the task deleted,
-    unless their history is deleted too.
+    unless their history is deleted too. The XCom ``deletion`` is ``{"dry_run", "import_tasks": [summary, ...]}`` with
+    their summaries as last described: see :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. It is
+    pushed as soon as the deletion was requested and again after the wait, even if the deletion failed. An import that
+    the service no longer lists has no status. The XCom ``record_quota`` is ``{"before", "after"}``: the import records
+    that the account used when this attempt began, and those that remain without the imports in ``deletion``.
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_BatchDeleteImportData.html
 
@@ -120,10 +125,13 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
         superseded_by = self.hook.get_import_tasks(self.superseded_by)
         MigrationHubLink.persist_for(context, self)
         self._check(superseded_by)
-        superseded = self._superseded(context, superseded_by)
+        listed = list(self.hook.list_import_tasks())
+        superseded = self._superseded(context, superseded_by, listed)
         self._log_superseded(superseded)
         deletable = [task.import_task_id for task in superseded.deletable]
         if self._dry_run:
+            self._push_record_quota(context, listed, superseded.deletable)
+            self.push_import_tasks(context, superseded.deletable)
             return deletable
         room = max(0, MAX_DEFERRED_IMPORTS - len(superseded.deleting))
         if len(deletable) > room:
@@ -131,20 +139,31 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
             deletable = deletable[:room]
         if deletable:
             deletable = self._delete(deletable)
-        import_task_ids = [*(task.import_task_id for task in superseded.deleting), *deletable]
-        return self.wait_until_deleted(context, import_task_ids, superseded.deletable)
+        deletions = superseded.deleting + [task for task in superseded.deletable if task.import_task_id in deletable]
+        self._push_record_quota(context, listed, deletions)
+        return self.wait_until_deleted(context, deletions, superseded.deletable)
 
-    def _superseded(self, context: Any, superseded_by: Sequence[ImportTask]) -> Superseded:
-        listed = self.hook.list_import_tasks(name_prefix=self.name_prefix)
+    def _push_record_quota(self, context: Any, listed: Sequence[ImportTask], deletions: Sequence[ImportTask]) -> None:
+        if self.do_xcom_push:
+            before = RecordQuota.from_import_tasks(listed).used
+            deleted = {task.import_task_id for task in deletions}
+            after = RecordQuota.from_import_tasks(task for task in listed if task.import_task_id not in deleted).used
+            context["ti"].xcom_push(key=RECORD_QUOTA_XCOM_KEY, value={"before": before, "after": after})
+
+    def _superseded(
+        self, context: Any, superseded_by: Sequence[ImportTask], listed: Iterable[ImportTask]
+    ) -> Superseded:
+        series = [task for task in listed if (task.name or "").startswith(self.name_prefix)]
         # The run that started the imports can be another one than this one, which an asset or a user triggered later.
         dues = [due_time_of_run(context["dag_run"]), *map(due_time, superseded_by)]
-        return superseded_imports(listed, superseded_by, min((due for due in dues if due), default=None))
+        return superseded_imports(series, superseded_by, min((due for due in dues if due), default=None))
 
     def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
         """Describe the imports whose deletion was requested: all superseded ones, if no ids are known."""
         if import_task_ids:
             return self.describe(import_task_ids)
-        superseded = self._superseded(context, self.hook.get_import_tasks(self.superseded_by))
+        superseded_by = self.hook.get_import_tasks(self.superseded_by)
+        superseded = self._superseded(context, superseded_by, self.hook.list_import_tasks())
         return [*superseded.deleting, *superseded.deletable]
 
     def end_wait(self, import_tasks: Sequence[ImportTask]) -> list[str]:

@@ -30,6 +30,7 @@ from airflow_provider_ads.waiting import (
     AdsWaitingOperator,
     attach_to_asset_events,
     end_import_wait,
+    push_import_task,
 )
 
 if TYPE_CHECKING:
@@ -60,10 +61,12 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
     running, because the service cannot cancel imports.
 
     The result is the import task id. A task that waits pushes it before the wait, so that tasks with another
-    ``trigger_rule`` have it even if the wait fails. After the wait, the XCom ``import_task`` contains the import's
-    summary, even if the import failed: see
-    :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. For a list of files, both are lists in the
-    order of the files.
+    ``trigger_rule`` have it even if the wait fails. The XCom ``import_task`` is the import's summary: see
+    :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. It is pushed as soon as the import has
+    started and again after the wait, even if the import failed. A wait on a worker also pushes each change; while a
+    task is deferred, the XCom stays as it is, because Airflow documents no way for triggers to push XComs. For a list
+    of files, the result and the XCom are lists in the order of the files; if AWS refuses to start one, the XCom
+    contains the imports that were started before.
 
     With ``outlets``, the summary is also in the ``extra`` of their asset events, as ``import_task``. OpenLineage events
     contain the file as an input and the summary as the run facet ``awsDiscovery_import``, whose ``tasks`` contains the
@@ -85,7 +88,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         no effect. (default: ``[operators] default_deferrable``)
     :param poll_interval: seconds, or a ``timedelta``, between two polls; more than 0. (default: 60)
     :param max_failed_records: server and application records of each import that are allowed to fail; None for any
-        number. (default: 0)
+        number. (templated) (default: 0)
     :param aws_conn_id: the Airflow connection with the credentials; None for boto3's own. (templated)
     :param region_name: the Migration Hub home region; None for the connection's region. (templated)
     :param verify: True or False to verify certificates or not, or the path of a CA bundle. (templated)
@@ -93,7 +96,9 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
     :raises ValueError: ``poll_interval`` or ``max_failed_records`` is out of range.
     """
 
-    template_fields: Sequence[str] = aws_template_fields("name", "import_url", "client_request_token")
+    template_fields: Sequence[str] = aws_template_fields(
+        "name", "import_url", "client_request_token", "max_failed_records"
+    )
     operator_extra_links = (MigrationHubLink(),)
 
     def __init__(
@@ -105,7 +110,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | timedelta = 60,
-        max_failed_records: int | None = 0,
+        max_failed_records: int | str | XComArg | None = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -114,7 +119,9 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         self.name: Any = name
         self.import_url: Any = renderable(import_url)
         self.client_request_token: Any = client_request_token
-        self.max_failed_records = check_max_failed_records(max_failed_records)
+        self.max_failed_records: Any = max_failed_records
+        if isinstance(max_failed_records, int | float):
+            check_max_failed_records(max_failed_records)
 
     def execute(self, context: Any) -> str | list[str]:
         """
@@ -127,6 +134,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         :raises ImportOutcomeError: an import failed, and another one might succeed.
         :raises AirflowFailException: an import failed, and another one would fail too.
         """
+        check_max_failed_records(self.max_failed_records)
         if self.wait_for_completion:
             self.check_deferral()
         self._start(context)
@@ -134,7 +142,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         if not self.wait_for_completion:
             if self.deferrable:
                 self.log.info("Not waiting for the import, because wait_for_completion is False")
-            attach_to_asset_events(context, self._in_shape([task.summary() for task in self.import_tasks]))
+            attach_to_asset_events(context, self._summaries(self.import_tasks))
             return self._result()
         if context["ti"].task.do_xcom_push:
             # Tasks after this one need the ids even if the wait fails.
@@ -184,6 +192,8 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         finally:
             if len(import_urls) > 1:
                 log_starts(starts, len(import_urls), bool(requests), self.log)
+            if import_tasks:
+                self.push_import_tasks(context, import_tasks)
         if len(import_urls) == 1:
             starts[0].log_to(self.log, self.hook.conn_region_name)
         if is_list(self.import_url):
@@ -224,6 +234,13 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
     def _in_shape(self, values: list[Any]) -> Any:
         """Return a list for a list of files, and the only value for one file."""
         return values if is_list(self.import_url) else values[0]
+
+    def _summaries(self, import_tasks: Sequence[ImportTask]) -> Any:
+        return self._in_shape([task.summary() for task in import_tasks])
+
+    def push_import_tasks(self, context: Any, import_tasks: Sequence[ImportTask]) -> None:
+        """Push the XCom ``import_task`` while the imports run."""
+        push_import_task(context, self._summaries(import_tasks))
 
     def _result(self) -> str | list[str]:
         result: str | list[str] = self._in_shape([task.import_task_id for task in self.import_tasks])
@@ -283,7 +300,11 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         self.import_tasks = import_tasks
         try:
             end_import_wait(
-                context, import_tasks, self.max_failed_records, as_list=is_list(self.import_url), log=self.log
+                context,
+                import_tasks,
+                check_max_failed_records(self.max_failed_records),
+                as_list=is_list(self.import_url),
+                log=self.log,
             )
         except ImportOutcomeError as error:
             if self.client_request_token is not None:

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from configparser import RawConfigParser
 from pathlib import Path
 from textwrap import dedent
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from airflow.sdk import DAG
 import airflow_provider_ads.operators
 import airflow_provider_ads.sensors
 from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.provider_info import get_provider_info
 from tests.support.markdown import COMMANDS_RUN, ROOT, Block, blocks_of, commands_of, links_of, pages
 
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -105,7 +107,7 @@ def test_every_block_of_code_is_tested(block: Block) -> None:
             assert is_tested(block, command), f"No test covers {command!r}"
     else:
         # Sphinx builds directives, which start with a brace; tests of the examples and of this file cover the others.
-        assert block.kind.startswith("{") or block.kind in ("python", "json", "text")
+        assert block.kind.startswith("{") or block.kind in ("ini", "json", "python", "text")
         # tests/e2e/test_testing_page.py runs the tests of that page.
         assert "def test_" not in block.text or block.page.name == "testing.md"
 
@@ -177,6 +179,17 @@ def test_json_is_a_policy_or_a_connection() -> None:
             # tests/e2e/whole_airflow/test_connections.py tests the connections.
             key, value = ("conn_type", "aws") if block.page.name == "connections.md" else ("Version", "2012-10-17")
             assert json.loads(block.text)[key] == value
+
+
+def test_settings_are_options_of_the_provider() -> None:
+    (block,) = [block for block in BLOCKS if block.kind == "ini"]
+    settings = RawConfigParser()
+    settings.read_string(block.text)
+    declared = get_provider_info()["config"]
+    options = [(section, name) for section in settings.sections() for name in settings[section]]
+    assert options == [(section, name) for section, each in declared.items() for name in each["options"]]
+    page = block.page.read_text()
+    assert [f"`AIRFLOW__{section}__{name}=True`".upper() in page.upper() for section, name in options] == [True]
 
 
 def test_only_guides_quote_output() -> None:

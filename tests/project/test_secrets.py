@@ -20,9 +20,11 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.log_redaction import REDACTED_LOGGERS
 from airflow_provider_ads.operators import (
+    AdsDeleteImportDataOperator,
     AdsExportToS3Operator,
     AdsFailedRecordsToS3Operator,
     AdsPrepareImportFileOperator,
+    AdsPruneImportTasksOperator,
     AdsStartImportTaskOperator,
 )
 from airflow_provider_ads.sensors import AdsImportTaskSensor
@@ -102,7 +104,11 @@ def test_no_logger_shows_a_secret_at_any_level(
 
 
 def run_every_path(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Prepare, import and export on the worker and in the triggerer, fetch a failed record; return what users see."""
+    """
+    Prepare, import and export on the worker and in the triggerer, fetch a failed record, and delete the imports.
+
+    :return: what users see.
+    """
     prepare = AdsPrepareImportFileOperator(
         task_id="prepare",
         source_url="s3://inventory/source.csv",
@@ -139,10 +145,19 @@ def run_every_path(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> list[st
         for deferrable in (False, True)
     ]
     runs += [run_task(export, monkeypatch) for export in exports]
+    new = runs[2].result
+    for deletion in (
+        AdsPruneImportTasksOperator(
+            task_id="prune", name_prefix="cmdb", superseded_by=new, allow_failed_records=True, poll_interval=0.02
+        ),
+        AdsDeleteImportDataOperator(task_id="delete", import_task_id=new, delete_history=True, poll_interval=0.02),
+    ):
+        runs.append(run_task(deletion, monkeypatch))
+        assert runs[-1].xcoms["deletion"]["import_tasks"]
     assert [run.state for run in runs] == ["success"] * len(runs), [run.error for run in runs]
     assert (len(runs[2].events), len(runs[5].events)) == (1, 1)
     return [
-        str([run.result, run.xcoms, run.links, run.deferrals, run.events, rendered_fields(run.task)]) for run in runs
+        str([run.result, run.pushes, run.links, run.deferrals, run.events, rendered_fields(run.task)]) for run in runs
     ]
 
 
@@ -316,7 +331,7 @@ def assert_not_shown(import_task: ImportTask, run: Run, printed: str) -> None:
 
 def shown_by(run: Run) -> list[str]:
     """Return what a run stores and raises, as text."""
-    shown = [str(run.result), str(run.xcoms), str(run.events), str(run.deferrals)]
+    shown = [str(run.result), str(run.pushes), str(run.events), str(run.deferrals)]
     error = run.error
     while error is not None:
         shown += [str(error), repr(error), str(vars(error))]

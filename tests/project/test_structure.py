@@ -25,7 +25,7 @@ LAYERS = [
     },
     {"airflow_provider_ads.discovery"},
     {"airflow_provider_ads.inventory", "airflow_provider_ads.exceptions", "airflow_provider_ads.lineage"},
-    {"airflow_provider_ads.hooks"},
+    {"airflow_provider_ads.hooks", "airflow_provider_ads.plugin"},
     {"airflow_provider_ads.clients", "airflow_provider_ads.idempotency"},
     {"airflow_provider_ads.polling"},
     {"airflow_provider_ads.progress"},

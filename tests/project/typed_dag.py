@@ -81,6 +81,9 @@ with DAG(dag_id="typed_dag", schedule=None, start_date=datetime(2026, 1, 1, tzin
     delete = AdsDeleteImportDataOperator(task_id="delete", import_task_id=["import-task-1"], delete_history=True)
     single = AdsStartImportTaskOperator(task_id="single", name="cmdb", import_url=source_url(), verify=Path("/ca.pem"))
     batch = AdsStartImportTaskOperator(task_id="batch", name="cmdb", import_url=prepare.output)
+    AdsStartImportTaskOperator(
+        task_id="limit", name="cmdb", import_url="s3://b/1.csv", max_failed_records="{{ params.max_failed_records }}"
+    )
     AdsStartImportTaskOperator(task_id="list", name="cmdb", import_url=["s3://b/1.csv", source_url(), ["s3://b/2.csv"]])
     AdsStartImportTaskOperator(task_id="tuple", name="cmdb", import_url=("s3://b/1.csv", "{{ params.url }}"))
     AdsStartImportTaskOperator.partial(task_id="batches", name="cmdb-{{ ti.map_index }}").expand(
@@ -98,7 +101,7 @@ with DAG(dag_id="typed_dag", schedule=None, start_date=datetime(2026, 1, 1, tzin
     )
     prepare >> start >> wait >> fetch >> prune >> delete
 
-    AdsStartImportTaskOperator(task_id="no_number", name="x", import_url="s3://b/k", max_failed_records="1")  # type: ignore[arg-type]
+    AdsStartImportTaskOperator(task_id="no_number", name="x", import_url="s3://b/k", max_failed_records=1.5)  # type: ignore[arg-type]
     AdsStartImportTaskOperator(task_id="no_url", name="x")  # type: ignore[call-arg]
     AdsStartImportTaskOperator(task_id="no_urls", name="x", import_url=[1])  # type: ignore[list-item]
     AdsImportTaskSensor(task_id="no_id", import_task_id=1)  # type: ignore[arg-type]

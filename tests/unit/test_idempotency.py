@@ -310,7 +310,8 @@ class TestRetryOfAList:
     ) -> None:
         with stopped_after(2, lambda: ads.inject("AuthorizationErrorException", operation="StartImportTask")):
             run = attempt(1, import_url=files[:4])
-        assert (run.state, run.xcoms) == ("up_for_retry", {})
+        assert (run.state, list(run.xcoms)) == ("up_for_retry", ["import_task"])
+        assert [summary["name"] for summary in run.xcoms["import_task"]] == ["cmdb-part-0001", "cmdb-part-0002"]
         assert "'cmdb-part-0003' from s3://inventory/part-0003.csv" in str(run.error)
         assert [task.name for task in run.task.import_tasks] == ["cmdb-part-0001", "cmdb-part-0002"]
         log = capsys.readouterr().out

@@ -104,12 +104,17 @@ def test_the_outcome_is_the_same_in_every_mode_and_by_id_and_name(
                 runs.append(run_task(task, monkeypatch))
             assert len(runs[-1].deferrals) == int("deferrable" in mode)
     assert [run.state for run in runs] == ["skipped" if soft_fail and state == "failed" else state] * 6
-    assert all((run.result, run.xcoms) == (runs[0].result, runs[0].xcoms) for run in runs)
+    assert all(run.result == runs[0].result for run in runs)
+    assert all(run.xcoms == runs[0].xcoms for run in runs if run.xcoms)
     assert all(run.links for run in runs)
     assert end.startswith("timeout") or all("Timed out" not in str(run.error) for run in runs)
+    assert {value["status"] for run in runs for _, value in run.pushes[:1]} == {"IMPORT_IN_PROGRESS"}
     if end.startswith(("timeout", "refused")):
-        assert runs[0].xcoms == {}
+        # Airflow clears the XComs of a sensor in reschedule mode before each poke.
+        assert all(run.xcoms for run in runs if not run.task.reschedule)
+        assert runs[0].xcoms["import_task"]["status"] == "IMPORT_IN_PROGRESS"
     else:
+        assert all(run.xcoms for run in runs)
         assert runs[0].xcoms["import_task"]["status"] == status
         assert runs[0].result == (runs[0].xcoms["import_task"] if state == "success" else None)
 
@@ -147,8 +152,27 @@ class TestInEveryMode:
         states = [run(ids, max_failed_records=limit).state for limit in (2, 1, None)]
         assert states == ["success", "failed", "success"]
 
+    def test_a_rendered_limit_counts_like_a_number(self, aws_default: AdsEmulator, run: RunSensor) -> None:
+        import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE", serverImportFailure=2)
+        states = [run(import_task_id, max_failed_records=limit).state for limit in ("2", "1", "None")]
+        assert states == ["success", "failed", "success"]
+
     def test_without_do_xcom_push_nothing_is_pushed(self, aws_default: AdsEmulator, run: RunSensor) -> None:
-        assert run(aws_default.add_import_task(status="IMPORT_COMPLETE"), do_xcom_push=False).xcoms == {}
+        running = aws_default.add_import_task()
+        with at_the_second_poll(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_COMPLETE")):
+            ended = run(running, do_xcom_push=False)
+        assert (ended.state, ended.pushes) == ("success", [])
+
+    @pytest.mark.parametrize("as_list", [False, True])
+    def test_the_running_import_is_pushed_in_the_shape_of_the_result(
+        self, aws_default: AdsEmulator, run: RunSensor, as_list: bool
+    ) -> None:
+        running = aws_default.add_import_task()
+        with at_the_second_poll(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_COMPLETE")):
+            ended = run([running] if as_list else running)
+        pushed = [value[0] if as_list else value for key, value in ended.pushes if key == "import_task"]
+        assert [pushed[0]["status"], pushed[-1]["status"]] == ["IMPORT_IN_PROGRESS", "IMPORT_COMPLETE"]
+        assert ended.xcoms == {"import_task": ended.result}
 
     @pytest.mark.parametrize("soft_fail", [False, True])
     def test_a_timeout_contains_the_last_status(
@@ -194,6 +218,11 @@ class TestInEveryMode:
         unknown = run(UNKNOWN_ID, soft_fail=True)
         assert unknown.state == "up_for_retry"
         assert f"Import task not found in us-west-2: {UNKNOWN_ID}" in str(unknown.error)
+
+    def test_a_bad_rendered_limit_is_refused_before_any_call(self, aws_default: AdsEmulator, run: RunSensor) -> None:
+        with pytest.raises(ValueError, match="max_failed_records must be a whole number of 0 or more"):
+            raise run(UNKNOWN_ID, max_failed_records="many").error or AssertionError
+        assert not aws_default.calls()
 
     @pytest.mark.parametrize(
         ("field", "rendered", "rule"),
@@ -441,8 +470,8 @@ class TestConstructor:
         monkeypatch.setattr(AdsHook, "__init__", lambda *_, **__: pytest.fail("a hook was built"))
         sensor("{{ ti.xcom_pull('start') }}", aws_conn_id="no_such_connection")
 
-    def test_id_name_and_connection_are_templated(self) -> None:
-        templated = {"import_task_id", "name", "aws_conn_id", "region_name", "verify"}
+    def test_id_name_limit_and_connection_are_templated(self) -> None:
+        templated = {"import_task_id", "name", "max_failed_records", "aws_conn_id", "region_name", "verify"}
         assert set(AdsImportTaskSensor.template_fields) == templated
 
     @pytest.mark.parametrize(

@@ -139,6 +139,7 @@ def test_a_file_that_cannot_be_prepared_starts_no_import(started: Any) -> None:
         "prepare": "failed",
         "import_files": "upstream_failed",
         "fetch_failed_records": "skipped",
+        "show_sum": "success",
         "delete_older_imports": "upstream_failed",
     }
 

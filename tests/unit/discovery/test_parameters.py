@@ -38,6 +38,10 @@ class TestChecks:
     def test_a_string_of_digits_that_jinja_made_a_number_is_turned_back(self) -> None:
         assert (check_name(2026), check_client_request_token(7)) == ("2026", "7")
 
+    @pytest.mark.parametrize(("rendered", "limit"), [("10", 10), ("None", None)])
+    def test_a_limit_that_jinja_made_a_string_is_turned_back(self, rendered: str, limit: int | None) -> None:
+        assert check_max_failed_records(rendered) == limit
+
     @pytest.mark.parametrize("name", ["", "  \t", "x" * 256, None, 7.0, True])
     def test_an_invalid_name_is_refused(self, name: Any) -> None:
         with pytest.raises(ValueError, match="name must be a string of 1 to 255 characters that is not blank"):
@@ -95,7 +99,7 @@ class TestChecks:
         with pytest.raises(ValueError, match=r"pass the task's \.output.*render_template_as_native_obj=True"):
             check_import_url(text.replace(ID, "s3://bucket/key"))
 
-    @pytest.mark.parametrize("limit", [-1, 1.5, "3", True])
+    @pytest.mark.parametrize("limit", [-1, 1.5, "-3", "1.5", "", True])
     def test_an_invalid_limit_is_refused(self, limit: Any) -> None:
         with pytest.raises(ValueError, match="max_failed_records must be a whole number of 0 or more, or None"):
             check_max_failed_records(limit)

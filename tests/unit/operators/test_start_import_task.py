@@ -51,7 +51,8 @@ class TestWithoutWaiting:
     ) -> None:
         run = run_task(operator(inventory, deferrable=deferrable), monkeypatch)
         (task,) = aws_default.import_tasks()
-        assert (run.state, run.result, run.xcoms, run.deferrals) == ("success", task["importTaskId"], {}, [])
+        assert (run.state, run.result, run.deferrals) == ("success", task["importTaskId"], [])
+        assert run.pushes == [("import_task", ImportTask.from_response(task).summary())]
         assert (task["name"], task["importUrl"]) == ("cmdb", inventory)
         log = capsys.readouterr().out
         outcome = "IMPORT_IN_PROGRESS: started in us-west-2"
@@ -71,6 +72,7 @@ class TestWithoutWaiting:
             ({"name": " "}, "1 to 255 characters"),
             ({"import_url": "s3://bucket"}, "a scheme, a bucket and an object"),
             ({"client_request_token": "t" * 101}, "1 to 100 characters"),
+            ({"max_failed_records": "many"}, "a whole number of 0 or more"),
         ],
     )
     def test_bad_input_is_refused_before_any_call(
@@ -89,6 +91,25 @@ class TestWithoutWaiting:
         assert "home region" in str(run.error)
 
 
+def test_a_wait_on_a_worker_pushes_each_change_of_the_counts(
+    aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws_default.import_seconds = 60
+    counts = iter(
+        [(1, "IMPORT_IN_PROGRESS"), (2, "IMPORT_IN_PROGRESS"), (2, "IMPORT_IN_PROGRESS"), (3, "IMPORT_COMPLETE")]
+    )
+
+    def count_more(seconds: float) -> None:
+        count, status = next(counts)
+        (task,) = aws_default.import_tasks()
+        aws_default.update_import_task(task["importTaskId"], serverImportSuccess=count, status=status)
+
+    monkeypatch.setattr("airflow_provider_ads.waiting.time.sleep", count_more)
+    run = run_task(operator(inventory, **WAITS["sync"]), monkeypatch)
+    pushed = [value["serverImportSuccess"] for key, value in run.pushes if key == "import_task"]
+    assert pushed[1:] == [1, 2, 3]
+
+
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 class TestWaiting:
     def test_the_result_is_the_id_and_the_summary_is_pushed(
@@ -100,6 +121,13 @@ class TestWaiting:
         assert run.xcoms["import_task"]["status"] == "IMPORT_COMPLETE"
         assert run.xcoms["import_task"]["serverImportSuccess"] == 3
 
+    def test_the_summary_is_pushed_before_the_wait(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
+    ) -> None:
+        run = run_task(operator(inventory, **wait), monkeypatch)
+        statuses = [value["status"] for key, value in run.pushes if key == "import_task"]
+        assert statuses == ["IMPORT_IN_PROGRESS", "IMPORT_COMPLETE"]
+
     def test_failed_records_fail_the_task_without_a_retry(
         self, aws_default: AdsEmulator, half_bad_inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
     ) -> None:
@@ -107,7 +135,9 @@ class TestWaiting:
         assert isinstance(run.error, AirflowFailException)
         assert "max_failed_records" in str(run.error)
         assert run.xcoms["import_task"]["serverImportFailure"] == 1
-        assert run_task(operator(half_bad_inventory, max_failed_records=1, **wait), monkeypatch).state == "success"
+        for limit in (1, "1", "None", None):
+            run = run_task(operator(half_bad_inventory, max_failed_records=limit, **wait), monkeypatch)
+            assert run.state == "success"
 
     @pytest.mark.parametrize(
         ("status", "state", "error"),
@@ -228,7 +258,7 @@ class TestListOfFiles:
         run = run_task(operator(parts[:1], **mode), monkeypatch)
         (task,) = aws_default.import_tasks()
         assert (run.result, task["name"]) == ([task["importTaskId"]], "cmdb-part-0001")
-        assert all(isinstance(value, list) for value in run.xcoms.values())
+        assert all(isinstance(value, list) for _, value in run.pushes)
 
     def test_all_files_are_one_deferral(
         self, aws_default: AdsEmulator, parts: list[str], monkeypatch: pytest.MonkeyPatch
@@ -271,10 +301,10 @@ class TestListOfFiles:
         assert (run.state, run.xcoms["return_value"]) == ("failed", ids if as_list else ids[0])
 
     @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
-    def test_no_result_is_pushed_without_do_xcom_push(
+    def test_nothing_is_pushed_without_do_xcom_push(
         self, aws_default: AdsEmulator, parts: list[str], monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
     ) -> None:
-        assert run_task(operator(parts, do_xcom_push=False, **wait), monkeypatch).xcoms == {}
+        assert run_task(operator(parts, do_xcom_push=False, **wait), monkeypatch).pushes == []
 
     @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
     @pytest.mark.parametrize(
@@ -496,11 +526,12 @@ class TestConstructor:
         monkeypatch.setattr(AdsHook, "__init__", lambda *_, **__: pytest.fail("a hook was built"))
         operator("{{ params.url }}", aws_conn_id="no_such_connection")
 
-    def test_name_url_token_and_connection_are_templated(self) -> None:
+    def test_name_url_token_limit_and_connection_are_templated(self) -> None:
         assert set(AdsStartImportTaskOperator.template_fields) == {
             "name",
             "import_url",
             "client_request_token",
+            "max_failed_records",
             "aws_conn_id",
             "region_name",
             "verify",

@@ -1,0 +1,1 @@
+"""The Imports tab in Airflow's UI."""
