@@ -33,8 +33,8 @@ STARTED := $(shell date +%s)
 
 .SECONDEXPANSION:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all unit e2e resilience matrix lint types audit install browser docs bench screenshots \
-	constraints record dist clean
+.PHONY: help demo test test-all unit e2e resilience matrix lint types audit install browser docs bench drawings \
+	screenshots constraints record dist clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,7 +86,7 @@ lint: $(NEWEST)/installed ## Check style and security, and report known vulnerab
 	@$(NEWEST)/bin/ruff check --quiet $(if $(FIX),--fix)
 	@$(NEWEST)/bin/ruff format --quiet $(if $(FIX),,--check)
 	@mkdir -p build
-	@$(NEWEST)/bin/zizmor --offline --quiet .github/workflows > build/zizmor.txt || { cat build/zizmor.txt; exit 1; }
+	@$(NEWEST)/bin/zizmor --offline --quiet .github > build/zizmor.txt || { cat build/zizmor.txt; exit 1; }
 	@# A new advisory is not this change's fault, so it is reported and fails only `make audit`.
 	@($(audit)) > build/audit.txt 2>&1 || if grep -q "^Found .* known vulnerabilit" build/audit.txt; then cat build/audit.txt; \
 		else echo "Known vulnerabilities could not be checked: see build/audit.txt."; fi
@@ -102,6 +102,9 @@ bench: $(NEWEST)/installed ## Compare the cost of waits, imports and files with 
 	$(NEWEST)/bin/python -m benchmarks.import_time
 	$(NEWEST)/bin/python -m benchmarks.task_cost
 	$(NEWEST)/bin/python -m benchmarks.prepare
+
+drawings: $(NEWEST)/installed ## Write the documentation's drawings, with the numbers of the benchmarks' page and of limits.py
+	$(NEWEST)/bin/python -m scripts.drawings
 
 screenshots: $(NEWEST)/installed browser ## Renew the documentation's pictures and log captures
 	$(NEWEST)/bin/python -m scripts.screenshots

@@ -4,11 +4,14 @@ Exceptions of this provider, and advice for AWS's errors::
     AdsError
     ├── ImportOutcomeError           an import ended, but not as it should
     ├── ImportDeletionError          the data of an import could not be deleted
+    ├── ExportFailedError            an export failed
     └── AdsCallError                 the outcome is unknown: AWS refused, did not answer, or its answer made no sense
         ├── ImportTaskNotFound       AWS does not list the import
+        ├── ExportTaskNotFound       AWS does not list the export
         └── ImportWaitTimeout        timed out before the import ended
             ├── ImportNotSeen        timed out before an import with that name was listed
-            └── DeletionWaitTimeout  timed out before the import's data was deleted
+            ├── DeletionWaitTimeout  timed out before the import's data was deleted
+            └── ExportWaitTimeout    timed out before the export ended
 
 They do not derive from Airflow's exceptions, which Airflow treats differently in a sensor that pokes and in one that
 was deferred. :func:`fail_without_retry` makes a failure final.
@@ -24,6 +27,8 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, SSLError
 
+from airflow_provider_ads.discovery.export_task import ExportTask
+from airflow_provider_ads.discovery.import_table import format_table
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.limits import SERVICE_REGIONS
 from airflow_provider_ads.discovery.parameters import join_first, summarize_ids
@@ -38,6 +43,9 @@ __all__ = [
     "AdsCallError",
     "AdsError",
     "DeletionWaitTimeout",
+    "ExportFailedError",
+    "ExportTaskNotFound",
+    "ExportWaitTimeout",
     "ImportDeletionError",
     "ImportNotSeen",
     "ImportOutcomeError",
@@ -91,6 +99,22 @@ class ImportDeletionError(AdsError):
         return type(self), (str(self), self.errors)
 
 
+class ExportFailedError(AdsError):
+    """
+    An export failed.
+
+    :param message: what happened, what to do next, and the service's reason.
+    :param export_task: the summary of the export.
+    """
+
+    def __init__(self, message: str, export_task: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.export_task = dict(export_task)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.export_task)
+
+
 class AdsCallError(AdsError):
     """
     A call failed, or the outcome of an import could not be determined.
@@ -99,7 +123,7 @@ class AdsCallError(AdsError):
     :param code: AWS's error code (``AuthorizationErrorException``), the name of the botocore error that prevented the
         call (``EndpointConnectionError``), or one of this provider's own codes: the name of a subclass,
         ``UnknownStatus``, ``UnexpectedEvent``, ``TriggerFailure``, ``ImportInProgress``, or a code of
-        :class:`~airflow_provider_ads.discovery.failed_records.FailedRecordsError`.
+        :class:`~airflow_provider_ads.discovery.download.ArchiveDownloadError`.
     :param import_task_id: the import concerned, if there is exactly one.
     :param transient: True if the same call might succeed later.
     """
@@ -133,9 +157,9 @@ class ImportTaskNotFound(AdsCallError):
 
     def __init__(self, import_task_id: str, region_name: str | None) -> None:
         super().__init__(
-            f"Import task not found in {region_name}: {import_task_id}. Check that region_name is the Migration Hub "
-            "home region in which the import was started, that aws_conn_id is for the same account, and that the "
-            "import was not deleted with its history.",
+            "Check that region_name is the Migration Hub home region in which the import was started, that aws_conn_id "
+            "is for the same account, and that the import was not deleted with its history.\n"
+            f"Import task not found in {region_name}: {import_task_id}.",
             code="ImportTaskNotFound",
             import_task_id=import_task_id,
         )
@@ -143,6 +167,27 @@ class ImportTaskNotFound(AdsCallError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.import_task_id, self.region_name)
+
+
+class ExportTaskNotFound(AdsCallError):
+    """
+    The account has no such export task in this region.
+
+    :param export_id: the id of the missing export task.
+    :param region_name: the region that was called.
+    """
+
+    def __init__(self, export_id: str, region_name: str | None) -> None:
+        super().__init__(
+            "Run the task again, which starts another export. If that does not help, check that aws_conn_id and "
+            f"region_name have not changed meanwhile.\nExport task not found in {region_name}: {export_id}.",
+            code="ExportTaskNotFound",
+        )
+        self.export_id = export_id
+        self.region_name = region_name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.export_id, self.region_name)
 
 
 class ImportWaitTimeout(AdsCallError):
@@ -154,22 +199,24 @@ class ImportWaitTimeout(AdsCallError):
     :param last_error: the error of the last poll, if it failed.
     """
 
-    #: The object of "waiting for" in the message.
-    awaited = "the import"
-
-    #: The state of the import, and what to do next.
+    #: What to do, and what becomes of the import: the beginning of the message.
     advice = (
-        "The import keeps running at AWS, which processes imports one at a time and cannot cancel them. Allow more "
-        "time, and wait for it with AdsImportTaskSensor."
+        "Allow more time, and wait for the import with AdsImportTaskSensor: it keeps running at AWS, which processes "
+        "imports one at a time and cannot cancel them."
     )
 
+    #: What the wait was for.
+    awaited = "the import"
+
     def __init__(self, import_tasks: Sequence[dict[str, Any]], last_error: str | None) -> None:
-        tasks = join_first([str(ImportTask.from_response(task)) for task in import_tasks])
-        last_status = f" Last status: {tasks}." if tasks else ""
-        error = f" The last poll failed: {last_error}" if last_error else ""
-        super().__init__(
-            f"Timed out waiting for {self.awaited}.{last_status}{error} {self.advice}", code=type(self).__name__
-        )
+        lines = [self.advice, f"Timed out waiting for {self.awaited}."]
+        tasks = [ImportTask.from_response(task) for task in import_tasks]
+        if tasks:
+            first = str(tasks[0]) if tasks[0].is_listed else f"not known ({tasks[0].import_task_id})"
+            lines[-1] += f" Last status: {first}." if len(tasks) == 1 else f" Last status:\n{format_table(tasks)}"
+        if last_error:
+            lines.append(f"The last poll failed: {last_error}")
+        super().__init__("\n".join(lines), code=type(self).__name__)
         self.import_tasks = list(import_tasks)
         self.last_error = last_error
 
@@ -188,14 +235,10 @@ class ImportNotSeen(ImportWaitTimeout):
 
     def __init__(self, name: str, region_name: str | None, last_error: str | None) -> None:
         self.awaited = f"an import named {name!r} in {region_name or 'the region of the connection'}"
-        result = (
-            "No such import was listed."
-            if last_error is None
-            else "It could not be determined whether there is such an import."
-        )
         self.advice = (
-            f"{result} Check that name is exactly the import's name, that region_name is the Migration Hub home region "
-            "in which it is started, and that aws_conn_id is for the same account."
+            "Check that name is exactly the import's name, that region_name is the Migration Hub home region in which "
+            "it is started, and that aws_conn_id is for the same account: "
+            + ("no such import was listed." if last_error is None else "it is not known if there is such an import.")
         )
         super().__init__([], last_error)
         self.name = name
@@ -209,7 +252,28 @@ class DeletionWaitTimeout(ImportWaitTimeout):
     """The wait timed out before the data was deleted; the deletion continues. The parameters are those of the base."""
 
     awaited = "the deletion"
-    advice = "The deletion continues at AWS. Allow more time; a retry of the task waits for it."
+    advice = "Allow more time; a retry of the task waits for the deletion, which continues at AWS."
+
+
+class ExportWaitTimeout(ImportWaitTimeout):
+    """
+    The wait timed out before the export ended; it continues at AWS, which cannot cancel exports.
+
+    :param export_tasks: the last known summary of the export; empty if its id is not known.
+    :param last_error: the error of the last poll, if it failed.
+    """
+
+    def __init__(self, export_tasks: Sequence[dict[str, Any]], last_error: str | None) -> None:
+        last_status = "".join(f" Last status: {ExportTask.from_response(task)}." for task in export_tasks)
+        error = f"\nThe last poll failed: {last_error}" if last_error else ""
+        AdsCallError.__init__(
+            self,
+            "Allow more time with execution_timeout: a retry starts another export, although this one continues at "
+            f"AWS.\nTimed out waiting for the export.{last_status}{error}",
+            code=type(self).__name__,
+        )
+        self.import_tasks = list(export_tasks)
+        self.last_error = last_error
 
 
 #: Error codes that new credentials can resolve, because the old ones have expired or were rotated.
@@ -241,9 +305,7 @@ NO_CREDENTIALS_CODES = frozenset(
     }
 )
 
-_NOT_ALLOWED = (
-    "The credentials may not call {action}. Allow the action in the IAM policy of the user or role behind aws_conn_id"
-)
+_NOT_ALLOWED = "Allow {action} in the IAM policy of the user or role behind aws_conn_id={aws_conn_id!r}"
 #: Other reasons why S3 denies access to a file.
 #: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 _DENIED_OR_MISSING = (
@@ -254,39 +316,34 @@ _SET_HOME_REGION = (
     "Set region_name to the account's Migration Hub home region, which the Migration Hub console and "
     "'aws migrationhub-config get-home-region' show; if the account has none yet, choose one in the console"
 )
-_WRONG_REGION = f"The region is not the account's home region, or the account has none. {_SET_HOME_REGION}"
-_WRONG_CREDENTIALS = "AWS does not recognize these credentials. Correct the access key and the secret of aws_conn_id"
+_WRONG_CREDENTIALS = "Correct the access key and the secret of aws_conn_id={aws_conn_id!r}: AWS does not recognize them"
 _WRONG_SIGNATURE = (
-    "The secret does not match the access key, or the machine's clock is wrong. Correct the secret of aws_conn_id, and "
-    "check the clock"
+    "Correct the secret of aws_conn_id={aws_conn_id!r}, which does not match the access key; or correct the machine's "
+    "clock"
 )
 _UNKNOWN_CODE = (
-    "This version of airflow-provider-ads has no advice for this code. See AWS's message; AWS Support can look up the "
-    "request id"
+    "See AWS's message; AWS Support can look up the request id. This version of airflow-provider-ads has no advice for "
+    "this code"
 )
-_EXPIRED_CREDENTIALS = "The credentials have expired. Renew the credentials of aws_conn_id"
+_EXPIRED_CREDENTIALS = "Renew the credentials of aws_conn_id={aws_conn_id!r}, which have expired"
 _NO_CREDENTIALS = (
-    "No credentials were found. Add an access key or a role to aws_conn_id, or check that the machine's own role is "
-    "available"
+    "Add an access key or a role to aws_conn_id={aws_conn_id!r}, or check that the machine's own role is available: no "
+    "credentials were found"
 )
-_NO_CONNECTION = (
-    "Airflow found no readable connection {aws_conn_id!r}, and the machine has no credentials of its own. Create or "
-    "correct the connection, or set aws_conn_id to one that exists"
-)
-_NO_CONNECTION_AND_NO_REGION = (
-    "Airflow found no readable connection {aws_conn_id!r}, and no region is set elsewhere. Create or correct the "
-    "connection, or set aws_conn_id to one that exists"
+_CREATE_CONNECTION = (
+    "Create the connection {aws_conn_id!r} (Admin > Connections, or 'airflow connections add {aws_conn_id} --conn-type "
+    "aws'), or correct aws_conn_id: Airflow found no readable connection with this id"
 )
 _STS_NOT_REACHED = (
-    "AWS STS, which issues the credentials of roles, cannot be reached. Check the network and the proxy between this "
-    "machine and STS. The endpoint_url of aws_conn_id does not apply to STS; set service_config.sts.endpoint_url in "
+    "Check the network and the proxy between this machine and AWS STS, which issues the credentials of roles and "
+    "cannot be reached. The endpoint_url of aws_conn_id does not apply to STS; set service_config.sts.endpoint_url in "
     "the connection's extra to use another endpoint"
 )
-_WRONG_PARAMETER = "AWS rejected the parameter that its message names. Correct it and run the task again"
+_WRONG_PARAMETER = "Correct the parameter that AWS's message names, and run the task again"
 
-#: The cause of an error code, and what to do. The service documents its codes on the pages of its operations, such as
-#: https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html. The others are common
-#: to all AWS services, https://docs.aws.amazon.com/securityhub/1.0/APIReference/CommonErrors.html, or names of
+#: What to do about an error code, and its cause. The service documents its codes on the pages of its operations, such
+#: as https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html. The others are
+#: common to all AWS services, https://docs.aws.amazon.com/securityhub/1.0/APIReference/CommonErrors.html, or names of
 #: botocore's exceptions.
 _ADVICE = {
     **dict.fromkeys(NO_CREDENTIALS_CODES, _NO_CREDENTIALS),
@@ -295,46 +352,62 @@ _ADVICE = {
     "AccessDenied": _NOT_ALLOWED,
     "AccessDeniedException": _NOT_ALLOWED,
     "AuthorizationErrorException": _NOT_ALLOWED,
-    "ConnectTimeoutError": "The endpoint did not answer. Check the network, the proxy and the region",
+    "ConnectTimeoutError": "Check the network, the proxy and the region: the endpoint did not answer",
     "EndpointConnectionError": (
-        "The endpoint cannot be reached. Check the network, the proxy, the region and the endpoint_url of aws_conn_id"
+        "Check the network, the proxy, the region and the endpoint_url of aws_conn_id={aws_conn_id!r}: the endpoint "
+        "cannot be reached"
     ),
     "ExpiredToken": _EXPIRED_CREDENTIALS,
     "ExpiredTokenException": _EXPIRED_CREDENTIALS,
-    "HTTPClientError": "The request could not be sent. Check verify, the proxy and the network",
-    "HomeRegionNotSetException": _WRONG_REGION,
+    "HTTPClientError": "Check verify, the proxy and the network: the request could not be sent",
+    "HomeRegionNotSetException": _SET_HOME_REGION,
     "IncompleteSignature": _WRONG_CREDENTIALS,
     "IncompleteSignatureException": _WRONG_CREDENTIALS,
     "InvalidClientTokenId": _WRONG_CREDENTIALS,
-    "InvalidInputException": _WRONG_REGION,
+    "InvalidInputException": _SET_HOME_REGION,
     "InvalidParameterException": _WRONG_PARAMETER,
     "InvalidParameterValueException": _WRONG_PARAMETER,
     "InvalidSignatureException": _WRONG_SIGNATURE,
     "MalformedAnswer": (
-        "The answer does not come from the service, or is incomplete. Check the proxy and the endpoint_url of "
-        "aws_conn_id; if both are right, run the task again"
+        "Check the proxy and the endpoint_url of aws_conn_id={aws_conn_id!r}; if both are right, run the task again. "
+        "The answer does not come from the service, or is incomplete"
     ),
     "NoSuchBucket": "Correct the name of the bucket, or create it",
     "NoSuchKey": "Correct the key of the file, or upload it",
-    "NoRegionError": "No region is set. " + _SET_HOME_REGION,
+    "NoRegionError": _SET_HOME_REGION,
+    "OperationNotPermittedException": "See AWS's message: AWS does not permit this operation now",
     "OptInRequired": (
-        "The account is not subscribed to the service, which has taken no new customers since 7 November 2025"
+        "Use an account that is subscribed to the service, which has taken no new customers since 7 November 2025"
     ),
     "ParamValidationError": _WRONG_PARAMETER,
     "PartialCredentialsError": _WRONG_CREDENTIALS,
-    "ProfileNotFound": "Correct profile_name in aws_conn_id, or add that profile to the machine",
-    "RequestExpired": "The request was too old. Check the machine's clock, or renew the credentials of aws_conn_id",
-    "ResourceInUseException": (
-        "The client_request_token was used before, for an import with another name or URL. Use a new token for "
-        "a new import"
+    "ProfileNotFound": "Correct profile_name in aws_conn_id={aws_conn_id!r}, or add that profile to the machine",
+    "RequestExpired": (
+        "Correct the machine's clock, or renew the credentials of aws_conn_id={aws_conn_id!r}: the request was too old"
     ),
-    "SSLError": "The endpoint's certificate could not be verified. Check verify and the proxy",
+    "ResourceInUseException": (
+        "Use a new client_request_token for a new import: this one was used before, for an import with another name or "
+        "URL"
+    ),
+    "SSLError": "Check verify and the proxy: the endpoint's certificate could not be verified",
     "SignatureDoesNotMatch": _WRONG_SIGNATURE,
     "UnknownRegionError": (
-        "No such region. Correct region_name, in the Dag or in aws_conn_id; the service is available in "
-        + ", ".join(SERVICE_REGIONS)
+        "Correct region_name, in the Dag or in aws_conn_id={aws_conn_id!r}: there is no such region. The service is "
+        "available in " + ", ".join(SERVICE_REGIONS)
     ),
     "UnrecognizedClientException": _WRONG_CREDENTIALS,
+}
+
+#: Advice for two messages of ``OperationNotPermittedException``, by a part of them. AWS does not document them, but
+#: https://github.com/awslabs/aws-discovery-utils/blob/master/export.py looks for both.
+_NOT_PERMITTED_ADVICE = {
+    "limit of maximum allowed concurrent exports": (
+        "Wait until the account's other exports have ended, and run the task again; retries and retry_delay do both"
+    ),
+    "successful export is already present": (
+        "Use the export whose id AWS's message ends with, which AdsHook.get_export_task describes, or run the task "
+        "again later"
+    ),
 }
 
 #: IAM prefixes of the operations of other services.
@@ -372,7 +445,7 @@ def call_error(
     :param region_name: the region that was called.
     :param aws_conn_id: the connection with the credentials.
     :param is_connection_missing: True if Airflow has no such connection. The Amazon provider then uses the machine's
-        own credentials.
+        own credentials and region.
     :param sts_endpoint_url: the endpoint of AWS STS, if the connection sets one.
     """
     response: Any = {}
@@ -387,20 +460,24 @@ def call_error(
     reason = redact(response.get("Error", {}).get("Message") or str(error))
     request_id = f" (request id {metadata['RequestId']})" if metadata.get("RequestId") else ""
     advice = _ADVICE.get(code)
+    note = ""
     if _is_about_sts(error, sts_endpoint_url):
         advice = _STS_NOT_REACHED
-    elif is_connection_missing and code in NO_CREDENTIALS_CODES:
-        advice = _NO_CONNECTION
-    elif is_connection_missing and code == "NoRegionError":
-        advice = _NO_CONNECTION_AND_NO_REGION
+    elif is_connection_missing and (code in NO_CREDENTIALS_CODES or code == "NoRegionError"):
+        advice = _CREATE_CONNECTION
     elif advice is None:
-        advice = "This failure is usually temporary. Try again later" if transient else _UNKNOWN_CODE
+        advice = "Try again later: this failure is usually temporary" if transient else _UNKNOWN_CODE
+    elif code == "OperationNotPermittedException":
+        advice = next((text for part, text in _NOT_PERMITTED_ADVICE.items() if part in reason), advice)
     elif advice is _NOT_ALLOWED and operation == "GetObject":
         advice += _DENIED_OR_MISSING
+    if is_connection_missing and advice is not _CREATE_CONNECTION:
+        note = ", which Airflow did not find, so with the machine's own credentials,"
     action = f"{_IAM_PREFIXES.get(operation, 'discovery')}:{operation}"
     return AdsCallError(
-        f"{operation} for {about} in {region_name or 'no region'} with aws_conn_id={aws_conn_id!r} failed with {code}: "
-        f"{reason.rstrip('.')}{request_id}. {advice.format(action=action, aws_conn_id=aws_conn_id)}.",
+        f"{advice.format(action=action, aws_conn_id=aws_conn_id)}.\n"
+        f"{operation} for {about} in {region_name or 'no region'} with aws_conn_id={aws_conn_id!r}{note} failed with "
+        f"{code}: {reason.rstrip('.')}{request_id}.",
         code=code,
         transient=transient,
     )
@@ -443,12 +520,12 @@ OVER_LIMIT = "OVER_LIMIT"
 
 #: Advice for the codes with which the service refuses to delete an import.
 _DELETION_ADVICE = {
-    "INTERNAL_SERVER_ERROR": "The service itself failed. Run the task again",
+    "INTERNAL_SERVER_ERROR": "Run the task again: the service itself failed",
     "NOT_FOUND": (
         "Check that region_name is the Migration Hub home region in which the import was started, and that aws_conn_id "
         "is for the same account"
     ),
-    OVER_LIMIT: "The account's limit of 25,000 deleted records a day is reached. Run the task again after 00:00 UTC",
+    OVER_LIMIT: "Run the task again after 00:00 UTC: the account's limit of 25,000 deleted records a day is reached",
 }
 
 
@@ -494,7 +571,7 @@ def deletion_error(refused: Mapping[str, Mapping[str, str]], region_name: str | 
         named.append(f"{import_task_id} ({code}{': ' if description else ''}{description})")
     advice = [_DELETION_ADVICE.get(code, "See AWS's message") for code in dict.fromkeys(codes.values())]
     return ImportDeletionError(
-        f"Not deleted in {region_name}: {join_first(named)}. {'. '.join(dict.fromkeys(advice))}.", codes
+        f"{'. '.join(dict.fromkeys(advice))}.\nNot deleted in {region_name}: {join_first(named)}.", codes
     )
 
 
@@ -506,6 +583,9 @@ def fail_without_retry(error: Exception) -> NoReturn:
     the task if ``soft_fail`` is set.
 
     :param error: the reason.
-    :raises AirflowFailException: always, with the message of ``error``.
+    :raises AirflowFailException: always, with the message of ``error``, which is its ``__context__``. It is not its
+        ``__cause__``, because Airflow would show the message and a traceback twice.
     """
-    raise AirflowFailException(str(error)) from error
+    failure = AirflowFailException(str(error))
+    failure.__context__ = error
+    raise failure from None

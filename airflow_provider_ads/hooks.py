@@ -6,18 +6,21 @@ import functools
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 import botocore.session
 from airflow.providers.amazon.aws.hooks import base_aws
+from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, NoCredentialsError
 
+from airflow_provider_ads.discovery.export_task import ExportTask
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.limits import (
+    EXPORT_TASK_PAGE_SIZE,
     IMPORT_TASK_PAGE_SIZE,
     IMPORT_TASKS_PER_DELETION,
     SERVICE_REGIONS,
@@ -26,6 +29,8 @@ from airflow_provider_ads.discovery.limits import (
 from airflow_provider_ads.discovery.parameters import (
     as_list,
     check_client_request_token,
+    check_ec2_recommendations,
+    check_export_ids,
     check_import_task_ids,
     check_import_url,
     check_name,
@@ -35,9 +40,9 @@ from airflow_provider_ads.discovery.parameters import (
 from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS
 from airflow_provider_ads.exceptions import (
     EXPIRED_CREDENTIALS_CODES,
-    NO_CREDENTIALS_CODES,
     OVER_LIMIT,
     AdsCallError,
+    ExportTaskNotFound,
     ImportTaskNotFound,
     call_error,
     connection_changed_error,
@@ -47,6 +52,8 @@ from airflow_provider_ads.exceptions import (
 from airflow_provider_ads.log_redaction import redact_logs
 
 __all__ = ["AdsHook", "explained_errors"]
+
+T = TypeVar("T")
 
 #: Seconds between two polls for a task that the service does not list.
 MISSING_TASK_INTERVAL = 2.0
@@ -98,9 +105,8 @@ def explained_errors(
             hook.aws_conn_id,
             **error_details_of(hook),
         )
-        # boto3's traceback does not help when credentials or a region are missing.
-        is_plain = failure.code in NO_CREDENTIALS_CODES or failure.code == "NoRegionError"
-        raise failure from None if is_plain else error
+        # Airflow would show a second traceback, and AWS's words twice.
+        raise failure from None
 
 
 class AdsHook(base_aws.AwsGenericHook[Any]):
@@ -262,10 +268,12 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         try:
             response = self._call("StartImportTask", about, lambda client: client.start_import_task(**parameters))
         except AdsCallError as error:
-            if error.code == "ResourceInUseException" and client_request_token is not None:
-                with suppress(AdsCallError):
-                    error = self._name_import_of_token(error, client_request_token)
-            raise error
+            if error.code != "ResourceInUseException" or client_request_token is None:
+                raise
+            named = error
+            with suppress(AdsCallError):
+                named = self._name_import_of_token(error, client_request_token)
+            raise named from None
         return ImportTask.from_response(response["task"])
 
     def get_import_tasks(self, import_task_ids: str | Iterable[str]) -> list[ImportTask]:
@@ -281,15 +289,7 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         :raises AdsCallError: a call failed.
         """
         ids = check_import_task_ids(import_task_ids)
-        found: dict[str, ImportTask] = {}
-        for poll in range(MISSING_TASK_POLLS):
-            if poll:
-                time.sleep(MISSING_TASK_INTERVAL)
-            found |= self._describe_ids(import_task_id for import_task_id in ids if import_task_id not in found)
-            if all(import_task_id in found for import_task_id in ids):
-                return [found[import_task_id] for import_task_id in ids]
-        missing = next(import_task_id for import_task_id in ids if import_task_id not in found)
-        raise ImportTaskNotFound(missing, self.called_region)
+        return self._find_all(ids, self._describe_ids, ImportTaskNotFound)
 
     def find_import_tasks(self, import_task_ids: str | Iterable[str]) -> dict[str, ImportTask]:
         """
@@ -369,13 +369,56 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         if refused:
             raise deletion_error(refused, self.called_region)
 
+    def start_export_task(self, ec2_recommendations: Mapping[str, Any] | None = None) -> str:
+        """
+        Start an export.
+
+        The service accepts no request token, so each call starts another export.
+
+        https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartExportTask.html
+
+        :param ec2_recommendations: the preferences of EC2 instance recommendations without ``enabled``, such as
+            ``{"preferredRegion": "us-west-2"}``:
+            https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_Ec2RecommendationsExportPreferences.html.
+            None to export a summary of all discovered servers instead.
+        :return: the export's id.
+        :raises ValueError: the preferences are not a dictionary, or contain ``enabled``; nothing was sent.
+        :raises AdsCallError: the call failed, or botocore refused the preferences before sending them.
+        """
+        preferences = check_ec2_recommendations(ec2_recommendations)
+        parameters: dict[str, Any] = {}
+        if preferences is not None:
+            parameters["preferences"] = {"ec2RecommendationsPreferences": {"enabled": True, **preferences}}
+        about = "a summary of all servers" if preferences is None else "EC2 recommendations"
+        response = self._call("StartExportTask", about, lambda client: client.start_export_task(**parameters))
+        return str(response["exportId"])
+
+    def get_export_tasks(self, export_ids: str | Iterable[str]) -> list[ExportTask]:
+        """
+        Describe export tasks, 100 per call.
+
+        https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_DescribeExportTasks.html
+
+        :param export_ids: one id, or any iterable of ids.
+        :return: the tasks in the order of the ids.
+        :raises ValueError: there is no id, or one cannot be an export's id; nothing was sent.
+        :raises ExportTaskNotFound: the service does not list one of them, even after further polls.
+        :raises AdsCallError: a call failed.
+        """
+        ids = check_export_ids(export_ids)
+        return self._find_all(ids, self._describe_exports, ExportTaskNotFound)
+
+    def get_export_task(self, export_id: str) -> ExportTask:
+        """Describe one export task: see :meth:`get_export_tasks`."""
+        return self.get_export_tasks([export_id])[0]
+
     def _name_import_of_token(self, error: AdsCallError, client_request_token: str) -> AdsCallError:
         """Return the error with the import that the token belongs to, if the service lists that import."""
         for task in self.list_import_tasks():
             if task.client_request_token == client_request_token:
                 return AdsCallError(
-                    f"{error} The token belongs to import {task} from {task.import_url}. To get that import again, use "
-                    "its name and URL.",
+                    f"{error}\nThe token belongs to this import; to get it again, use its name and URL. "
+                    f"{task.describe(with_url=True)}.",
                     error.code,
                     task.import_task_id,
                 )
@@ -390,7 +433,7 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
             with explained_errors(self, operation, "the connection test", region_name):
                 yield
         except AdsCallError as error:
-            problems.append(f"{check}: {error}")
+            problems.append(f"{check}: {error}".replace("\n", " "))
         except Exception as error:
             # Airflow and boto3 raise unrelated exceptions for an invalid connection.
             reason = f"{type(error).__name__}: {error}".rstrip(".")
@@ -399,6 +442,22 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
     def _client_for(self, session: Any, service: str, **endpoint: bool) -> Any:
         endpoint_url = self.conn_config.get_service_endpoint_url(service, **endpoint)
         return session.client(service, endpoint_url=endpoint_url, config=self.config, verify=self.verify)
+
+    def _find_all(
+        self,
+        ids: Sequence[str],
+        describe: Callable[[list[str]], dict[str, T]],
+        not_found: Callable[[str, str | None], AdsCallError],
+    ) -> list[T]:
+        """Return the tasks in the order of the ids; look again for those that the service does not list."""
+        found: dict[str, T] = {}
+        for poll in range(MISSING_TASK_POLLS):
+            if poll:
+                time.sleep(MISSING_TASK_INTERVAL)
+            found |= describe([id_ for id_ in ids if id_ not in found])
+            if all(id_ in found for id_ in ids):
+                return [found[id_] for id_ in ids]
+        raise not_found(next(id_ for id_ in ids if id_ not in found), self.called_region)
 
     def _describe_ids(self, import_task_ids: Iterable[str]) -> dict[str, ImportTask]:
         """Return those tasks that the service lists, by id."""
@@ -409,30 +468,44 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         self, values: Iterable[str], filter_name: str, about: Callable[[list[str]], str]
     ) -> list[ImportTask]:
         """Return the tasks with one of these ids or names, with as few calls as possible."""
-        unique = list(dict.fromkeys(values))
-        batches = [unique[start : start + VALUES_PER_FILTER] for start in range(0, len(unique), VALUES_PER_FILTER)]
         return [
-            task for batch in batches for task in self._describe(about(batch), **filter_parameters(batch, filter_name))
+            task
+            for batch in _batches(values, VALUES_PER_FILTER)
+            for task in self._describe(about(batch), **filter_parameters(batch, filter_name))
         ]
 
     def _describe(self, about: str, **parameters: Any) -> list[ImportTask]:
-        result = self._call(
-            "DescribeImportTasks",
+        result = self._call_pages("DescribeImportTasks", about, IMPORT_TASK_PAGE_SIZE, parameters)
+        return [ImportTask.from_response(task) for task in result.get("tasks", [])]
+
+    def _describe_exports(self, export_ids: Iterable[str]) -> dict[str, ExportTask]:
+        """Return those exports that the service lists, by id."""
+        tasks: list[ExportTask] = []
+        for batch in _batches(export_ids, EXPORT_TASK_PAGE_SIZE):
+            about = summarize_ids(batch)
+            result = self._call_pages("DescribeExportTasks", about, EXPORT_TASK_PAGE_SIZE, {"exportIds": batch})
+            tasks += [ExportTask.from_response(task) for task in result.get("exportsInfo", [])]
+        return {task.export_id: task for task in tasks}
+
+    def _call_pages(self, operation: str, about: str, page_size: int, parameters: Mapping[str, Any]) -> Any:
+        """Call an operation until its last page, and return the sum of all pages."""
+        return self._call(
+            operation,
             about,
             lambda client: (
-                client.get_paginator("describe_import_tasks")
-                .paginate(**parameters, PaginationConfig={"PageSize": IMPORT_TASK_PAGE_SIZE})
+                client.get_paginator(xform_name(operation))
+                .paginate(**parameters, PaginationConfig={"PageSize": page_size})
                 .build_full_result()
             ),
         )
-        return [ImportTask.from_response(task) for task in result.get("tasks", [])]
 
     def _call(self, operation: str, about: str, call: Any) -> Any:
         try:
             return self._call_once(operation, about, call)
         except AdsCallError as error:
             if error.code not in EXPIRED_CREDENTIALS_CODES:
-                raise
+                # Airflow's page shows the end of a log. Frames of the call itself would move the message out of view.
+                raise error.with_traceback(None) from None
         # The connection might have newer credentials by now. Read it again, once.
         identity = identity_of(self)
         old: dict[str, Any] = {
@@ -470,6 +543,15 @@ class MalformedAnswer(IncompleteReadError):
     fmt = "HTTP {status}, {content_type}, {length:,} bytes, without {expected}"
 
 
+#: The part of each operation's response that the provider needs.
+_EXPECTED = {
+    "DescribeExportTasks": "exportsInfo",
+    "DescribeImportTasks": "tasks",
+    "StartExportTask": "exportId",
+    "StartImportTask": "task",
+}
+
+
 def _check_answer(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
     """
     Raise for a successful response that lacks required content, which botocore would parse as an empty result.
@@ -483,7 +565,7 @@ def _check_answer(operation_model: Any, response_dict: Mapping[str, Any], **_: A
     except ValueError:
         answer = None
     is_complete = isinstance(answer, dict)
-    expected = {"DescribeImportTasks": "tasks", "StartImportTask": "task"}.get(operation_model.name)
+    expected = _EXPECTED.get(operation_model.name)
     if is_complete and expected:
         content = answer.get(expected)
         is_complete = all(map(_has_id, content if isinstance(content, list) else [content]))
@@ -497,7 +579,15 @@ def _check_answer(operation_model: Any, response_dict: Mapping[str, Any], **_: A
 
 
 def _has_id(task: Any) -> bool:
-    return isinstance(task, dict) and isinstance(task.get("importTaskId"), str)
+    """Return True for a task with an id, and for the id of an export."""
+    found = (task.get("importTaskId") or task.get("exportId")) if isinstance(task, dict) else task
+    return isinstance(found, str)
+
+
+def _batches(values: Iterable[str], size: int) -> list[list[str]]:
+    """Return the values without repetitions, as many at a time as one call accepts."""
+    unique = list(dict.fromkeys(values))
+    return [unique[start : start + size] for start in range(0, len(unique), size)]
 
 
 def _static_session(session: boto3.session.Session) -> Any:

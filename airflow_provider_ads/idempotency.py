@@ -15,12 +15,13 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Self
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.import_table import count_imports, format_table
 from airflow_provider_ads.discovery.import_task import ImportTask
-from airflow_provider_ads.discovery.parameters import check_import_url, check_name, join_first
+from airflow_provider_ads.discovery.parameters import check_import_url, check_name
 from airflow_provider_ads.discovery.retention import mark_due
 from airflow_provider_ads.hooks import AdsHook
 
@@ -188,28 +189,35 @@ class Start:
         """True if AWS returned an import that has failed or was deleted, and started no other."""
         return is_lost(self.import_task)
 
-    def log_to(self, log: Any) -> None:
-        """Log everything about the start that a user might not expect."""
+    def log_to(self, log: Any, region_name: str | None) -> None:
+        """
+        Log the import and everything about its start that a user might not expect.
+
+        :param log: the task's logger.
+        :param region_name: the region in which the import runs.
+        """
         for task in self.others:
             log.warning(
-                "Import %s. It has the same name and file, but it was started by another task, or by this one before "
-                "it was cleared",
+                "%s.\nAnother task started this import with the same name and file, or this task before it was cleared",
                 task,
             )
+        if self.earlier and not self.is_adopted:
+            log.info("%s. Started by an earlier attempt of this task", self.earlier)
+        line = self.import_task.describe(f"{self.outcome} in {region_name}", with_url=True)
         if self.is_adopted:
             log.warning(
-                "Import %s. Adopted: an earlier attempt of this task started it%s. To import again, clear the task",
-                self.import_task,
-                _age(self.import_task.import_request_time),
+                "%s.\nTo import again, clear the task: an earlier attempt of it started this import%s",
+                line,
+                "" if self.import_task.age is None else f" {self.import_task.age} ago",
             )
-        elif self.earlier:
-            log.info("Import %s. An earlier attempt of this task started it; started another import", self.earlier)
-        if self.is_lost:
+        elif self.is_lost:
             log.warning(
-                "Import %s. AWS returned this import, which this task started before, and started no other. To import "
-                "again, clear the task",
-                self.import_task,
+                "%s.\nTo import again, clear the task: AWS returned this import, which the task started before, and "
+                "started no other",
+                line,
             )
+        else:
+            log.info("%s", line)
 
 
 def log_starts(starts: Sequence[Start], total: int, is_adoptable: bool, log: Any) -> None:
@@ -232,25 +240,25 @@ def log_starts(starts: Sequence[Start], total: int, is_adoptable: bool, log: Any
         retry = "starts them and adopts the others" if is_adoptable else "starts every import again"
         summary += f". {left} not started; a retry {retry}"
     # The table shows only the first rows, and the user most likely knows about the adopted imports.
-    rows = [
-        f"{start.outcome:<13}  {start.import_task.status}  {start.import_task.name}  {start.import_task.import_task_id}"
-        for start in sorted(starts, key=lambda start: start.is_adopted)
-    ]
+    in_order = sorted(starts, key=lambda start: start.is_adopted)
+    table = format_table([start.import_task for start in in_order], [start.outcome for start in in_order])
     level = logging.WARNING if adopted or left else logging.INFO
-    log.log(level, "%s", "\n".join([summary, *([join_first(rows, "\n")] if rows else [])]))
-    lost = [str(start.import_task) for start in starts if start.is_lost]
+    log.log(level, "%s", "\n".join(filter(None, [summary, table])))
+    lost = [start.import_task for start in starts if start.is_lost]
     if lost:
         log.warning(
-            "AWS returned these imports, which this task started before, and started no others. To import again, clear "
-            "the task: %s",
-            join_first(lost),
+            "%s not started: AWS returned these imports, which this task started before, and started no others. To "
+            "import again, clear the task\n%s",
+            len(lost),
+            format_table(lost),
         )
-    others = [f"{task.name} ({task.import_task_id})" for start in starts for task in start.others]
+    others = [task for start in starts for task in start.others]
     if others:
         log.warning(
-            "Running imports with the same name and file as new ones, which were started by another task, or by this "
-            "one before it was cleared: %s",
-            join_first(others),
+            "Running: %s with the same name and file as new ones. Another task started them, or this one before it was "
+            "cleared\n%s",
+            count_imports(others),
+            format_table(others),
         )
 
 
@@ -274,7 +282,3 @@ def start_all(requests: Sequence[StartRequest], hook: AdsHook) -> Iterator[Start
 def is_lost(task: ImportTask) -> bool:
     """Return True if an import has failed or was deleted, so that its file is to be imported again."""
     return statuses.is_failed(task.status) or statuses.is_deletion(task.status)
-
-
-def _age(time: datetime | None) -> str:
-    return "" if time is None else f" {timedelta(seconds=int((datetime.now(UTC) - time).total_seconds()))} ago"

@@ -1,5 +1,5 @@
 """
-OpenLineage metadata about imports and about the files that tasks read and write.
+OpenLineage metadata about imports, and about the files that tasks read and write.
 
 This module needs the OpenLineage provider, which is optional. Operators import it only when an event is created.
 https://airflow.apache.org/docs/apache-airflow-providers-openlineage/stable/guides/developer.html
@@ -25,7 +25,7 @@ from openlineage.client.facet_v2 import (
 
 from airflow_provider_ads.discovery.import_task import ImportTask
 
-__all__ = ["IMPORT_FACET", "lineage_of_imports", "lineage_of_preparation"]
+__all__ = ["IMPORT_FACET", "lineage_of_export", "lineage_of_imports", "lineage_of_preparation"]
 
 #: Run facet with the import's summary, because no standard facet has fields for its counts.
 #: https://openlineage.io/docs/spec/facets/custom-facets
@@ -48,6 +48,16 @@ def lineage_of_imports(import_tasks: Sequence[ImportTask], as_list: bool) -> Ope
         properties = {"tasks": summaries} if as_list else summaries[0]
         lineage.run_facets[IMPORT_FACET] = RunFacet().with_additional_properties(**properties)
     return lineage
+
+
+def lineage_of_export(urls: Sequence[str]) -> OperatorLineage[Any, Any]:
+    """
+    Return the lineage of a task that exports files.
+
+    :param urls: the URLs of the files that were written.
+    :return: the files as outputs.
+    """
+    return OperatorLineage(outputs=[OutputDataset(*_namespace_and_name(url)) for url in urls])
 
 
 def lineage_of_preparation(source_url: str, report: Mapping[str, Any] | None) -> OperatorLineage[Any, Any]:

@@ -1,14 +1,15 @@
 """
-Poll import tasks from the triggerer's event loop: many waits share one client.
+Poll import tasks and export tasks from the triggerer's event loop: many waits share one client.
 
-A trigger passes the tasks it waits for and its interval to :func:`poll_import_tasks`, or a name to
-:func:`poll_newest_import_task`, and receives one :class:`Poll` after the other. The trigger and the worker decide
-what a poll means to the task.
+A trigger passes the tasks it waits for and its interval to :func:`poll_import_tasks` or :func:`poll_export_tasks`, or a
+name to :func:`poll_newest_import_task`, and receives one :class:`Poll` after the other. The trigger and the worker
+decide what a poll means to the task.
 
-All waits of an event loop that reach AWS in the same way share a poller: one connection, one client, and calls for up
-to 100 tasks at a time, because waits that are due at about the same time share a call. Waits for names have a poller of
-their own, because one call cannot filter by both ids and names. A poller belongs to no task. It logs nothing: its lines
-would appear in the log of whichever task happened to start it.
+All waits of an event loop that reach AWS in the same way share one connection and one client. Those of one
+:class:`PollKind` share a poller, which makes calls for up to 100 tasks at a time, because waits that are due at about
+the same time share a call. Waits for names are a kind of their own, because one call cannot filter by both ids and
+names. A poller belongs to no task. It logs nothing: its lines would appear in the log of whichever task happened to
+start it.
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ from weakref import WeakKeyDictionary
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_provider_ads.clients import AwsSettings, SharedClient, uncancelled
+from airflow_provider_ads.discovery.export_task import ExportTask
 from airflow_provider_ads.discovery.import_task import ImportTask, newest_by_name
-from airflow_provider_ads.discovery.limits import IMPORT_TASK_PAGE_SIZE, VALUES_PER_FILTER
+from airflow_provider_ads.discovery.limits import VALUES_PER_FILTER
 from airflow_provider_ads.discovery.parameters import filter_parameters, summarize_ids
+from airflow_provider_ads.discovery.record import TaskRecord
 from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS
 from airflow_provider_ads.exceptions import (
     AdsCallError,
+    ExportTaskNotFound,
     ImportTaskNotFound,
     call_error,
     connection_changed_error,
@@ -43,6 +47,8 @@ __all__ = [
     "LONGEST_BACK_OFF",
     "LONGEST_SILENCE",
     "Poll",
+    "PollKind",
+    "poll_export_tasks",
     "poll_import_tasks",
     "poll_newest_import_task",
 ]
@@ -69,15 +75,62 @@ class Poll:
     The state of a wait after one poll.
 
     :param import_tasks: the tasks as last described, by their id or by the requested name; without those that were
-        never listed.
+        never listed. If the wait is for exports, these are export tasks.
     :param error: the reason why this poll failed although the next one might succeed; None if it succeeded.
     """
 
-    import_tasks: Mapping[str, ImportTask]
+    import_tasks: Mapping[str, Any]
     error: AdsCallError | None = None
 
 
-async def poll_import_tasks(
+@dataclass(frozen=True, eq=False)
+class PollKind:
+    """
+    The call with which a kind of waits polls, and the meaning of its response.
+
+    :param operation: the operation.
+    :param paginator: the name of its paginator.
+    :param parameters: returns the parameters of the call for up to 100 ids or names.
+    :param read: returns the tasks of the response by id or name.
+    :param summarize: returns ids or names as words of a message.
+    """
+
+    operation: str
+    paginator: str
+    parameters: Callable[[Sequence[str]], dict[str, Any]]
+    read: Callable[[Mapping[str, Any]], dict[str, TaskRecord]]
+    summarize: Callable[[Sequence[str]], str]
+
+
+#: Import tasks by their ids.
+IMPORT_TASKS = PollKind(
+    "DescribeImportTasks",
+    "describe_import_tasks",
+    filter_parameters,
+    lambda result: {task["importTaskId"]: ImportTask.from_response(task) for task in result.get("tasks", [])},
+    summarize_ids,
+)
+
+#: The newest import task of each name.
+NEWEST_IMPORT_TASKS = PollKind(
+    "DescribeImportTasks",
+    "describe_import_tasks",
+    lambda names: filter_parameters(names, "NAME"),
+    lambda result: {**newest_by_name(ImportTask.from_response(task) for task in result.get("tasks", []))},
+    lambda names: f"imports named {names[0]!r}",
+)
+
+#: Export tasks by their ids.
+EXPORT_TASKS = PollKind(
+    "DescribeExportTasks",
+    "describe_export_tasks",
+    lambda export_ids: {"exportIds": list(export_ids)},
+    lambda result: {task["exportId"]: ExportTask.from_response(task) for task in result.get("exportsInfo", [])},
+    summarize_ids,
+)
+
+
+def poll_import_tasks(
     settings: AwsSettings,
     import_task_ids: Sequence[str],
     poll_interval: float,
@@ -103,13 +156,43 @@ async def poll_import_tasks(
     :raises AdsCallError: the service refused, and polling again would not help.
     :raises ImportTaskNotFound: the service did not list a task in several consecutive polls.
     """
-    seen: dict[str, ImportTask] = {}
+    return _poll_ids(
+        IMPORT_TASKS, settings, import_task_ids, poll_interval, is_running, ImportTaskNotFound, unlisted_is_done
+    )
+
+
+def poll_export_tasks(
+    settings: AwsSettings, export_ids: Sequence[str], poll_interval: float, is_running: Callable[[str | None], bool]
+) -> AsyncGenerator[Poll, None]:
+    """
+    Poll export tasks as :func:`poll_import_tasks` polls import tasks.
+
+    :param settings: how to reach AWS.
+    :param export_ids: the tasks, any number of them.
+    :param poll_interval: seconds between two polls.
+    :param is_running: returns True for a status that is polled again.
+    :raises AdsCallError: the service refused, and polling again would not help.
+    :raises ExportTaskNotFound: the service did not list a task in several consecutive polls.
+    """
+    return _poll_ids(EXPORT_TASKS, settings, export_ids, poll_interval, is_running, ExportTaskNotFound)
+
+
+async def _poll_ids(
+    kind: PollKind,
+    settings: AwsSettings,
+    ids: Sequence[str],
+    poll_interval: float,
+    is_running: Callable[[str | None], bool],
+    not_found: Callable[[str, str | None], AdsCallError],
+    unlisted_is_done: bool = False,
+) -> AsyncGenerator[Poll, None]:
+    seen: dict[str, TaskRecord] = {}
     misses: dict[str, int] = {}
     failures = 0
     has_polled = has_replaced = False
     identity: tuple[str | None, ...] | None = None
-    waiting = list(dict.fromkeys(import_task_ids))
-    poller = _join(settings)
+    waiting = list(dict.fromkeys(ids))
+    poller = _join(settings, kind)
     try:
         while waiting:
             try:
@@ -130,15 +213,15 @@ async def poll_import_tasks(
             if unlisted_is_done and set(waiting) - set(found):
                 if poller.client.identity != identity:
                     raise connection_changed_error(waiting)
-                for import_task_id in set(waiting) - set(found):
-                    seen.pop(import_task_id, None)
-                waiting = [import_task_id for import_task_id in waiting if import_task_id in found]
+                for id_ in set(waiting) - set(found):
+                    seen.pop(id_, None)
+                waiting = [id_ for id_ in waiting if id_ in found]
             misses = {id_: misses.get(id_, 0) + 1 for id_ in waiting if id_ not in found}
-            missing = [import_task_id for import_task_id, count in misses.items() if count >= MISSING_TASK_POLLS]
+            missing = [id_ for id_, count in misses.items() if count >= MISSING_TASK_POLLS]
             if missing:
                 # The connection might be for another account by now.
                 if has_replaced or not await poller.client.replace(asked):
-                    raise ImportTaskNotFound(missing[0], poller.client.region_name)
+                    raise not_found(missing[0], poller.client.region_name)
                 has_replaced = True
             waiting = [id_ for id_ in waiting if id_ not in found or is_running(found[id_].status)]
             yield Poll(dict(seen))
@@ -161,11 +244,11 @@ async def poll_newest_import_task(
     :param is_running: returns True for a status that is polled again.
     :raises AdsCallError: the service refused, and polling again would not help.
     """
-    newest: dict[str, ImportTask] = {}
-    known: dict[str, ImportTask | None] = {}
+    newest: dict[str, TaskRecord] = {}
+    known: dict[str, TaskRecord | None] = {}
     failures = 0
     has_polled = False
-    poller = _join(settings, by_name=True)
+    poller = _join(settings, NEWEST_IMPORT_TASKS)
     try:
         while name not in newest or is_running(newest[name].status):
             try:
@@ -206,9 +289,9 @@ class _PendingPoll:
 
     values: Sequence[str]
     interval: float
-    known: Mapping[str, ImportTask | None]
+    known: Mapping[str, TaskRecord | None]
     result_due: float
-    result: asyncio.Future[dict[str, ImportTask]]
+    result: asyncio.Future[dict[str, TaskRecord]]
     ready: float = 0.0
     due: float = 0.0
 
@@ -217,7 +300,7 @@ class _PendingPoll:
         self.due = now + self.interval * random.uniform(*JITTER)
         self.ready = self.due - self.interval * COALESCENCE
 
-    def resolve(self, found: Mapping[str, ImportTask], failed: Mapping[str, BaseException], now: float) -> bool:
+    def resolve(self, found: Mapping[str, TaskRecord], failed: Mapping[str, BaseException], now: float) -> bool:
         """Set the result if there is news; return True if the poll has ended."""
         if self.result.done():
             return True
@@ -231,15 +314,15 @@ class _PendingPoll:
         return self.result.done()
 
 
-_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, bool], _Poller]] = WeakKeyDictionary()
+_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, PollKind], _Poller]] = WeakKeyDictionary()
 
 
-def _join(settings: AwsSettings, by_name: bool = False) -> _Poller:
-    """Return the poller for these settings on this loop; it starts with the first wait that joins it."""
+def _join(settings: AwsSettings, kind: PollKind) -> _Poller:
+    """Return the poller of a kind for these settings on this loop; it starts with the first wait that joins it."""
     pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
-    key = (settings.key, by_name)
+    key = (settings.key, kind)
     if key not in pollers:
-        pollers[key] = _Poller(settings, by_name, lambda: pollers.pop(key))
+        pollers[key] = _Poller(settings, kind, lambda: pollers.pop(key))
     poller = pollers[key]
     poller.waits += 1
     return poller
@@ -250,23 +333,23 @@ class _Poller:
     The calls for many waits.
 
     :param settings: how to reach AWS.
-    :param by_name: True if the waits poll for the newest tasks of names instead of for ids.
+    :param kind: the kind of the waits.
     :param forget: called when the last wait has left.
     """
 
-    def __init__(self, settings: AwsSettings, by_name: bool, forget: Callable[[], Any]) -> None:
+    def __init__(self, settings: AwsSettings, kind: PollKind, forget: Callable[[], Any]) -> None:
         self.waits = 0
         self.client = SharedClient.join(settings)
         self._settings = settings
-        self._by_name = by_name
+        self._kind = kind
         self._forget = forget
         self._pending: set[_PendingPoll] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._calling: asyncio.Task[None] | None = None
 
     async def poll(
-        self, values: Sequence[str], interval: float, known: Mapping[str, ImportTask | None]
-    ) -> dict[str, ImportTask]:
+        self, values: Sequence[str], interval: float, known: Mapping[str, TaskRecord | None]
+    ) -> dict[str, TaskRecord]:
         """
         Poll every interval, together with other waits that are due at about the same time, until there is news.
 
@@ -285,11 +368,10 @@ class _Poller:
         try:
             return await pending.result
         except (ClientError, BotoCoreError) as error:
-            about = f"imports named {values[0]!r}" if self._by_name else summarize_ids(values)
             raise call_error(
                 error,
-                "DescribeImportTasks",
-                about,
+                self._kind.operation,
+                self._kind.summarize(values),
                 self.client.region_name,
                 self._settings.aws_conn_id,
                 **self.client.error_details,
@@ -339,7 +421,7 @@ class _Poller:
     async def _make_calls(self) -> None:
         while batch := self._take_due():
             values = list(dict.fromkeys(value for pending in batch for value in pending.values))
-            found: dict[str, ImportTask] = {}
+            found: dict[str, TaskRecord] = {}
             failed: dict[str, BaseException] = {}
             try:
                 for start in range(0, len(values), VALUES_PER_FILTER):
@@ -368,7 +450,7 @@ class _Poller:
         return ready[:count]
 
     async def _describe_all(
-        self, values: Sequence[str], found: dict[str, ImportTask], failed: dict[str, BaseException]
+        self, values: Sequence[str], found: dict[str, TaskRecord], failed: dict[str, BaseException]
     ) -> None:
         try:
             found.update(await self._describe(values))
@@ -381,7 +463,7 @@ class _Poller:
             await self._describe_all(values[:middle], found, failed)
             await self._describe_all(values[middle:], found, failed)
 
-    async def _describe(self, values: Sequence[str]) -> dict[str, ImportTask]:
+    async def _describe(self, values: Sequence[str]) -> dict[str, TaskRecord]:
         async with self.client.use() as opened:
             try:
                 return await self._call(opened.client, values)
@@ -392,14 +474,11 @@ class _Poller:
         async with self.client.use() as opened:
             return await self._call(opened.client, values)
 
-    async def _call(self, client: Any, values: Sequence[str]) -> dict[str, ImportTask]:
-        pages = client.get_paginator("describe_import_tasks").paginate(
-            **filter_parameters(values, "NAME" if self._by_name else "IMPORT_TASK_ID"),
-            PaginationConfig={"PageSize": IMPORT_TASK_PAGE_SIZE},
+    async def _call(self, client: Any, values: Sequence[str]) -> dict[str, TaskRecord]:
+        pages = client.get_paginator(self._kind.paginator).paginate(
+            **self._kind.parameters(values), PaginationConfig={"PageSize": VALUES_PER_FILTER}
         )
-        result = await pages.build_full_result()
-        tasks = [ImportTask.from_response(task) for task in result.get("tasks", [])]
-        return newest_by_name(tasks) if self._by_name else {task.import_task_id: task for task in tasks}
+        return self._kind.read(await pages.build_full_result())
 
 
 def _code(error: ClientError | BotoCoreError) -> str:

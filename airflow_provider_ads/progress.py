@@ -5,8 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
+from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.import_table import describe_counts
+from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.polling import Poll
 
@@ -48,31 +53,48 @@ class Outage:
 
 class ProgressLog:
     """
-    Log each change during a wait, and a periodic line while nothing changes.
+    Log the counts so far whenever they change during a wait, and periodically while nothing changes.
+
+    The end of the wait is not logged, because the task itself logs the outcome.
 
     :param log: the task's logger.
+    :param is_running: returns True for a status that is waited for.
     :param last_poll: the poll that the log already shows.
     """
 
-    def __init__(self, log: Any, last_poll: Poll | None = None) -> None:
+    def __init__(self, log: Any, is_running: Callable[[str | None], bool], last_poll: Poll | None = None) -> None:
         self._log = log
+        self._is_running = is_running
         self._last_poll = last_poll or Poll({})
-        self._last_line = time.monotonic()
+        self._started = self._last_line = time.monotonic()
 
     def write(self, poll: Poll) -> None:
         """Log the differences between this poll and the last one."""
-        for key, import_task in poll.import_tasks.items():
-            last = self._last_poll.import_tasks.get(key)
-            if last != import_task and str(last) != str(import_task):
-                self._write(logging.INFO, f"Import {import_task}")
+        tasks, last_tasks = list(poll.import_tasks.values()), list(self._last_poll.import_tasks.values())
+        running = [task for task in tasks if self._is_running(task.status)]
         last_error = self._last_poll.error
-        if poll.error is not None and (last_error is None or last_error.code != poll.error.code):
-            self._write(logging.WARNING, f"Polling again soon: {poll.error}")
-        if time.monotonic() - self._last_line > QUIET_LOG_INTERVAL:
-            counts = Counter(str(task.status) for task in poll.import_tasks.values())
-            seen = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none listed yet"
-            self._write(logging.INFO, f"Still waiting; imports: {seen}")
+        if poll.error is not None:
+            if last_error is None or last_error.code != poll.error.code:
+                self._write(logging.WARNING, f"Polling again soon: {poll.error}")
+        elif running and [str(task) for task in tasks] != [str(task) for task in last_tasks]:
+            self._write(logging.INFO, self._progress(tasks, running))
+        if (running or not tasks) and time.monotonic() - self._last_line > QUIET_LOG_INTERVAL:
+            self._write(logging.INFO, self._progress(tasks, running))
         self._last_poll = poll
+
+    def _progress(self, tasks: Sequence[ImportTask], running: Sequence[ImportTask]) -> str:
+        if not running:
+            return "No import is listed yet; waiting for it"
+        ages = [task.age for task in running if statuses.is_running(task.status) and task.age is not None]
+        waited = timedelta(seconds=int(time.monotonic() - self._started))
+        elapsed = f"requested {max(ages)} ago" if ages else f"waiting for {waited}"
+        if len(tasks) == 1:
+            return tasks[0].describe(elapsed)
+        counts = Counter(str(task.status) for task in tasks)
+        return (
+            f"{len(tasks) - len(running):,} of {len(tasks):,} ended: {describe_counts(tasks)}, {elapsed}. "
+            + ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()))
+        )
 
     def _write(self, level: int, line: str) -> None:
         self._log.log(level, "%s", line)

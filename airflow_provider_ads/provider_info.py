@@ -30,6 +30,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": integration,
                 "python-modules": [
                     "airflow_provider_ads.operators.delete_import_data",
+                    "airflow_provider_ads.operators.export_to_s3",
                     "airflow_provider_ads.operators.failed_records_to_s3",
                     "airflow_provider_ads.operators.prepare_import_file",
                     "airflow_provider_ads.operators.prune_import_tasks",

@@ -6,13 +6,14 @@ import inspect
 import time
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.import_table import count_imports
 from airflow_provider_ads.discovery.import_task import ImportTask, newest_by_name
 from airflow_provider_ads.discovery.parameters import (
     as_list,
@@ -32,14 +33,25 @@ from airflow_provider_ads.exceptions import (
 )
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.links import MigrationHubLink
+from airflow_provider_ads.polling import Poll
+from airflow_provider_ads.progress import ProgressLog
 from airflow_provider_ads.triggers import AdsImportTaskTrigger, AdsNamedImportTaskTrigger
-from airflow_provider_ads.version_compat import AirflowSensorTimeout, AirflowSkipException, PokeReturnValue, conf
-from airflow_provider_ads.waiting import AdsDeferrableMixin, end_import_wait
+from airflow_provider_ads.version_compat import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    PokeReturnValue,
+    conf,
+)
+from airflow_provider_ads.waiting import AdsDeferrableMixin, end_import_wait, push_import_task
 
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
 
 __all__ = ["AdsImportTaskSensor"]
+
+#: The reason of a skip, for Airflow's log.
+SKIPPED = "Skipped because of soft_fail=True; the error above is the reason"
 
 
 class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
@@ -59,8 +71,9 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
 
     The result is the summary of the import, or a list of summaries in the order given: see
     :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. It is also pushed as the XCom
-    ``import_task``, even if an import failed, and with ``outlets`` it is in the ``extra`` of their asset events, as
-    ``import_task``.
+    ``import_task``: after the first poll, and at the end, even if an import failed. A sensor that pokes also pushes
+    each change; while it is deferred, the XCom stays as it is, because Airflow documents no way for triggers to push
+    XComs. With ``outlets``, the result is in the ``extra`` of their asset events, as ``import_task``.
 
     :param import_task_id: the id of an import, or any iterable of ids; ``.output`` of a mapped task for all the imports
         that it started. (templated)
@@ -68,7 +81,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         AWS supports no wildcards
         (https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ImportTaskFilter.html). (templated)
     :param max_failed_records: server and application records of each import that are allowed to fail; None for any
-        number. (default: 0)
+        number. (templated) (default: 0)
     :param deferrable: True to wait in the triggerer without occupying a worker. ``poke_interval`` is then the
         triggerer's interval, and ``mode``, ``exponential_backoff`` and ``max_wait`` have no effect. (default:
         ``[operators] default_deferrable``)
@@ -86,10 +99,11 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
     """
 
     aws_hook_class = AdsHook
-    template_fields: Sequence[str] = aws_template_fields("import_task_id", "name")
+    template_fields: Sequence[str] = aws_template_fields("import_task_id", "name", "max_failed_records")
     operator_extra_links = (MigrationHubLink(),)
 
     _import_tasks: Sequence[ImportTask] = ()
+    _pushed: Sequence[ImportTask] = ()
     _last_error: str | None = None
     _has_polled = False
 
@@ -98,7 +112,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         *,
         import_task_id: str | Iterable[str | XComArg] | XComArg | None = None,
         name: str | XComArg | None = None,
-        max_failed_records: int | None = 0,
+        max_failed_records: int | str | XComArg | None = 0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -112,7 +126,9 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         self.name = name
         # Remembered, because a template can render the given one as None.
         self._by_name = name is not None
-        self.max_failed_records = check_max_failed_records(max_failed_records)
+        self.max_failed_records: Any = max_failed_records
+        if isinstance(max_failed_records, int | float):
+            check_max_failed_records(max_failed_records)
         self.deferrable = deferrable
         check_poll_interval(self.poke_interval)
         if self.never_fail or self.silent_fail:
@@ -132,17 +148,18 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         :raises AdsCallError: AWS could not be reached, refused, or does not have an import with an id.
         :raises ValueError: the service does not accept a rendered id or name; nothing was sent.
         """
+        check_max_failed_records(self.max_failed_records)
         self.check_deferral(() if self._by_name else self._import_task_ids)
         try:
             # Unwrapped, because Airflow 2 logs a warning when one execute calls another.
             return inspect.unwrap(AwsBaseSensor.execute)(self, context)
-        except AirflowSensorTimeout as error:
-            raise AirflowSensorTimeout(self._log_timeout(self._import_tasks, self._last_error)) from error
+        except AirflowSensorTimeout:
+            self._time_out(self._import_tasks, self._last_error)
         except AirflowSkipException as skip:
             # Airflow raises the skip of a failed import from its error, and the skip of a timeout from nothing.
             if skip.__cause__ is not None:
                 raise
-            raise AirflowSkipException(self._log_timeout(self._import_tasks, self._last_error)) from skip
+            self._time_out(self._import_tasks, self._last_error)
 
     def poke(self, context: Any) -> PokeReturnValue:
         """Describe the imports once."""
@@ -152,20 +169,18 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
             if not error.is_outage(self._has_polled or self._was_rescheduled(context)):
                 raise
             self._last_error = str(error)
-            self.log.warning("Polling again soon: %s", error)
+            self._progress.write(self._poll(error))
         else:
+            if not self._import_tasks and not self._has_polled:
+                self.log.info("No import named %r in %s yet", self.name, self.hook.conn_region_name)
             if not self._has_polled:
                 MigrationHubLink.persist_for(context, self)
                 self._has_polled = True
             self._last_error = None
-            running = [task for task in self._import_tasks if statuses.is_running(task.status)]
-            if self._import_tasks and not running:
+            if self._import_tasks and not any(statuses.is_running(task.status) for task in self._import_tasks):
                 return PokeReturnValue(is_done=True, xcom_value=self._end_wait(context, self._import_tasks))
-            if running:
-                more = f" (and {len(running) - 1:,} more in progress)" if len(running) > 1 else ""
-                self.log.info("Import %s%s", running[0], more)
-            else:
-                self.log.info("No import named %r in %s yet", self.name, self.hook.conn_region_name)
+            self._push(context, self._import_tasks)
+            self._progress.write(self._poll())
         if self.deferrable:
             self._defer()
         return PokeReturnValue(is_done=False)
@@ -181,6 +196,13 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
 
         key = {name: getattr(ti, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
         return base._orig_start_date(**key, try_number=ti.max_tries - self.retries + 1) is not None
+
+    @cached_property
+    def _progress(self) -> ProgressLog:
+        return ProgressLog(self.log, statuses.is_running)
+
+    def _poll(self, error: AdsCallError | None = None) -> Poll:
+        return Poll({task.import_task_id: task for task in self._import_tasks}, error)
 
     @cached_property
     def _import_task_ids(self) -> list[str]:
@@ -203,7 +225,8 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         return [] if newest is None else [newest]
 
     def _defer(self) -> None:
-        self.log.info("Waiting in the triggerer for %s", self.subject)
+        waited_for = f"an import named {self.name!r}" if self._by_name else count_imports(self._import_task_ids)
+        self.log.info("Waiting in the triggerer for %s", waited_for)
         deadline = time.time() + self.timeout
         arguments: dict[str, Any] = {"poll_interval": self.poke_interval, "import_task_ids": self._import_task_ids}
         if self._by_name:
@@ -215,11 +238,30 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
     def execute_complete(self, context: Any, event: Any = None) -> Any:
         """Resume after the triggerer's wait; returns and raises what :meth:`execute` does."""
         try:
-            import_tasks = self.read_event(context, event)
-        except ImportWaitTimeout as error:
-            seen = [ImportTask.from_response(summary) for summary in error.import_tasks]
-            raise AirflowSensorTimeout(self._log_timeout(seen, error.last_error)) from error
-        return self._end_wait(context, import_tasks)
+            try:
+                import_tasks = self.read_event(context, event)
+            except ImportWaitTimeout as error:
+                seen = [ImportTask.from_response(task) for task in error.import_tasks]
+                if all(task.is_listed for task in seen):
+                    self._push(context, seen)
+                self._time_out(seen, error.last_error)
+            return self._end_wait(context, import_tasks)
+        except (AirflowFailException, AirflowSensorTimeout):
+            if self.soft_fail:
+                # Airflow would log the message of the failure a second time, as the reason of the skip.
+                raise AirflowSkipException(SKIPPED) from None
+            raise
+
+    def _push(self, context: Any, import_tasks: Sequence[ImportTask]) -> None:
+        """Push the XCom ``import_task`` if it changed in this process; in reschedule mode, each poke is a new one."""
+        if import_tasks and import_tasks != self._pushed:
+            summaries = [task.summary() for task in import_tasks]
+            push_import_task(context, summaries if self._is_list else summaries[0])
+            self._pushed = import_tasks
+
+    @property
+    def _is_list(self) -> bool:
+        return not self._by_name and is_list(self.import_task_id)
 
     def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
         """Describe the imports that the sensor waits for."""
@@ -230,19 +272,22 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
             return end_import_wait(
                 context,
                 import_tasks,
-                self.max_failed_records,
-                as_list=not self._by_name and is_list(self.import_task_id),
+                check_max_failed_records(self.max_failed_records),
+                as_list=self._is_list,
                 log=self.log,
+                is_error_hidden=self.soft_fail,
             )
         except ImportOutcomeError as error:
             fail_without_retry(error)
 
-    def _log_timeout(self, import_tasks: Sequence[ImportTask], last_error: str | None) -> str:
-        """Log that the wait timed out, and return the message."""
+    def _time_out(self, import_tasks: Sequence[ImportTask], last_error: str | None) -> NoReturn:
+        """Fail because the wait timed out; with ``soft_fail``, log the reason and skip."""
         if self._by_name and not import_tasks:
             error: ImportWaitTimeout = ImportNotSeen(str(self.name), self.hook.called_region, last_error)
         else:
             import_tasks = import_tasks or [ImportTask(import_task_id=id_) for id_ in self._import_task_ids]
             error = ImportWaitTimeout([task.summary() for task in import_tasks], last_error)
-        self.log.error("%s", error)
-        return str(error)
+        if self.soft_fail:
+            self.log.error("%s", error)
+            raise AirflowSkipException(SKIPPED) from None
+        raise AirflowSensorTimeout(str(error)) from None

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_ads.clients import AwsSettings
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.export_task import ExportTask
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.parameters import (
     as_list,
+    check_export_ids,
     check_import_task_ids,
     check_name,
     check_poll_interval,
     summarize_ids,
 )
-from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportWaitTimeout
-from airflow_provider_ads.polling import Poll, poll_import_tasks, poll_newest_import_task
+from airflow_provider_ads.discovery.record import TaskRecord
+from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ExportWaitTimeout, ImportWaitTimeout
+from airflow_provider_ads.polling import Poll, poll_export_tasks, poll_import_tasks, poll_newest_import_task
 from airflow_provider_ads.progress import Outage, ProgressLog
 
 __all__ = [
@@ -30,9 +33,13 @@ __all__ = [
     "EARLIEST_EVENT",
     "NO_TRIGGERER",
     "AdsDeleteImportDataTrigger",
+    "AdsExportTrigger",
     "AdsImportTaskTrigger",
     "AdsNamedImportTaskTrigger",
+    "AdsWaitTrigger",
 ]
+
+T = TypeVar("T", bound=TaskRecord)
 
 #: Seconds after its start before which a trigger yields no event. Airflow 3.0 to 3.3 can fail a task whose trigger
 #: fires immediately: https://github.com/apache/airflow/issues/71580
@@ -49,21 +56,21 @@ DEFERRAL_FAILED = "__fail__"
 NO_TRIGGERER = "no triggerer has answered in time; check that one is running."
 
 
-class AdsImportTaskTrigger(BaseTrigger):
+class AdsWaitTrigger(BaseTrigger, Generic[T]):
     """
-    Wait until AWS Application Discovery Service (ADS) imports are no longer in progress.
+    AWS Application Discovery Service (ADS): base class for triggers that wait until tasks of the service have ended.
 
-    It always yields exactly one event::
+    A trigger always yields exactly one event::
 
         {"status": "finished", "tasks": [summary, ...]}
         {"status": "timeout", "tasks": [summary, ...], "error": None or {"code", "message", "import_task_id"}}
         {"status": "error", "error": {"code", "message", "import_task_id"}}
 
-    The summaries are those of :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`, in the order of
-    the ids. After a timeout, a task that was never listed has no status. The worker decides if an import succeeded.
-    Parameters are not checked before :meth:`run`, because a constructor that raises ends the whole triggerer.
+    The summaries are those of the records, such as
+    :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`, in the order of the ids. After a timeout, a
+    task that was never listed has no status. The worker decides if a task succeeded. Parameters are not checked before
+    :meth:`run`, because a constructor that raises ends the whole triggerer.
 
-    :param import_task_ids: the imports to wait for.
     :param poll_interval: seconds between two polls.
     :param deadline: when the wait times out, in seconds since the epoch; None for never.
     :param aws_conn_id: the Airflow connection; None for boto3's own credentials.
@@ -72,21 +79,23 @@ class AdsImportTaskTrigger(BaseTrigger):
     :param botocore_config: arguments of :class:`botocore.config.Config`.
     """
 
+    #: The record of what the trigger waits for.
+    record: type[T]
+
     #: Returns True for a status that the trigger continues to wait for.
-    is_running = staticmethod(statuses.is_running)
+    is_running: Callable[[str | None], bool]
 
     #: True if a task that the service does not list counts as done.
     unlisted_is_done = False
 
     #: The exception that a timeout raises on the worker.
-    wait_timeout = ImportWaitTimeout
+    wait_timeout: type[ImportWaitTimeout]
 
-    #: State of the imports after the waiting task was killed; completes a log sentence.
-    continuation = "keeps running at AWS, which cannot cancel imports"
+    #: State of the tasks after the waiting task was killed; completes a log sentence.
+    continuation: str
 
     def __init__(
         self,
-        import_task_ids: Sequence[str],
         poll_interval: float,
         deadline: float | None = None,
         aws_conn_id: str | None = "aws_default",
@@ -95,7 +104,6 @@ class AdsImportTaskTrigger(BaseTrigger):
         botocore_config: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.import_task_ids = import_task_ids
         self.poll_interval = poll_interval
         self.deadline = deadline
         self.aws_conn_id = aws_conn_id
@@ -103,12 +111,16 @@ class AdsImportTaskTrigger(BaseTrigger):
         self.verify = verify
         self.botocore_config = botocore_config
 
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids of the tasks, unchecked."""
+        raise NotImplementedError
+
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and every argument, as Airflow stores them."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
-                "import_task_ids": self.import_task_ids,
                 "poll_interval": self.poll_interval,
                 "deadline": self.deadline,
                 "aws_conn_id": self.aws_conn_id,
@@ -131,27 +143,26 @@ class AdsImportTaskTrigger(BaseTrigger):
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Log that the imports keep running, if a user clears the deferred task or sets its state (Airflow 3.3 on)."""
+        """Log that the tasks continue at AWS, if a user clears the deferred task or sets its state (Airflow 3.3 on)."""
         self.log.warning("The waiting task was cleared or marked. %s %s", self._subject(), self.continuation)
 
     def _subject(self) -> str:
         # The ids are unchecked and can be anything.
-        ids = as_list(self.import_task_ids)
-        return summarize_ids([str(import_task_id) for import_task_id in ids]) if ids else "No import"
+        ids = as_list(self.ids)
+        return summarize_ids([str(id_) for id_ in ids]) if ids else "No import"
 
     def _polls(self, settings: AwsSettings, poll_interval: float) -> AsyncGenerator[Poll, None]:
-        import_task_ids = check_import_task_ids(self.import_task_ids)
-        return poll_import_tasks(settings, import_task_ids, poll_interval, self.is_running, self.unlisted_is_done)
+        raise NotImplementedError
 
-    def _last_seen(self, poll: Poll) -> list[ImportTask]:
-        return [poll.import_tasks.get(id_, ImportTask(import_task_id=id_)) for id_ in as_list(self.import_task_ids)]
+    def _last_seen(self, poll: Poll) -> list[TaskRecord]:
+        return [poll.import_tasks.get(id_) or self.record.from_id(id_) for id_ in as_list(self.ids)]
 
     async def _wait(self) -> dict[str, Any]:
         poll_interval = check_poll_interval(self.poll_interval)
         settings = AwsSettings(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
         poll = Poll({})
         outage = Outage()
-        progress = ProgressLog(self.log)
+        progress = ProgressLog(self.log, self.is_running)
         timer = asyncio.timeout(None if self.deadline is None else self.deadline - time.time())
         try:
             async with timer, aclosing(self._polls(settings, poll_interval)) as polls:
@@ -169,13 +180,13 @@ class AdsImportTaskTrigger(BaseTrigger):
         return {"status": "finished", "tasks": seen}
 
     @classmethod
-    def read_event(cls, event: Any) -> list[ImportTask]:
+    def read_event(cls, event: Any) -> list[T]:
         """
         Return the tasks of an event on the worker.
 
         :param event: the event as Airflow passes it on. It comes from the metadata database, where another version of
             this package can have written it.
-        :return: the tasks, none of which is running.
+        :return: the records of the tasks, none of which is running.
         :raises ImportWaitTimeout: the deadline passed first; the exact class is :attr:`wait_timeout`.
         :raises AdsCallError: the trigger could not continue, or the event is not one of its own.
         """
@@ -183,36 +194,85 @@ class AdsImportTaskTrigger(BaseTrigger):
             status = event["status"]
             if status == "error":
                 raise AdsCallError(**event["error"])
-            import_tasks = [ImportTask.from_response(summary) for summary in event["tasks"]]
+            tasks = [cls.record.from_response(summary) for summary in event["tasks"]]
             if status == "timeout":
                 error = event.get("error")
                 raise cls.wait_timeout(event["tasks"], error and error["message"])
-            if status != "finished" or not import_tasks or any(cls.is_running(task.status) for task in import_tasks):
+            if status != "finished" or not tasks or any(cls.is_running(task.status) for task in tasks):
                 raise ValueError(status)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise AdsCallError(
-                f"The task was resumed with an event that no trigger of airflow-provider-ads yields: {event!r}. "
-                "Install the same version of airflow-provider-ads for the triggerer and the workers.",
+                "Install the same version of airflow-provider-ads for the triggerer and the workers.\n"
+                f"The task was resumed with an event that no trigger of this version yields: {event!r}.",
                 code="UnexpectedEvent",
-            ) from error
-        return import_tasks
+            ) from None
+        return tasks
 
     @classmethod
     def deferral_failure(cls, next_kwargs: Mapping[str, Any] | None, about: str) -> AdsCallError | None:
         """
-        Return the error for a crashed trigger, which Airflow reports without naming the import.
+        Return the error for a crashed trigger, which Airflow reports without naming what it waited for.
 
         :param next_kwargs: the arguments with which Airflow resumes the task instead of an event.
-        :param about: the imports that the task waited for, for the message.
+        :param about: what the task waited for, for the message.
         :return: the error; None if the trigger did not crash, but Airflow's own limit on the deferral passed.
         """
         reason = str((next_kwargs or {}).get("error"))
         if "timeout" in reason.lower():
             return None
         return AdsCallError(
-            f"The trigger that waited for {about} crashed ({reason}); see the log above. {cls.wait_timeout.advice}",
+            f"See the log above, and run the task again: the trigger that waited for {about} crashed ({reason}).",
             code="TriggerFailure",
         )
+
+
+class AdsImportTaskTrigger(AdsWaitTrigger[ImportTask]):
+    """
+    Wait until AWS Application Discovery Service (ADS) imports are no longer in progress.
+
+    Events are those of :class:`AdsWaitTrigger`, with summaries of
+    :class:`~airflow_provider_ads.discovery.import_task.ImportTask`.
+
+    :param import_task_ids: the imports to wait for.
+    :param poll_interval: seconds between two polls.
+    :param deadline: when the wait times out, in seconds since the epoch; None for never.
+    :param aws_conn_id: the Airflow connection; None for boto3's own credentials.
+    :param region_name: the Migration Hub home region; None for that of the connection.
+    :param verify: True or False to verify certificates or not, or the path of a CA bundle.
+    :param botocore_config: arguments of :class:`botocore.config.Config`.
+    """
+
+    record = ImportTask
+    is_running = staticmethod(statuses.is_running)
+    wait_timeout = ImportWaitTimeout
+    continuation = "keeps running at AWS, which cannot cancel imports"
+
+    def __init__(
+        self,
+        import_task_ids: Sequence[str],
+        poll_interval: float,
+        deadline: float | None = None,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(poll_interval, deadline, aws_conn_id, region_name, verify, botocore_config)
+        self.import_task_ids = import_task_ids
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids of the imports, unchecked."""
+        return self.import_task_ids
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and every argument, as Airflow stores them."""
+        classpath, arguments = super().serialize()
+        return classpath, {"import_task_ids": self.import_task_ids, **arguments}
+
+    def _polls(self, settings: AwsSettings, poll_interval: float) -> AsyncGenerator[Poll, None]:
+        import_task_ids = check_import_task_ids(self.import_task_ids)
+        return poll_import_tasks(settings, import_task_ids, poll_interval, self.is_running, self.unlisted_is_done)
 
 
 class AdsNamedImportTaskTrigger(AdsImportTaskTrigger):
@@ -245,7 +305,7 @@ class AdsNamedImportTaskTrigger(AdsImportTaskTrigger):
     def _polls(self, settings: AwsSettings, poll_interval: float) -> AsyncGenerator[Poll, None]:
         return poll_newest_import_task(settings, check_name(self.name), poll_interval, self.is_running)
 
-    def _last_seen(self, poll: Poll) -> list[ImportTask]:
+    def _last_seen(self, poll: Poll) -> list[TaskRecord]:
         # If no poll succeeded, the import that was listed before the wait still counts as listed.
         return list(poll.import_tasks.values()) or [ImportTask(import_task_id=id_) for id_ in self.import_task_ids]
 
@@ -262,6 +322,40 @@ class AdsDeleteImportDataTrigger(AdsImportTaskTrigger):
     unlisted_is_done = True
     wait_timeout = DeletionWaitTimeout
     continuation = "is still being deleted at AWS"
+
+
+class AdsExportTrigger(AdsWaitTrigger[ExportTask]):
+    """
+    Wait until an AWS Application Discovery Service (ADS) export is no longer in progress.
+
+    Events are those of :class:`AdsWaitTrigger`, with the summary of an
+    :class:`~airflow_provider_ads.discovery.export_task.ExportTask`, which does not contain the download URL.
+
+    :param export_id: the export to wait for.
+    :param arguments: the parameters of :class:`AdsWaitTrigger`.
+    """
+
+    record = ExportTask
+    is_running = staticmethod(statuses.is_export_running)
+    wait_timeout = ExportWaitTimeout
+    continuation = "continues at AWS, which cannot cancel exports"
+
+    def __init__(self, export_id: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.export_id = export_id
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The id of the export, unchecked."""
+        return [self.export_id]
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and every argument, as Airflow stores them."""
+        classpath, arguments = super().serialize()
+        return classpath, {"export_id": self.export_id, **arguments}
+
+    def _polls(self, settings: AwsSettings, poll_interval: float) -> AsyncGenerator[Poll, None]:
+        return poll_export_tasks(settings, check_export_ids(self.export_id), poll_interval, self.is_running)
 
 
 def _describe_error(error: Exception) -> dict[str, Any]:

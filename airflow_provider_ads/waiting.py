@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +14,21 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 from botocore.config import Config
 
+from airflow_provider_ads.discovery.import_table import count_imports, describe_counts, format_table
 from airflow_provider_ads.discovery.import_task import ImportTask
-from airflow_provider_ads.discovery.parameters import check_poll_interval, join_first, summarize_ids
+from airflow_provider_ads.discovery.parameters import check_poll_interval
 from airflow_provider_ads.discovery.verdicts import Verdict, VerdictKind, judge_import
 from airflow_provider_ads.exceptions import AdsCallError, AdsError, ImportOutcomeError, ImportWaitTimeout
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.polling import Poll
 from airflow_provider_ads.progress import Outage, ProgressLog
-from airflow_provider_ads.triggers import DEFERRAL_FAILED, DEFERRAL_GRACE, NO_TRIGGERER, AdsImportTaskTrigger
+from airflow_provider_ads.triggers import (
+    DEFERRAL_FAILED,
+    DEFERRAL_GRACE,
+    NO_TRIGGERER,
+    AdsImportTaskTrigger,
+    AdsWaitTrigger,
+)
 
 __all__ = [
     "IMPORT_TASK_XCOM_KEY",
@@ -33,10 +39,11 @@ __all__ = [
     "attach_to_asset_events",
     "end_import_wait",
     "end_wait",
+    "push_import_task",
 ]
 
-#: Key of the XCom with the summaries, which is pushed even if an import failed, and their key in the extra of asset
-#: events.
+#: Key of the XCom with the summaries, which is pushed before a wait and even if an import failed, and their key in the
+#: extra of asset events.
 IMPORT_TASK_XCOM_KEY = "import_task"
 
 T = TypeVar("T")
@@ -63,9 +70,9 @@ class AdsDeferrableMixin:
     deferrable: bool
 
     #: The trigger, which defines what the task waits for.
-    trigger_class: type[AdsImportTaskTrigger] = AdsImportTaskTrigger
+    trigger_class: type[AdsWaitTrigger[Any]] = AdsImportTaskTrigger
 
-    def defer_to(self, trigger_class: type[AdsImportTaskTrigger], deadline: float | None, **arguments: Any) -> None:
+    def defer_to(self, trigger_class: type[AdsWaitTrigger[Any]], deadline: float | None, **arguments: Any) -> None:
         """
         Defer the task; ``execute_complete`` receives the trigger's event.
 
@@ -133,41 +140,41 @@ class AdsDeferrableMixin:
         event = {"status": "timeout", "tasks": [], "error": {"message": NO_TRIGGERER}}
         return base.resume_execution("execute_complete", {"event": event}, context)
 
-    def read_event(self, context: Any, event: Any) -> list[ImportTask]:
+    def read_event(self, context: Any, event: Any) -> list[Any]:
         """
         Return the tasks of the trigger's event; after a timeout, poll once more.
 
-        Imports that have ended count, even if they ended after the trigger's last poll or while no triggerer ran.
+        Tasks that have ended count, even if they ended after the trigger's last poll or while no triggerer ran.
 
         :param context: the task's context.
         :param event: the event as Airflow passes it on.
-        :raises ImportWaitTimeout: an import is still running, or could not be polled within 30 seconds.
+        :raises ImportWaitTimeout: a task is still running, or could not be polled within 30 seconds.
         :raises AdsCallError: the trigger could not continue, or the event is not one of its own.
         """
         try:
             return self.trigger_class.read_event(event)
         except ImportWaitTimeout as timeout:
-            known = [task["importTaskId"] for task in timeout.import_tasks]
+            known = [self.trigger_class.record.from_response(task).id for task in timeout.import_tasks]
             try:
                 import_tasks = self._poll_once_more(context, known)
             except Exception as error:
                 if isinstance(error, AdsCallError) and not error.is_outage(has_polled=True):
-                    raise
+                    raise error from None
                 last_error = str(error) if isinstance(error, AdsError) else f"{type(error).__name__}: {error}"
-                raise type(timeout)(timeout.import_tasks, timeout.last_error or last_error) from error
+                raise type(timeout)(timeout.import_tasks, timeout.last_error or last_error) from None
             is_missing = not import_tasks and not self.trigger_class.unlisted_is_done
             if is_missing or any(self.trigger_class.is_running(task.status) for task in import_tasks):
                 reason = timeout.last_error if timeout.last_error == NO_TRIGGERER else None
                 raise type(timeout)([task.summary() for task in import_tasks], reason) from None
             return import_tasks
 
-    def _poll_once_more(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
+    def _poll_once_more(self, context: Any, import_task_ids: list[str]) -> list[Any]:
         task: Any = self
         # Only the main thread looks up connections.
         task.hook.conn_config  # noqa: B018
         return run_in_thread(lambda: self.describe_awaited(context, import_task_ids), LAST_POLL_SECONDS)
 
-    def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
+    def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[Any]:
         """
         Return the current state of the tasks that the deferred task waits for.
 
@@ -196,8 +203,8 @@ class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
 
     aws_hook_class = AdsHook
 
-    #: The import tasks that the operator waits for, as last described.
-    import_tasks: Sequence[ImportTask] = ()
+    #: The import tasks, or the export task, that the operator waits for, as last described.
+    import_tasks: Sequence[Any] = ()
 
     def __init__(
         self, *, wait_for_completion: bool, deferrable: bool, poll_interval: float | timedelta, **kwargs: Any
@@ -207,11 +214,19 @@ class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
         self.deferrable = deferrable
         self.poll_interval = check_poll_interval(poll_interval)
 
-    def describe(self, import_task_ids: Sequence[str]) -> list[ImportTask]:
+    def describe(self, import_task_ids: Sequence[str]) -> list[Any]:
         """Return the current state of the tasks in the order of their ids."""
         return self.hook.get_import_tasks(import_task_ids)
 
-    def wait(self, context: Any, import_tasks: Sequence[ImportTask]) -> Sequence[ImportTask]:
+    def push_import_tasks(self, context: Any, import_tasks: Sequence[Any]) -> None:
+        """
+        Push the current state of the tasks as XComs, if any, so that it is visible during a wait on the worker.
+
+        :param context: the task's context.
+        :param import_tasks: the tasks that the operator waits for, as last described.
+        """
+
+    def wait(self, context: Any, import_tasks: Sequence[Any]) -> Sequence[Any]:
         """
         Wait until none of the tasks is in a status for which the trigger waits.
 
@@ -223,7 +238,7 @@ class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
         self.import_tasks = import_tasks
         if self.deferrable and self._is_running():
             self._defer(context)
-        progress = ProgressLog(self.log, last_poll=self._poll())
+        progress = ProgressLog(self.log, self.trigger_class.is_running, last_poll=self._poll())
         outage = Outage()
         last_poll = None
         if self.execution_timeout:
@@ -235,30 +250,41 @@ class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
             if last_poll is not None and 0 < (remaining := last_poll - time.time()) < pause:
                 pause = remaining
             time.sleep(pause)
+            last = self.import_tasks
             error = None
             try:
-                self.import_tasks = self.describe([task.import_task_id for task in self.import_tasks])
+                self.import_tasks = self.describe([task.id for task in self.import_tasks])
             except AdsCallError as caught:
                 error = caught
             outage.check(error)
             progress.write(self._poll(error))
+            if self.import_tasks != last and self._is_running():
+                self.push_import_tasks(context, self.import_tasks)
         return self.import_tasks
 
     def _is_running(self) -> bool:
         return any(self.trigger_class.is_running(task.status) for task in self.import_tasks)
 
     def _poll(self, error: AdsCallError | None = None) -> Poll:
-        return Poll({task.import_task_id: task for task in self.import_tasks}, error)
+        return Poll({task.id: task for task in self.import_tasks}, error)
 
     def _defer(self, context: Any) -> None:
-        import_task_ids = [task.import_task_id for task in self.import_tasks]
         deadline = None
         if self.execution_timeout:
             timeout = self.execution_timeout.total_seconds()
             deadline = context["ti"].start_date.timestamp() + timeout
             if not AIRFLOW_V_3_0_PLUS:
                 deadline -= min(RESUMPTION_MARGIN, timeout / 2)
-        self.log.info("Waiting in the triggerer for %s", summarize_ids(import_task_ids))
+        self.defer_until(deadline)
+
+    def defer_until(self, deadline: float | None) -> None:
+        """
+        Defer the task until its import tasks have ended.
+
+        :param deadline: when the wait times out, in seconds since the epoch; None for never.
+        """
+        import_task_ids = [task.import_task_id for task in self.import_tasks]
+        self.log.info("Waiting in the triggerer for %s", count_imports(import_task_ids))
         self.defer_to(self.trigger_class, deadline, import_task_ids=import_task_ids, poll_interval=self.poll_interval)
 
 
@@ -289,25 +315,46 @@ def run_in_thread(function: Callable[[], T], seconds: float) -> T:
 
 
 def end_wait(
-    verdicts: Sequence[Verdict], outcome_error: Callable[[str, Sequence[Verdict]], AdsError], log: Any
+    verdicts: Sequence[Verdict],
+    outcome_error: Callable[[str, Sequence[Verdict]], AdsError],
+    log: Any,
+    *,
+    done: str,
+    is_error_hidden: bool = False,
 ) -> None:
     """
-    Log every verdict, and raise unless all of them are DONE.
+    Log the outcome of all imports if all verdicts are DONE, and raise it otherwise.
 
     :param verdicts: the final verdicts, none of them RUNNING.
     :param outcome_error: creates the exception for FAILED verdicts, from a message and all verdicts that are not DONE.
-    :param log: the task's logger. The verdict is logged because ``soft_fail`` hides the message of an exception.
+    :param log: the task's logger.
+    :param done: the end of the total of several imports, which says what DONE means; ``{counts}`` stands for counts.
+    :param is_error_hidden: True to log the outcome even if it is raised, because Airflow does not show the exception.
     :raises AdsError: what ``outcome_error`` returned, if a verdict is FAILED.
     :raises AdsCallError: a status is unknown, and no verdict is FAILED.
     """
-    for verdict in verdicts:
-        log.log(logging.INFO if verdict.kind is VerdictKind.DONE else logging.ERROR, "%s", verdict.explanation)
+    if not verdicts:
+        return
     bad = [verdict for verdict in verdicts if verdict.kind is not VerdictKind.DONE]
-    message = join_first([verdict.explanation for verdict in bad], "\n")
+    # Imports with the same status have the same advice, apart from their URLs.
+    by_status: dict[str | None, str] = {}
+    for verdict in bad or verdicts:
+        by_status.setdefault(verdict.import_task.status, verdict.advice)
+    advice = [each for each in dict.fromkeys(by_status.values()) if each]
+    tasks = [verdict.import_task for verdict in sorted(verdicts, key=lambda each: each.kind is VerdictKind.DONE)]
+    outcome = f"{tasks[0]}."
+    if len(tasks) > 1:
+        total = f"{len(verdicts) - len(bad):,} of {len(verdicts):,} imports {done}"
+        outcome = f"{total.format(counts=describe_counts(tasks))}\n{format_table(tasks)}"
+    if not bad:
+        log.info("%s", "\n".join([outcome, *advice]))
+        return
+    message = "\n".join([*advice, outcome])
+    if is_error_hidden:
+        log.error("%s", message)
     if any(verdict.kind is VerdictKind.FAILED for verdict in bad):
         raise outcome_error(message, bad)
-    if bad:
-        raise AdsCallError(message, code="UnknownStatus", import_task_id=bad[0].import_task.import_task_id)
+    raise AdsCallError(message, code="UnknownStatus", import_task_id=bad[0].import_task.import_task_id)
 
 
 def end_import_wait(
@@ -316,15 +363,17 @@ def end_import_wait(
     max_failed_records: int | None,
     as_list: bool,
     log: Any,
+    is_error_hidden: bool = False,
 ) -> Any:
     """
-    End a wait for imports: log and judge them, and publish the summaries as XCom and in asset events.
+    End a wait for imports: judge them, and publish the summaries as XCom and in asset events.
 
     :param context: the task's context.
     :param import_tasks: the imports, none of them running.
     :param max_failed_records: records of each import that are allowed to fail; None for any number.
     :param as_list: True to return a list even for one import.
     :param log: the task's logger.
+    :param is_error_hidden: True to log the outcome even if it is raised, because Airflow does not show the exception.
     :return: the summary of the import, or a list of summaries.
     :raises ImportOutcomeError: an import failed; the XCom is pushed all the same.
     :raises AdsCallError: the status of an import is unknown, and none failed.
@@ -338,30 +387,23 @@ def end_import_wait(
         failed = [verdict for verdict in bad if verdict.kind is VerdictKind.FAILED]
         return ImportOutcomeError(message, summaries, try_again=all(verdict.try_again for verdict in failed))
 
-    bad = [verdict for verdict in verdicts if verdict.kind is not VerdictKind.DONE]
-    if len(verdicts) > 1:
-        log.info("%s", _table(import_tasks, len(verdicts) - len(bad)))
     try:
-        end_wait(bad if len(verdicts) > 1 else verdicts, outcome_error, log)
+        end_wait(verdicts, outcome_error, log, done="succeeded: {counts}", is_error_hidden=is_error_hidden)
     finally:
-        if context["ti"].task.do_xcom_push:
-            context["ti"].xcom_push(key=IMPORT_TASK_XCOM_KEY, value=result)
+        push_import_task(context, result)
     attach_to_asset_events(context, result)
     return result
 
 
-def _table(import_tasks: Sequence[ImportTask], succeeded: int) -> str:
-    """Return a table of several imports under their total."""
-    imported = sum((task.server_import_success or 0) for task in import_tasks)
-    failed = sum(task.failed_records for task in import_tasks)
-    total = f"{succeeded} of {len(import_tasks)} imports succeeded: {imported:,} servers imported, {failed:,} failed"
-    width = max(len(str(task.status)) for task in import_tasks)
-    rows = [
-        f"{task.status!s:<{width}} {task.server_import_success or 0:>6,} imported {task.failed_records:>6,} failed  "
-        f"{task.name}  {task.import_task_id}"
-        for task in import_tasks
-    ]
-    return total + "\n" + join_first(rows, "\n")
+def push_import_task(context: Mapping[str, Any], result: Any) -> None:
+    """
+    Push the XCom ``import_task``, unless the task has ``do_xcom_push=False``; it replaces an earlier one.
+
+    :param context: the task's context.
+    :param result: the summary of an import, or a list of summaries.
+    """
+    if context["ti"].task.do_xcom_push:
+        context["ti"].xcom_push(key=IMPORT_TASK_XCOM_KEY, value=result)
 
 
 def attach_to_asset_events(context: Mapping[str, Any], result: Any) -> None:

@@ -11,13 +11,15 @@ from airflow_provider_ads import __version__
 os.environ.setdefault("AIRFLOW_HOME", str(Path(__file__).parents[1] / "build" / "airflow"))
 
 project = "airflow-provider-ads"
-author = "The authors of airflow-provider-ads"
-project_copyright = "The authors of airflow-provider-ads. Apache License 2.0"
+author = "The airflow-provider-ads developers"
+project_copyright = f"{author}. Apache License 2.0"
 release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 # Messages and code in running text stay as they are.
 smartquotes = False
 html_title = f"{project} {release}"
@@ -25,6 +27,8 @@ html_title = f"{project} {release}"
 # Headings have the anchors that they have on GitHub, so that links work there and here.
 myst_heading_anchors = 3
 
+# Members are listed by their names; the text above says where to import them from.
+add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True

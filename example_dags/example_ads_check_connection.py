@@ -1,4 +1,15 @@
-"""Check that a connection can be used for imports into AWS Migration Hub, and report what is missing."""
+"""
+Check that a connection can be used for imports into AWS Migration Hub, and report what is missing.
+
+    check_connection ──> credentials, region, home region, permission to list imports
+
+**What to change**
+
+1. `aws_conn_id`: your connection.
+2. `region_name`: your Migration Hub home region.
+
+Then trigger the Dag. If something is missing, the task fails, and its log says what to do.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +18,14 @@ from airflow.sdk import DAG, task
 
 from airflow_provider_ads.hooks import AdsHook
 
-with DAG(dag_id="example_ads_check_connection", schedule=None, tags=["example", "migration"]) as dag:
+with DAG(
+    dag_id="example_ads_check_connection",
+    description="Check that a connection can be used for imports into AWS Migration Hub",
+    doc_md=__doc__,
+    schedule=None,
+    default_args={"owner": "migration-team"},
+    tags=["example", "migration"],
+) as dag:
 
     @task(retries=0)
     def check_connection() -> str:

@@ -1,20 +1,35 @@
-"""Query a database, and prepare and import the result."""
+"""
+Query a database every night, and import the result into AWS Migration Hub.
+
+    database ──> query ──> prepare ──> import_files ──> asset migration_hub_servers
+
+**What to change**
+
+1. `sql_conn_id` and `sql`: your connection, and a query that returns a row for each server.
+2. `region_name`: your Migration Hub home region.
+3. `migration-inventory`: your bucket.
+
+Rows that cannot be imported are in `quarantine.csv`, beside the prepared files. Each event of the asset contains the
+counts.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
 from airflow.providers.amazon.aws.transfers.sql_to_s3 import SqlToS3Operator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset
 
 from airflow_provider_ads.operators import AdsPrepareImportFileOperator, AdsStartImportTaskOperator
 
 with DAG(
     dag_id="example_ads_database",
+    description="Query a database every night, and import the result into AWS Migration Hub",
+    doc_md=__doc__,
     schedule="@daily",
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
+    default_args={"owner": "migration-team", "retries": 2, "retry_delay": timedelta(minutes=5)},
     tags=["example", "migration"],
 ) as dag:
     # [START database]
@@ -53,5 +68,6 @@ with DAG(
         wait_for_completion=True,
         deferrable=True,
         execution_timeout=timedelta(hours=6),
+        outlets=[Asset("migration_hub_servers")],
         region_name="us-west-2",
     )

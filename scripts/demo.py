@@ -7,10 +7,13 @@ import os
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
+from textwrap import indent
 
 from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.inventory.accounting import account_for_rows
 from sample_inventories.cmdb_export import make_cmdb_export
 from tests.support.airflow import LocalAirflow, TaskInstance
 
@@ -20,6 +23,10 @@ IMPORT_URL = "s3://migration-inventory/servers.csv"
 INVENTORY = ROOT / "sample_inventories" / "servers.csv"
 EXPORT_URL = "s3://migration-inventory/cmdb-export.csv"
 EXPORT_ROWS = 6_000
+PIPELINE = "example_ads_inventory_pipeline"
+
+#: The states of tasks that are worth a line.
+SHOWN_STATES = {"running", "deferred", "success", "failed", "up_for_retry", "upstream_failed", "skipped"}
 
 
 def main() -> int:
@@ -51,91 +58,122 @@ def run_demo() -> int:
             else:
                 heading(f"The demo failed. See the logs in {airflow.home / 'logs'}")
             if os.environ.get("KEEP"):
-                heading(f"Airflow's UI is at {airflow.url}, without a login. Press Ctrl-C to stop.")
+                show_pages(airflow, ads)
                 with contextlib.suppress(KeyboardInterrupt):
                     signal.pause()
     return 0 if succeeded else 1
 
 
+def show_pages(airflow: LocalAirflow, ads: AdsEmulator) -> None:
+    """Print the pages that are worth opening."""
+    ((run_id,),) = airflow.query("select run_id from dag_run where dag_id = ? order by id desc limit 1", PIPELINE)
+    heading("Open these pages. None of them asks for a login.")
+    print(f"   {'Every row of the run':<22}{airflow.page(PIPELINE, run_id)}")
+    print(f"   {'The last runs':<22}{airflow.page(PIPELINE)}")
+    print(f"   {'The emulated AWS':<22}{ads.endpoint_url}/")
+    heading("Press Ctrl-C to stop.")
+
+
 def run_import(airflow: LocalAirflow, ads: AdsEmulator) -> bool:
     """Import one file; return True if the result is as expected."""
     ads.import_seconds = 20
-    heading(f"Importing 300 servers from {IMPORT_URL} with example_dags/example_ads_import.py")
+    dag_id = "example_ads_import"
+    heading(f"Importing 300 servers from {IMPORT_URL} with example_dags/{dag_id}.py")
     ads.upload(IMPORT_URL, INVENTORY.read_text())
-    run_state, _, processes = run_dag(airflow, ads, "example_ads_import")
-    import_task = ads.import_tasks()[-1] if ads.import_tasks() else {}
-    counts = import_task.get("serverImportSuccess"), import_task.get("serverImportFailure")
-    print(f"   {'status':<18}{import_task.get('status')}")
-    print(f"   {'servers imported':<18}{counts[0]}")
-    print(f"   {'servers failed':<18}{counts[1]}   without an identity, or with an invalid number")
-    print(f"   {'applications':<18}{import_task.get('applicationImportSuccess')}")
-    most = max(processes, default=None)
-    print(f"\n   Worker processes of wait_for_import while it was deferred: {most} ({len(processes)} samples)")
-    return (run_state, counts, most) == ("success", (294, 6), 0)
+    run = run_dag(airflow, ads, dag_id)
+    if run.state != "success":
+        return False
+    summary = airflow.xcom(dag_id, run.run_id, "wait_for_import")
+    imported, failed = summary["serverImportSuccess"], summary["serverImportFailure"]
+    most = max(run.processes, default=None)
+    print(f"   {imported} imported, {failed} failed (without an identity, or with an invalid number)")
+    print(f"   {most} worker processes held by wait_for_import while it was deferred ({len(run.processes)} samples)\n")
+    run.print_tasks()
+    return (imported, failed, most) == (294, 6, 0)
 
 
 def run_pipeline(airflow: LocalAirflow, ads: AdsEmulator) -> bool:
     """Prepare an export and import its parts; return True if the result is as expected."""
     # All four parts are imported before the first poll, which comes after 15 seconds.
     ads.import_seconds = 3
-    before = len(ads.import_tasks())
-    dag_id = "example_ads_inventory_pipeline"
-    heading(f"Preparing and importing {EXPORT_ROWS:,} servers from {EXPORT_URL} with example_dags/{dag_id}.py")
+    heading(f"Preparing and importing {EXPORT_ROWS:,} servers from {EXPORT_URL} with example_dags/{PIPELINE}.py")
     ads.upload(EXPORT_URL, make_cmdb_export(EXPORT_ROWS))
-    run_state, run_id, _ = run_dag(airflow, ads, dag_id)
-    if run_state != "success":
+    run = run_dag(airflow, ads, PIPELINE)
+    if run.state != "success":
         return False
-    report = airflow.xcom(dag_id, run_id, "prepare", "report")
-    import_tasks = sorted(ads.import_tasks()[before:], key=lambda task: str(task["importUrl"]))
-    print(f"   {'part':<16}{'bytes':>10}{'rows':>8}{'imported':>10}{'failed':>8}  status")
+    report = airflow.xcom(PIPELINE, run.run_id, "prepare", "report")
+    import_tasks = airflow.xcom(PIPELINE, run.run_id, "import_files", "import_task")
+    older = airflow.xcom(PIPELINE, run.run_id, "delete_older_imports", "deletion")["import_tasks"]
+    rows = account_for_rows(report, import_tasks)
+    print(indent(rows, "   "))
+    print(f"\n   {'imported':>8}{'failed':>8}{'rows':>8}{'bytes':>10}  part")
     for part, task in zip(report["parts"], import_tasks, strict=True):
-        counts = f"{task['serverImportSuccess']:>10,}{task['serverImportFailure']:>8,}"
-        name = part["url"].rpartition("/")[2]
-        print(f"   {name:<16}{part['size_bytes']:>10,}{part['rows']:>8,}{counts}  {task['status']}")
-    imported = sum(task["serverImportSuccess"] for task in import_tasks)
-    failed = sum(task["serverImportFailure"] for task in import_tasks)
-    quarantined = report["rows_quarantined"]
-    older = [task["status"] for task in ads.import_tasks()[:before]]
-    print(f"\n   {report['rows_read']:,} rows = {imported:,} imported + {failed} failed + {quarantined} quarantined")
-    print(f"   {'quarantined rows':<18}{report['quarantine_url']}")
-    for result in airflow.xcom(dag_id, run_id, "fetch_failed_records"):
+        counts = f"{task['serverImportSuccess']:>8,}{task['serverImportFailure']:>8,}{part['rows']:>8,}"
+        print(f"   {counts}{part['size_bytes']:>10,}  {part['url'].rpartition('/')[2]}  {task['status']}")
+    print(f"\n   {report['rows_quarantined']:>8} quarantined  {report['quarantine_url']}")
+    for result in airflow.xcom(PIPELINE, run.run_id, "fetch_failed_records"):
         if result["failed_records"]:
-            print(f"   {'failed rows':<18}{result['failed_entries_url']}")
-    print(f"   {'older import':<18}{', '.join(older)}")
-    return (imported, failed, quarantined, older) == (5983, 5, 12, ["DELETE_COMPLETE"])
+            print(f"   {result['failed_records']:>8} failed       {result['failed_entries_url']}")
+    for task in older:
+        print(f"   {task['status']}: {task['name']}, which the new imports replace")
+    print()
+    run.print_tasks()
+    expected = "6,000 rows = 5,983 imported + 5 failed + 12 quarantined"
+    return rows.startswith(expected) and [task["status"] for task in older] == ["DELETE_COMPLETE"]
 
 
-def run_dag(airflow: LocalAirflow, ads: AdsEmulator, dag_id: str) -> tuple[str, str, list[int]]:
+@dataclass(frozen=True)
+class Run:
     """
-    Run a Dag to its end; print each change of a task's or an import's state, and a table of the tasks.
+    A run that has ended.
 
-    :return: the run's state, its id, and the number of processes of deferred tasks, sampled every half second.
+    :param run_id: its id.
+    :param state: its state.
+    :param task_instances: its task instances.
+    :param processes: the number of processes of deferred tasks, sampled every half second.
     """
+
+    run_id: str
+    state: str
+    task_instances: list[TaskInstance]
+    processes: list[int]
+
+    def print_tasks(self) -> None:
+        """Print the state and the duration of each task."""
+        for task in self.task_instances:
+            print(f"   {task.state or 'not run':<10}{task.duration or 0:6.1f} s  {task.task_id}")
+
+
+def run_dag(airflow: LocalAirflow, ads: AdsEmulator, dag_id: str) -> Run:
+    """Run a Dag to its end, and print each change of a task's or an import's state."""
     run_id = airflow.trigger(dag_id)
     started = time.monotonic()
     printed = set(import_lines(ads))
     processes: list[int] = []
     task_instances: list[TaskInstance] = []
     for task_instances in airflow.watch(dag_id, run_id, seconds=240):
-        lines = [f"task    {task.task_id:<22}{task.state}" for task in task_instances if task.state]
+        lines = [f"{task.state:<12}{task.task_id}" for task in task_instances if task.state in SHOWN_STATES]
         for line in [*lines, *import_lines(ads)]:
             if line not in printed:
                 print(f"   {time.monotonic() - started:5.1f} s  {line}", flush=True)
                 printed.add(line)
         processes += [len(airflow.processes_of(task)) for task in task_instances if task.state == "deferred"]
-    run_state = airflow.run_state(dag_id, run_id)
-    heading(f"{run_state.capitalize()}: {dag_id}")
-    print(f"   {'task':<22}{'state':<10}{'seconds':>8}")
-    for task in task_instances:
-        print(f"   {task.task_id:<22}{task.state or '':<10}{task.duration or 0:8.1f}")
-    print()
     # The worker reports the deferral before its process ends.
-    return run_state, run_id, list(dropwhile(bool, processes))
+    run = Run(run_id, airflow.run_state(dag_id, run_id), task_instances, list(dropwhile(bool, processes)))
+    heading(f"{run.state.capitalize()}: {dag_id}")
+    if run.state != "success":
+        run.print_tasks()
+    return run
 
 
 def import_lines(ads: AdsEmulator) -> list[str]:
-    """Return a line with the id and the status of each import."""
-    return [f"import  {task['importTaskId'][:20]:<22}{task['status']}" for task in ads.import_tasks()]
+    """Return a line with the status, the counts and the name of each import."""
+    lines = []
+    for task in ads.import_tasks():
+        counts = f"{task.get('serverImportSuccess') or 0:,} imported, {task.get('serverImportFailure') or 0:,} failed. "
+        name = f"{str(task['importUrl']).rpartition('/')[2]} ({task['importTaskId'][:20]})"
+        lines.append(f"{task['status']}: {counts if str(task['status']).startswith('IMPORT_C') else ''}{name}")
+    return lines
 
 
 def heading(line: str) -> None:

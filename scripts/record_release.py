@@ -14,7 +14,7 @@ def main() -> int:
 
     waits = {}
     for name, wait in WAITS.items():
-        with AdsEmulator(import_seconds=3_600, delete_seconds=3_600) as ads:
+        with AdsEmulator(import_seconds=3_600, delete_seconds=3_600, export_seconds=3_600) as ads:
             os.environ.update(environment_of(ads))
             waits[name] = record(wait, ads)
         print(f"{name}: {waits[name]['next_kwargs']['event']['status']}")

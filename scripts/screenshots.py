@@ -52,7 +52,8 @@ def main() -> int:
         }
         with LocalAirflow(ROOT / ".airflow-demo", dags, environment) as airflow, open_browser() as chrome:
             show_good_run(airflow, ads, chrome)
-            capture_partial_failure(airflow, ads)
+            show_partial_failure(airflow, ads, chrome)
+            show_wrong_region(airflow, ads, chrome)
             capture_crash_recovery(airflow, ads)
     return 0
 
@@ -63,23 +64,40 @@ def show_good_run(airflow: LocalAirflow, ads: AdsEmulator, chrome: Chrome) -> No
     ads.import_seconds = 3600
     run_id = airflow.trigger(DAG_ID)
     wait_until(lambda: state_of(airflow, run_id, "wait_for_import") == "deferred", "the wait is deferred")
-    page = f"{airflow.url}/dags/{DAG_ID}/runs/{urllib.parse.quote(run_id)}"
-    take_screenshot(chrome, page, IMAGES / "deferred-wait.png", "wait_for_import", "Deferred")
+    take_screenshot(chrome, page_of(airflow, run_id), IMAGES / "deferred-wait.png", "wait_for_import", "Deferred")
     ads.import_seconds = 0.01
     finish(airflow, run_id)
-    task_page = f"{page}/tasks/wait_for_import"
-    take_screenshot(chrome, task_page, IMAGES / "log-with-counts.png", "servers imported 294", keys="w")
+    task_page = page_of(airflow, run_id, "wait_for_import")
+    take_screenshot(chrome, task_page, IMAGES / "log-with-counts.png", "294 imported, 6 failed")
     take_screenshot(chrome, f"{task_page}/details", IMAGES / "console-link.png", "Migration Hub")
     capture(airflow, run_id, LOGS / "good-run.txt")
 
 
-def capture_partial_failure(airflow: LocalAirflow, ads: AdsEmulator) -> None:
-    """Capture the logs of a run with more failed records than the sensor allows."""
+def show_partial_failure(airflow: LocalAirflow, ads: AdsEmulator, chrome: Chrome) -> None:
+    """Show the log of a run with more failed records than the sensor allows."""
     ads.upload(IMPORT_URL, BAD)
     ads.import_seconds = 1
     run_id = airflow.trigger(DAG_ID)
     finish(airflow, run_id)
+    page = page_of(airflow, run_id, "wait_for_import")
+    take_screenshot(chrome, page, IMAGES / "log-partial-failure.png", "294 imported, 17 failed")
     capture(airflow, run_id, LOGS / "partial-failure.txt")
+
+
+def show_wrong_region(airflow: LocalAirflow, ads: AdsEmulator, chrome: Chrome) -> None:
+    """Take a screenshot of the log of a task in a region that is not the home region."""
+    ads.home_region = "eu-west-1"
+    run_id = airflow.trigger(DAG_ID)
+    finish(airflow, run_id)
+    page = page_of(airflow, run_id, "start_import")
+    take_screenshot(chrome, page, IMAGES / "log-wrong-region.png", "Set region_name")
+    ads.home_region = "us-west-2"
+
+
+def page_of(airflow: LocalAirflow, run_id: str, task_id: str = "") -> str:
+    """Return the address of Airflow's page of a run, or of one of its tasks."""
+    page = f"{airflow.url}/dags/{DAG_ID}/runs/{urllib.parse.quote(run_id)}"
+    return f"{page}/tasks/{task_id}" if task_id else page
 
 
 def capture_crash_recovery(airflow: LocalAirflow, ads: AdsEmulator) -> None:
@@ -115,11 +133,11 @@ def capture(airflow: LocalAirflow, run_id: str, path: Path) -> None:
             for line in file.read_text().splitlines()
         ]
         lines += ["", f"# {task_id}, {run_state(airflow, run_id, task_id)}", ""]
-        lines += [
-            f"{event['timestamp'][11:19]} {event['level'].upper():<7} {event['event']}"
-            for event in sorted(events, key=lambda event: str(event["timestamp"]))
-            if "airflow_provider_ads" in event.get("logger", "")
-        ]
+        for event in sorted(events, key=lambda event: str(event["timestamp"])):
+            errors = [f"{error['exc_type']}: {error['exc_value']}" for error in event.get("error_detail", [])]
+            if errors or "airflow_provider_ads" in event.get("logger", ""):
+                text = "\n".join([event["event"], *errors]).replace("\n", "\n" + 17 * " ")
+                lines.append(f"{event['timestamp'][11:19]} {event['level'].upper():<7} {text}")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines[1:]) + "\n")
     print(f"{path.relative_to(ROOT)}: {len(lines)} lines")
@@ -145,12 +163,8 @@ def wait_until(condition: Callable[[], Any], description: str) -> None:
         time.sleep(0.2)
 
 
-def take_screenshot(chrome: Chrome, page: str, path: Path, *texts: str, keys: str = "") -> None:
-    """
-    Take a screenshot of a page once it shows these texts.
-
-    :param keys: keys to press first; ``w`` wraps the lines of a log.
-    """
+def take_screenshot(chrome: Chrome, page: str, path: Path, *texts: str) -> None:
+    """Take a screenshot of a page once it shows these texts."""
     chrome.get(page)
 
     def shows(driver: Chrome) -> bool:
@@ -158,7 +172,8 @@ def take_screenshot(chrome: Chrome, page: str, path: Path, *texts: str, keys: st
         return all(text in body for text in texts)
 
     WebDriverWait(chrome, TIMEOUT).until(shows)
-    chrome.find_element(By.TAG_NAME, "body").send_keys(keys)
+    # The frames of tracebacks show where this repository is.
+    chrome.execute_script("document.querySelectorAll('details[open]').forEach(each => { each.open = false })")
     # The page loads more, and has animations.
     time.sleep(2)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 """
-Limits that AWS sets for imports, and the regions of the service, each with the page that documents it.
+Limits that AWS sets for imports and exports, and the regions of the service, each with the page that documents it.
 
 "Documented in 2022" marks limits whose page AWS has not republished since it archived the source of the user guide
 (https://github.com/awsdocs/amazon-application-discovery-user-guide, commit 61493a7).
@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = [
     "APPLICATIONS_PER_ACCOUNT",
     "CLIENT_REQUEST_TOKEN_MAX_CHARACTERS",
+    "EXPORT_TASK_PAGE_SIZE",
     "IMPORTED_SERVERS_PER_ACCOUNT",
     "IMPORT_FILE_MAX_BYTES",
     "IMPORT_RECORDS_PER_ACCOUNT",
@@ -53,6 +54,10 @@ VALUES_PER_FILTER = 100
 #: Maximum number of import tasks on one page of DescribeImportTasks.
 #: https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_DescribeImportTasks.html
 IMPORT_TASK_PAGE_SIZE = 100
+
+#: Maximum number of export tasks that one call of DescribeExportTasks describes.
+#: https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_DescribeExportTasks.html
+EXPORT_TASK_PAGE_SIZE = 100
 
 #: Maximum number of import tasks in one call of BatchDeleteImportData.
 #: https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_BatchDeleteImportData.html

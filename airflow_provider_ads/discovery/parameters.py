@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, KeysView, Sequence, ValuesView
+from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -20,6 +20,8 @@ from airflow_provider_ads.discovery.limits import (
 __all__ = [
     "as_list",
     "check_client_request_token",
+    "check_ec2_recommendations",
+    "check_export_ids",
     "check_import_task_ids",
     "check_import_url",
     "check_max_failed_records",
@@ -192,6 +194,11 @@ def check_import_task_ids(import_task_ids: object) -> list[str]:
         hint = _rendered_list_hint(import_task_id)
         if import_task_id in (None, "None"):
             hint = ". The task that should have started the import returned no id: check import_task_id and that task"
+        elif isinstance(import_task_id, str) and import_task_id.strip() and not hint:
+            raise ValueError(
+                f"Use name={quote(import_task_id)} of AdsImportTaskSensor instead of import_task_id if that is the "
+                "name of an import. An import_task_id is 'import-task-' followed by 32 hexadecimal digits"
+            )
         raise ValueError(
             "import_task_id must be 'import-task-' followed by 32 hexadecimal digits, or a list of such ids; "
             f"got {quote(import_task_id)}{hint}"
@@ -199,14 +206,51 @@ def check_import_task_ids(import_task_ids: object) -> list[str]:
     return ids
 
 
+def check_export_ids(export_ids: object) -> list[str]:
+    """
+    Return export ids as a list.
+
+    https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ExportInfo.html
+
+    :param export_ids: one id as a string, or any iterable of ids.
+    :raises ValueError: there is no id, or one is not a string of 1 to 200 characters without whitespace.
+    """
+    ids = as_list(export_ids)
+    for export_id in ids or [None]:
+        if not isinstance(export_id, str) or not re.fullmatch(r"\S{1,200}", export_id):
+            raise ValueError(f"An export id must have 1 to 200 characters and no whitespace; got {quote(export_id)}")
+    return ids
+
+
+def check_ec2_recommendations(preferences: object) -> dict[str, Any] | None:
+    """
+    Return the preferences of EC2 recommendations; None for an export of all discovered data.
+
+    https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_Ec2RecommendationsExportPreferences.html
+
+    :raises ValueError: they are neither None nor a dictionary, or contain ``enabled``.
+    """
+    if preferences is None:
+        return None
+    if not isinstance(preferences, Mapping) or "enabled" in preferences:
+        raise ValueError(
+            "ec2_recommendations must be a dictionary such as {'preferredRegion': 'us-west-2'}, without 'enabled', "
+            f"or None to export all discovered data; got {quote(preferences)}"
+        )
+    return dict(preferences)
+
+
 def check_max_failed_records(max_failed_records: object) -> int | None:
     """
     Return the number of records that are allowed to fail; None for any number.
 
+    :param max_failed_records: the number, or the string that Jinja renders it as, such as ``10`` or ``None``.
     :raises ValueError: it is neither None nor a whole number of 0 or more.
     """
-    if max_failed_records is None:
+    if max_failed_records in (None, "None"):
         return None
+    if isinstance(max_failed_records, str) and max_failed_records.isdecimal():
+        return int(max_failed_records)
     if not isinstance(max_failed_records, int) or isinstance(max_failed_records, bool) or max_failed_records < 0:
         raise ValueError(
             "max_failed_records must be a whole number of 0 or more, or None to allow any number; "

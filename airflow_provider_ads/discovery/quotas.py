@@ -9,7 +9,10 @@ from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.limits import IMPORT_RECORDS_PER_ACCOUNT
 
-__all__ = ["RecordQuota"]
+__all__ = ["RECORD_QUOTA_XCOM_KEY", "RecordQuota"]
+
+#: Key of the XCom with the account's import records before and after what a task does.
+RECORD_QUOTA_XCOM_KEY = "record_quota"
 
 
 @dataclass(frozen=True)

@@ -58,16 +58,16 @@ def reasons_against(superseded_by: Iterable[ImportTask], name_prefix: str, allow
     reasons = []
     for task in superseded_by:
         if not (task.name or "").startswith(name_prefix):
-            reasons.append(f"Import {task}: its name does not start with name_prefix={name_prefix!r}.")
+            reasons.append(f"Correct name_prefix={name_prefix!r}: the import's name does not start with it. {task}.")
         if not statuses.is_done(task.status):
-            reasons.append(f"Import {task}: it did not succeed, so the older data is the only complete copy.")
+            reasons.append(f"Import the file again, because the older data is the only complete copy. {task}.")
         elif task.failed_records and not allow_failed_records:
             reasons.append(
-                f"Import {task}: it lacks its failed records, which older imports might have. Correct and import "
-                "them, or set allow_failed_records=True."
+                "Correct the failed records and import them, because older imports might have them, or set "
+                f"allow_failed_records=True. {task}."
             )
         if task.import_request_time is None:
-            reasons.append(f"Import {task}: the service did not return its request time.")
+            reasons.append(f"Check the import, whose request time the service did not return. {task}.")
     return reasons
 
 
@@ -137,5 +137,5 @@ def _is_older(task: ImportTask, requested: datetime, since: datetime, due: datet
 
 def _request_time(task: ImportTask) -> datetime:
     if task.import_request_time is None:
-        raise ValueError(f"Import {task}: the service did not return its request time.")
+        raise ValueError(f"Check the import, whose request time the service did not return. {task}.")
     return task.import_request_time

@@ -1,11 +1,14 @@
 """
-The statuses of import tasks.
+The statuses of import tasks and export tasks.
 
 Every value of ``ImportStatus`` is in exactly one of the import sets, and in exactly one of the deletion sets. A status
 that AWS adds later is in none of them, so every predicate is False for it.
 
 https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ImportTask.html and
 https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html explain the values.
+
+Every value of ``ExportStatus`` is in exactly one of the export sets:
+https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ExportInfo.html
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ __all__ = [
     "DELETION_FAILED_STATUSES",
     "DELETION_RUNNING_STATUSES",
     "DELETION_STATUSES",
+    "EXPORT_DONE_STATUSES",
+    "EXPORT_FAILED_STATUSES",
+    "EXPORT_RUNNING_STATUSES",
     "IMPORT_DONE_STATUSES",
     "IMPORT_FAILED_STATUSES",
     "IMPORT_RUNNING_STATUSES",
@@ -27,6 +33,9 @@ __all__ = [
     "is_deletion_failed",
     "is_deletion_running",
     "is_done",
+    "is_export_done",
+    "is_export_failed",
+    "is_export_running",
     "is_failed",
     "is_over_deletion_limit",
     "is_retryable",
@@ -68,6 +77,15 @@ DELETION_RUNNING_STATUSES = (
 
 #: Failures after which another import of the same file might succeed.
 RETRYABLE_STATUSES = frozenset({"IMPORT_FAILED", "INTERNAL_ERROR"})
+
+#: The export is being prepared.
+EXPORT_RUNNING_STATUSES = frozenset({"IN_PROGRESS"})
+
+#: The export has ended, and its archive can be downloaded.
+EXPORT_DONE_STATUSES = frozenset({"SUCCEEDED"})
+
+#: The export has ended without an archive.
+EXPORT_FAILED_STATUSES = frozenset({"FAILED"})
 
 
 def is_running(status: str | None) -> bool:
@@ -128,3 +146,18 @@ def is_over_deletion_limit(status: str | None) -> bool:
 def is_deletable(status: str | None) -> bool:
     """Return True if the import has ended and its data is neither deleted nor being deleted."""
     return is_done(status) or is_failed(status) or (is_deletion(status) and is_deletion_failed(status))
+
+
+def is_export_running(status: str | None) -> bool:
+    """Return True if the export has not ended."""
+    return status in EXPORT_RUNNING_STATUSES
+
+
+def is_export_done(status: str | None) -> bool:
+    """Return True if the export's archive can be downloaded."""
+    return status in EXPORT_DONE_STATUSES
+
+
+def is_export_failed(status: str | None) -> bool:
+    """Return True if the export has failed."""
+    return status in EXPORT_FAILED_STATUSES

@@ -10,57 +10,59 @@ from dataclasses import dataclass
 from enum import Enum
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.export_task import ExportTask
 from airflow_provider_ads.discovery.import_task import ImportTask
 
-__all__ = ["MISSING_TASK_POLLS", "Verdict", "VerdictKind", "judge_deletion", "judge_import"]
+__all__ = ["MISSING_TASK_POLLS", "Verdict", "VerdictKind", "judge_deletion", "judge_export", "judge_import"]
 
 #: Number of polls that do not find a task before it is reported missing. AWS does not document how soon the service
 #: lists a new task.
 MISSING_TASK_POLLS = 3
 
 _FETCH_FAILED_RECORDS = (
-    "Fetch the failed rows and the reasons with AdsFailedRecordsToS3Operator, or download them from the Imports page "
-    "of the Migration Hub console"
+    "AdsFailedRecordsToS3Operator fetches the failed rows and the reasons; the Imports page of the Migration Hub "
+    "console offers them too"
 )
 
 #: Advice by status for an import that has failed.
 _IMPORT_ADVICE = {
     "IMPORT_FAILED": (
-        "No record was imported. Check that {import_url} exists and has at most 10 MB, and that the credentials that "
-        "started the import may read it (s3:GetObject). If the service could read the file, every row failed. "
+        "Check that the file exists and that the role may read it (s3:GetObject): {import_url}. It must have at most "
+        "10 MB. If AWS could read it, every row failed: convert it with AdsPrepareImportFileOperator. "
         f"{_FETCH_FAILED_RECORDS}"
     ),
     "IMPORT_FAILED_SERVER_LIMIT_EXCEEDED": (
-        "The account's quota of imported servers is exceeded (10,000 unless raised). Delete imports that are no longer "
-        "needed with AdsDeleteImportDataOperator, or ask AWS to raise Service Quotas code L-E92F1B88"
+        "Delete imports that are no longer needed, with AdsDeleteImportDataOperator, or ask AWS to raise Service "
+        "Quotas code L-E92F1B88: the account's quota of imported servers is exceeded (10,000 unless raised)"
     ),
     "IMPORT_FAILED_RECORD_LIMIT_EXCEEDED": (
-        "The account's quota of 25,000 import records is exceeded, and AWS does not raise it. Every import counts its "
-        "rows again: delete the imports that newer ones replace with AdsPruneImportTasksOperator"
+        "Delete the imports that newer ones replace, with AdsPruneImportTasksOperator: every import counts its rows "
+        "again, and the account's quota of 25,000 import records, which AWS does not raise, is exceeded"
     ),
     "IMPORT_FAILED_UNSUPPORTED_FILE_TYPE": (
-        "The service did not recognize {import_url}. Import a comma-separated UTF-8 CSV file with the columns of the "
-        "Migration Hub import template, or a ZIP file with an RVTools export"
+        "Convert the file with AdsPrepareImportFileOperator: AWS does not recognize the headers or the format of "
+        "{import_url}. An importable file is a comma-separated UTF-8 CSV file with the columns of the Migration Hub "
+        "import template, or a ZIP file with an RVTools export"
     ),
-    "INTERNAL_ERROR": "The service itself failed. Import the file again",
-    "DELETE_IN_PROGRESS": "The imported data is being deleted. Import the file again",
-    "DELETE_COMPLETE": "The imported data was deleted. Import the file again",
+    "INTERNAL_ERROR": "Import the file again: the service itself failed",
+    "DELETE_IN_PROGRESS": "Import the file again: the imported data is being deleted",
+    "DELETE_COMPLETE": "Import the file again: the imported data was deleted",
     "DELETE_FAILED": (
-        "A deletion of the imported data failed, so the data might be incomplete. Delete it again, then import again"
+        "Delete the imported data again, then import again: a deletion of it failed, so it might be incomplete"
     ),
     "DELETE_FAILED_LIMIT_EXCEEDED": (
-        "A deletion of the imported data exceeded the limit of 25,000 deleted records a day, so the data might be "
-        "incomplete. Delete it again tomorrow, then import again"
+        "Delete the imported data again tomorrow, then import again: a deletion of it exceeded the limit of 25,000 "
+        "deleted records a day, so it might be incomplete"
     ),
 }
 
 #: Advice by status for a deletion that has failed.
 _DELETION_ADVICE = {
-    "DELETE_FAILED": "Part of the data might be deleted. Delete it again",
+    "DELETE_FAILED": "Delete the data again: part of it might be deleted",
     "DELETE_FAILED_LIMIT_EXCEEDED": (
-        "The account's limit of 25,000 deleted records a day is exceeded. Delete the data again after 00:00 UTC"
+        "Delete the data again after 00:00 UTC: the account's limit of 25,000 deleted records a day is exceeded"
     ),
-    "INTERNAL_ERROR": "The service itself failed. Delete the data again",
+    "INTERNAL_ERROR": "Delete the data again: the service itself failed",
 }
 
 
@@ -80,12 +82,12 @@ class Verdict:
 
     :param kind: the meaning.
     :param import_task: the task.
-    :param explanation: a message for users: the import, its status and counts, and what to do next.
+    :param advice: what to do next, in full sentences; empty if there is nothing to do.
     """
 
     kind: VerdictKind
     import_task: ImportTask
-    explanation: str
+    advice: str = ""
 
     @property
     def try_again(self) -> bool:
@@ -101,15 +103,13 @@ def judge_deletion(import_task: ImportTask) -> Verdict:
         its history was deleted too.
     :return: the verdict; UNKNOWN for a status that is in none of the sets, never RUNNING or DONE.
     """
-    if not import_task.is_listed:
-        return Verdict(VerdictKind.DONE, import_task, f"Import {import_task.import_task_id}: no longer listed.")
     status = import_task.status
-    if statuses.is_deleted(status):
-        return Verdict(VerdictKind.DONE, import_task, f"Import {import_task}.")
+    if not import_task.is_listed or statuses.is_deleted(status):
+        return Verdict(VerdictKind.DONE, import_task)
     if statuses.is_deletion_running(status):
-        return Verdict(VerdictKind.RUNNING, import_task, f"Import {import_task}.")
+        return Verdict(VerdictKind.RUNNING, import_task)
     if statuses.is_deletion_failed(status):
-        return Verdict(VerdictKind.FAILED, import_task, f"Import {import_task}. {_DELETION_ADVICE[str(status)]}.")
+        return Verdict(VerdictKind.FAILED, import_task, f"{_DELETION_ADVICE[str(status)]}.")
     return _unknown(import_task, "the data was deleted")
 
 
@@ -123,30 +123,51 @@ def judge_import(import_task: ImportTask, max_failed_records: int | None) -> Ver
     """
     status = import_task.status
     if statuses.is_running(status):
-        return Verdict(VerdictKind.RUNNING, import_task, f"Import {import_task}.")
+        return Verdict(VerdictKind.RUNNING, import_task)
     if statuses.is_done(status):
         failed = import_task.failed_records
         if max_failed_records is None or failed <= max_failed_records:
-            advice = f" {_FETCH_FAILED_RECORDS}." if failed else ""
-            return Verdict(VerdictKind.DONE, import_task, f"Import {import_task}.{advice}")
+            return Verdict(VerdictKind.DONE, import_task, f"{_FETCH_FAILED_RECORDS}." if failed else "")
         return Verdict(
             VerdictKind.FAILED,
             import_task,
-            f"Import {import_task}. The number of failed records, {failed:,}, exceeds "
-            f"max_failed_records={max_failed_records}. "
-            f"{_FETCH_FAILED_RECORDS}. Correct the rows and import them again, or raise max_failed_records (None "
-            "allows any number).",
+            f"Correct the failed records and import them again, or raise max_failed_records={max_failed_records} (None "
+            f"allows any number). {_FETCH_FAILED_RECORDS}.",
         )
     if statuses.is_failed(status) or statuses.is_deletion(status):
-        advice = _IMPORT_ADVICE[str(status)].format(import_url=import_task.import_url)
-        return Verdict(VerdictKind.FAILED, import_task, f"Import {import_task}. {advice}.")
+        advice = _IMPORT_ADVICE[str(status)].format(import_url=import_task.import_url or "its URL is not known")
+        return Verdict(VerdictKind.FAILED, import_task, f"{advice}.")
     return _unknown(import_task, "the import succeeded")
+
+
+def judge_export(export_task: ExportTask) -> tuple[VerdictKind, str]:
+    """
+    Judge the status of an export.
+
+    https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ExportInfo.html
+
+    :param export_task: the task as last described.
+    :return: the meaning, which is UNKNOWN for a status that is in none of the sets; and what to do next with the
+        service's reason, which is empty unless the export failed or its status is unknown.
+    """
+    status = export_task.status
+    if statuses.is_export_running(status):
+        return VerdictKind.RUNNING, ""
+    if statuses.is_export_done(status):
+        return VerdictKind.DONE, ""
+    if statuses.is_export_failed(status):
+        reason = export_task.status_message or "AWS gives no reason"
+        return VerdictKind.FAILED, f"Run the task again, which starts another export: {reason.rstrip('.')}."
+    return VerdictKind.UNKNOWN, (
+        "Check the export in the Migration Hub console, and upgrade airflow-provider-ads: this version does not know "
+        f"the status {status!r} and cannot tell whether the export succeeded."
+    )
 
 
 def _unknown(import_task: ImportTask, success: str) -> Verdict:
     return Verdict(
         VerdictKind.UNKNOWN,
         import_task,
-        f"Import {import_task}. This version of airflow-provider-ads does not know the status {import_task.status!r} "
-        f"and cannot tell whether {success}. Check the import in the Migration Hub console, and upgrade the provider.",
+        "Check the import in the Migration Hub console, and upgrade airflow-provider-ads: this version does not know "
+        f"the status {import_task.status!r} and cannot tell whether {success}.",
     )

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=5005, help="port to listen on (default: %(default)s)")
     parser.add_argument("--public-url", help="URL at which clients reach the emulator, if it differs")
-    for name in ("import_seconds", "delete_seconds", "token_seconds", "role_seconds"):
+    for name in ("import_seconds", "delete_seconds", "export_seconds", "token_seconds", "role_seconds"):
         setting = getattr(AdsEmulator, name)
         description = f"{setting.description} (default: {setting.default or 'forever'})"
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=setting.default, help=description)

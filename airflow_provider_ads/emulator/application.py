@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from werkzeug.wrappers import Request, Response
 
 from airflow_provider_ads.emulator.credentials import CredentialChecks, host_of
+from airflow_provider_ads.emulator.export_tasks import ExportTasks
 from airflow_provider_ads.emulator.faults import Faults
 from airflow_provider_ads.emulator.iam_actions import iam_actions_of
 from airflow_provider_ads.emulator.import_tasks import ImportTasks
@@ -41,6 +42,7 @@ class Application:
     Answers the requests to the emulator's port.
 
     :param tasks: the import tasks.
+    :param exports: the export tasks.
     :param faults: the injected faults.
     :param credentials: the checks of credentials.
     :param inject: :meth:`airflow_provider_ads.emulator.AdsEmulator.inject`.
@@ -51,6 +53,7 @@ class Application:
     def __init__(
         self,
         tasks: ImportTasks,
+        exports: ExportTasks,
         faults: Faults,
         credentials: CredentialChecks,
         inject: Callable[..., None],
@@ -59,8 +62,12 @@ class Application:
         self._stopping = Event()
         self.operations: dict[str, Operation] = {
             "BatchDeleteImportData": self._batch_delete_import_data,
+            "DescribeExportTasks": exports.describe_export_tasks,
             "DescribeImportTasks": tasks.describe_import_tasks,
             "GetHomeRegion": tasks.get_home_region,
+            "StartExportTask": lambda parameters, region: exports.start_export_task(
+                parameters, region, faults.apply_to_export()
+            ),
             "StartImportTask": tasks.start_import_task,
         }
         #: The requests of the control interface, by which other processes control the emulator.
@@ -75,6 +82,10 @@ class Application:
             "GET /_ads/import-tasks": (
                 "the import tasks of every region, oldest first",
                 lambda _: tasks.import_tasks(),
+            ),
+            "GET /_ads/export-tasks": (
+                "the export tasks of every region, oldest first",
+                lambda _: exports.export_tasks(),
             ),
             "POST /_ads/faults": (
                 "inject a fault: a JSON object with the arguments of AdsEmulator.inject",

@@ -14,7 +14,7 @@ from botocore.model import StringShape
 from airflow_provider_ads.emulator.protocol import DISCOVERY, HTTP_STATUS, SERVICES, ServiceError
 from airflow_provider_ads.emulator.settings import is_finite_number
 
-__all__ = ["DELETION_ERRORS", "KINDS", "ActiveFault", "Effect", "Fault", "Faults"]
+__all__ = ["DELETION_ERRORS", "EXPORT_OUTCOMES", "KINDS", "ActiveFault", "Effect", "Fault", "Faults"]
 
 _OPERATIONS = frozenset(name for service in SERVICES.values() for name in service.operation_names)
 
@@ -29,6 +29,12 @@ KINDS = {
     "lose": "perform the call, and close the connection without a response",
     "malformed": "answer with an HTML page, as a proxy does",
     "refuse": "close the port for some seconds",
+}
+
+#: The outcomes of the exports that StartExportTask starts, and the fields that these then have.
+EXPORT_OUTCOMES: dict[str, dict[str, object]] = {
+    "EXPORT_FAILED": {"exportStatus": "FAILED"},
+    "EXPORT_TRUNCATED": {"exportStatus": "SUCCEEDED", "isTruncated": True},
 }
 
 #: The body of a malformed response without a message of its own, as a captive portal might send it.
@@ -57,6 +63,11 @@ class Fault:
     def concerns_import_tasks(self) -> bool:
         """True if it affects single import tasks of a call instead of the whole call."""
         return self.kind in DELETION_ERRORS
+
+    @property
+    def concerns_exports(self) -> bool:
+        """True if it affects the outcome of the export that a call starts instead of the call."""
+        return self.kind in EXPORT_OUTCOMES
 
     @property
     def description(self) -> str:
@@ -105,6 +116,12 @@ class Fault:
                     f"{self.kind!r} is an error of an import task in the response of BatchDeleteImportData: it accepts "
                     "no status and no other operation."
                 )
+        elif self.concerns_exports:
+            if (self.status, self.import_task_id) != (None, None) or self.operation not in (None, "StartExportTask"):
+                raise ValueError(
+                    f"{self.kind!r} is the outcome of an export that StartExportTask starts: it accepts neither a "
+                    "status nor an import task, and no other operation."
+                )
         elif self.import_task_id is not None:
             raise ValueError(f"import_task_id requires {', '.join(sorted(DELETION_ERRORS))}, not {self.kind!r}.")
         elif self.kind in KINDS:
@@ -112,9 +129,10 @@ class Fault:
                 raise ValueError(f"status and message require an error code, not {self.kind!r}.")
         elif self.status is None:
             if self.kind not in HTTP_STATUS:
+                known = HTTP_STATUS.keys() | DELETION_ERRORS | EXPORT_OUTCOMES.keys()
                 raise ValueError(
                     f"{self.kind!r} is neither {', '.join(map(repr, KINDS))} nor a known error code. Any other error "
-                    f"code needs its HTTP status. Known are {', '.join(sorted(HTTP_STATUS.keys() | DELETION_ERRORS))}."
+                    f"code needs its HTTP status. Known are {', '.join(sorted(known))}."
                 )
         elif not 400 <= self.status <= 599:
             raise ValueError(f"The status of an error must be 400 to 599, not {self.status}.")
@@ -213,7 +231,9 @@ class Faults:
         effect = Effect()
         with self._lock:
             for fault in self._apply(
-                lambda each: not each.concerns_import_tasks and each.operation in (None, operation)
+                lambda each: (
+                    not each.concerns_import_tasks and not each.concerns_exports and each.operation in (None, operation)
+                )
             ):
                 if fault.kind == "latency":
                     effect.delay += fault.delay or 0.0
@@ -238,6 +258,15 @@ class Faults:
                 self._apply(lambda each: each.concerns_import_tasks and each.import_task_id in (None, import_task_id)),
                 None,
             )
+
+    def apply_to_export(self) -> dict[str, object]:
+        """Return the fields that the first fault sets when an export ends; empty without a fault."""
+        with self._lock:
+            fault = next(self._apply(lambda each: each.concerns_exports), None)
+        if fault is None:
+            return {}
+        message = {} if fault.message is None else {"statusMessage": fault.message}
+        return {**EXPORT_OUTCOMES[fault.kind], **message}
 
     def _apply(self, matches: Callable[[Fault], bool]) -> Iterator[Fault]:
         """Yield the matching faults that affect this call, oldest first. Each yielded fault counts as met once more."""

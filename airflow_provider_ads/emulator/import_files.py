@@ -20,7 +20,7 @@ import openpyxl
 
 from airflow_provider_ads.inventory.template import IDENTITY_COLUMNS, IDENTITY_PAIR, NUMERIC_COLUMNS, TEMPLATE_COLUMNS
 
-__all__ = ["ImportFile", "Row", "RowError", "make_error_archive", "read_import_file"]
+__all__ = ["VINFO_COLUMNS", "ImportFile", "Row", "RowError", "make_error_archive", "read_import_file"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
@@ -55,6 +55,19 @@ _MAX_TAGS = 5_000_000
 #: Number of bytes that are unpacked at a time; also the maximum size of a ZIP file's directory, of a row or string of
 #: an Excel file, and of its parts other than sheets and strings.
 _CHUNK_BYTES = 1_000_000
+
+
+#: The template columns with the same meaning as columns of ``vInfo``, for exports: the emulator's own choice.
+VINFO_COLUMNS = {
+    "VM": "VMware.VMName",
+    "VM UUID": "SMBiosId",
+    "DNS Name": "HostName",
+    "Primary IP Address": "IPAddress",
+    "CPUs": "CPU.NumberOfLogicalCores",
+    "Memory": "RAM.TotalSizeInMB",
+    "OS according to the configuration file": "OS.Name",
+    "OS according to the VMware Tools": "OS.Name",
+}
 
 
 @dataclass(frozen=True)
@@ -134,12 +147,14 @@ class _FileType:
     :param identity: the columns that identify a server besides ServerId and ExternalId. The emulator's own choice:
         servers match if all of them are equal, ignoring case.
     :param check: returns the errors of a row's cells.
+    :param others: further columns, which exports contain.
     """
 
     classification: str
     columns: frozenset[str]
     identity: tuple[str, ...]
     check: Callable[[Mapping[str, str]], list[RowError]]
+    others: frozenset[str] = frozenset()
 
 
 def read_import_file(content: bytes) -> ImportFile | None:
@@ -307,7 +322,7 @@ def _read_csv(content: bytes, file_type: _FileType) -> ImportFile | None:
 def _read_row(line: int, text: str, values: list[str] | None, columns: list[str], file_type: _FileType) -> Row:
     if values is None:
         return Row(line, text, {}, (), (RowError("", "The row cannot be read as CSV."),))
-    known = {*file_type.columns, *file_type.identity}
+    known = {*file_type.columns, *file_type.identity, *file_type.others}
     cells = {column: value.strip() for column, value in zip(columns, values, strict=False) if column in known}
     errors = file_type.check(cells)
     if len(values) > len(columns):
@@ -375,4 +390,6 @@ _IMPORT_TEMPLATE = _FileType(
     (*IDENTITY_COLUMNS[1:], *IDENTITY_PAIR),
     _template_errors,
 )
-_RVTOOLS_EXPORT = _FileType("RVTOOLS_EXPORT", frozenset({"VM"}), ("VM", "VM UUID"), _vinfo_errors)
+_RVTOOLS_EXPORT = _FileType(
+    "RVTOOLS_EXPORT", frozenset({"VM"}), ("VM", "VM UUID"), _vinfo_errors, frozenset(VINFO_COLUMNS)
+)

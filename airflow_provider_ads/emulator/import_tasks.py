@@ -21,7 +21,7 @@ from airflow_provider_ads.emulator.protocol import DISCOVERY, ServiceError
 from airflow_provider_ads.emulator.quotas import DeletionQuota
 from airflow_provider_ads.emulator.settings import Settings
 
-__all__ = ["ImportTask", "ImportTasks"]
+__all__ = ["ImportTask", "ImportTasks", "current_time", "page_token", "parse_page_token"]
 
 _FIELDS = frozenset(cast(StructureShape, DISCOVERY.shape_for("ImportTask")).members)
 
@@ -157,7 +157,7 @@ class ImportTasks:
         :raises ServiceError: ``InvalidParameterValueException``.
         """
         page_size = parameters.get("maxResults", limits.IMPORT_TASK_PAGE_SIZE)
-        first = _parse_page_token(parameters["nextToken"]) if "nextToken" in parameters else 0
+        first = parse_page_token("import-task", parameters["nextToken"]) if "nextToken" in parameters else 0
         with self._changed:
             matching = [
                 task
@@ -168,7 +168,7 @@ class ImportTasks:
             ]
             response: dict[str, Any] = {"tasks": [self._describe(task) for task in matching[:page_size]]}
         if len(matching) > page_size:
-            response["nextToken"] = _page_token(matching[page_size].number)
+            response["nextToken"] = page_token("import-task", matching[page_size].number)
         return response
 
     def batch_delete_import_data(self, parameters: Mapping[str, Any], region: str) -> dict[str, Any]:
@@ -196,7 +196,7 @@ class ImportTasks:
         delete_history = parameters.get("deleteHistory", False)
         errors = []
         with self._changed:
-            now = _now()
+            now = current_time()
             for import_task_id in parameters["importTaskIds"]:
                 if refusal := self._delete(region, import_task_id, delete_history, now):
                     code, description = refusal
@@ -242,7 +242,7 @@ class ImportTasks:
         """Return the number of records that were deleted in a region today (UTC), and the quota."""
         with self._changed:
             quota = self._deletion_quotas[region]
-            return quota.used(_now()), quota.records_per_day
+            return quota.used(current_time()), quota.records_per_day
 
     # -- for the processing threads --------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class ImportTasks:
         """Record the outcome of an import, unless the task's status has changed in the meantime."""
         with self._changed:
             if task.in_progress:
-                task.fields |= {**outcome, "importCompletionTime": _now()}
+                task.fields |= {**outcome, "importCompletionTime": current_time()}
                 task.has_archive = has_archive
                 task.rows = rows
 
@@ -293,7 +293,7 @@ class ImportTasks:
         """Release the records of a deleted task, unless its status has changed in the meantime."""
         with self._changed:
             if self._deletions.pop(task, None) is not None:
-                task.fields |= {"status": "DELETE_COMPLETE", "importDeletedTime": _now()}
+                task.fields |= {"status": "DELETE_COMPLETE", "importDeletedTime": current_time()}
                 task.has_archive = False
                 task.rows = ()
                 if task.delete_history:
@@ -313,7 +313,7 @@ class ImportTasks:
             "name": import_task_id,
             "importUrl": f"s3://inventory/{import_task_id}.csv",
             "status": "IMPORT_IN_PROGRESS",
-            "importRequestTime": _now(),
+            "importRequestTime": current_time(),
         }
         task = ImportTask(region, {**defaults, **fields}, next(self._numbers))
         self._tasks.append(task)
@@ -361,7 +361,7 @@ class ImportTasks:
         return link | {name: value for name, value in task.fields.items() if value is not None}
 
 
-def _now() -> datetime:
+def current_time() -> datetime:
     """Return the current time with the service's precision, milliseconds."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
@@ -387,14 +387,20 @@ def _matches(fields: Mapping[str, Any], filters: Sequence[Mapping[str, Any]]) ->
     )
 
 
-def _page_token(number: int) -> str:
-    return urlsafe_b64encode(f"import-task {number}".encode()).decode()
+def page_token(kind: str, number: int) -> str:
+    """Return the token of the page that begins with the task of a number."""
+    return urlsafe_b64encode(f"{kind} {number}".encode()).decode()
 
 
-def _parse_page_token(token: str) -> int:
+def parse_page_token(kind: str, token: str) -> int:
+    """
+    Return the number in a page token.
+
+    :raises ServiceError: ``InvalidParameterValueException``, if :func:`page_token` did not create it for this kind.
+    """
     try:
         word, number = urlsafe_b64decode(token).decode().split()
-        if word == "import-task":
+        if word == kind:
             return int(number)
     except (binascii.Error, ValueError):
         pass

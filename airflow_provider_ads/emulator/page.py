@@ -14,7 +14,8 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from airflow_provider_ads.emulator.faults import DELETION_ERRORS, KINDS, ActiveFault
+from airflow_provider_ads.emulator.export_tasks import ExportTask
+from airflow_provider_ads.emulator.faults import DELETION_ERRORS, EXPORT_OUTCOMES, KINDS, ActiveFault
 from airflow_provider_ads.emulator.import_tasks import ImportTask
 from airflow_provider_ads.emulator.protocol import HTTP_STATUS
 from airflow_provider_ads.emulator.quotas import Quotas
@@ -124,6 +125,7 @@ class PageState:
     :param exports: the shell commands that point clients to the emulator, without a secret.
     :param operations: the operations that the emulator performs.
     :param tasks: the import tasks, oldest first.
+    :param export_tasks: the export tasks, oldest first.
     :param quotas: the quotas of each region.
     :param usage: what each region uses of them.
     :param faults: the faults that calls can meet.
@@ -139,6 +141,7 @@ class PageState:
     exports: Sequence[str]
     operations: Sequence[str]
     tasks: Sequence[ImportTask]
+    export_tasks: Sequence[ExportTask]
     quotas: Quotas
     usage: Sequence[RegionUsage]
     faults: Sequence[ActiveFault]
@@ -201,6 +204,7 @@ def render_page(
         *_header(state, refreshes),
         *_clients(state),
         *_imports(state),
+        *_exports(state),
         _tag(
             "div",
             _tag("section", *_faults(state, notice, form or {}, refreshes)),
@@ -273,6 +277,30 @@ def _imports(state: PageState) -> Iterable[object]:
         yield _tag("p", f"These are the newest {_MAX_IMPORTS}. ", _tag("a", "All as JSON", href="/_ads/import-tasks"))
 
 
+def _exports(state: PageState) -> Iterable[object]:
+    if not state.export_tasks:
+        return
+    yield _tag("h2", "Exports", id="exports")
+    shown = list(reversed(state.export_tasks))[:_MAX_IMPORTS]
+    rows = [
+        (
+            _group(
+                _tag("strong", "Summary" if task.preferences is None else "EC2 recommendations"),
+                _tag("small", task.id),
+            ),
+            _group(
+                _tag("span", task.fields["exportStatus"], class_=_status_class(task.fields["exportStatus"])),
+                _tag("small", task.fields["statusMessage"]),
+            ),
+            f"{task.fields['exportRequestTime'].astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+        )
+        for task in shown
+    ]
+    yield _table(["Content", "Status", "Requested (UTC)"], rows, classes=["", "", "time"])
+    if len(state.export_tasks) > _MAX_IMPORTS:
+        yield _tag("p", f"These are the newest {_MAX_IMPORTS}. ", _tag("a", "All as JSON", href="/_ads/export-tasks"))
+
+
 def _import_cells(task: ImportTask, *, has_regions: bool) -> list[object]:
     fields = task.fields
     status = str(fields["status"])
@@ -321,6 +349,7 @@ def _faults(state: PageState, notice: str, form: Mapping[str, str], refreshes: b
         ("Effects", [(kind, f"{kind}: {effect}") for kind, effect in KINDS.items()]),
         ("Error codes", [(code, code) for code in sorted(HTTP_STATUS)]),
         ("Errors of single imports in BatchDeleteImportData", [(code, code) for code in sorted(DELETION_ERRORS)]),
+        ("Outcomes of exports", [(outcome, outcome) for outcome in sorted(EXPORT_OUTCOMES)]),
     ]
     chosen = form.get("fault", "ThrottlingException")
     operations = [("", "every operation"), *((name, name) for name in state.operations)]
@@ -363,7 +392,11 @@ def _fault_cells(active: ActiveFault) -> list[object]:
     details = [] if fault.delay is None else [f"by {_duration(fault.delay)}"]
     details += [] if fault.status is None else [f"HTTP status {fault.status}"]
     details += [] if fault.message is None else [fault.message[:100]]
-    calls = "BatchDeleteImportData" if fault.concerns_import_tasks else fault.operation or "every operation"
+    calls = fault.operation or "every operation"
+    if fault.concerns_import_tasks:
+        calls = "BatchDeleteImportData"
+    elif fault.concerns_exports:
+        calls = "StartExportTask"
     ends = "when it is cleared"
     if active.calls is not None:
         ends = f"after {active.calls:,} more call{'' if active.calls == 1 else 's'}"
@@ -492,8 +525,13 @@ def _options(options: Iterable[tuple[str, str]], chosen: str) -> list[_Html]:
 
 
 def _status_class(status: str) -> str:
-    classes = {"IMPORT_COMPLETE": "good", "IMPORT_COMPLETE_WITH_ERRORS": "warn", "DELETE_COMPLETE": "soft"}
-    return classes.get(status, "busy" if status.endswith("_IN_PROGRESS") else "bad")
+    classes = {
+        "IMPORT_COMPLETE": "good",
+        "IMPORT_COMPLETE_WITH_ERRORS": "warn",
+        "DELETE_COMPLETE": "soft",
+        "SUCCEEDED": "good",
+    }
+    return classes.get(status, "busy" if status.endswith("IN_PROGRESS") else "bad")
 
 
 def _without_credentials(text: str) -> str:

@@ -1,20 +1,26 @@
-"""The threads that process imports and deletions, and decide how they end."""
+"""The threads that process imports, deletions and exports, and decide how they end."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
+from collections import deque
 from threading import Thread
 
 from airflow_provider_ads.discovery import limits
+from airflow_provider_ads.emulator.export_files import make_recommendations, make_summary
+from airflow_provider_ads.emulator.export_tasks import ExportTask, ExportTasks
 from airflow_provider_ads.emulator.import_files import RowError, make_error_archive, read_import_file
 from airflow_provider_ads.emulator.import_tasks import ImportTask, ImportTasks
 from airflow_provider_ads.emulator.quotas import Quotas, apply_quotas
 from airflow_provider_ads.emulator.s3 import Storage, UnreadableFileError
 
-__all__ = ["DeletionProcessor", "ImportProcessor"]
+__all__ = ["DeletionProcessor", "ExportProcessor", "ImportProcessor"]
 
 _log = logging.getLogger(__name__)
+
+#: Number of exports whose archives the emulator keeps.
+_MAX_EXPORT_ARCHIVES = 20
 
 
 class ImportProcessor(Thread):
@@ -131,3 +137,48 @@ class DeletionProcessor(Thread):
                 _log.exception("%s: the deletion failed unexpectedly", task.id)
                 self._tasks.update_import_task(task.id, {"status": "DELETE_FAILED"})
             _log.info("%s: %s", task.id, task.fields["status"])
+
+
+class ExportProcessor(Thread):
+    """
+    A thread that completes each export when its time has passed.
+
+    Links to archives that are no longer kept stop working.
+
+    :param exports: the export tasks. Closing them ends the thread.
+    :param imports: the import tasks.
+    :param storage: the emulator's access to S3.
+    """
+
+    def __init__(self, exports: ExportTasks, imports: ImportTasks, storage: Storage) -> None:
+        super().__init__(name="ads-emulator-exports", daemon=True)
+        self._exports = exports
+        self._imports = imports
+        self._storage = storage
+        self._archives: deque[str] = deque()
+
+    def run(self) -> None:
+        """Complete exports until the tasks are closed."""
+        while (task := self._exports.next_export()) is not None:
+            try:
+                self._export(task)
+            except Exception:
+                _log.exception("%s: the export failed unexpectedly", task.id)
+                outcome = {"exportStatus": "FAILED", "statusMessage": "The emulator failed unexpectedly"}
+                self._exports.complete(task, outcome, has_archive=False)
+            _log.info("%s: %s: %s", task.id, task.fields["exportStatus"], task.fields["statusMessage"])
+
+    def _export(self, task: ExportTask) -> None:
+        outcome = {"exportStatus": "SUCCEEDED", **task.outcome}
+        succeeds = outcome["exportStatus"] == "SUCCEEDED"
+        if succeeds:
+            rows = self._imports.imported_rows(task.region)
+            if task.preferences is None:
+                archive = make_summary(rows)
+            else:
+                archive = make_recommendations(rows, task.preferences, task.region)
+            self._storage.write_archive(task.id, archive)
+            self._archives.append(task.id)
+            if len(self._archives) > _MAX_EXPORT_ARCHIVES:
+                self._storage.delete_archive(self._archives.popleft())
+        self._exports.complete(task, outcome, has_archive=succeeds)

@@ -35,8 +35,9 @@ __all__ = [
 #: https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html and the next five for
 #: https://docs.aws.amazon.com/migrationhub-home-region/latest/APIReference/API_GetHomeRegion.html
 #: (``InvalidInputException`` also for calls outside of the home region:
-#: https://docs.aws.amazon.com/migrationhub-home-region/latest/APIReference/Welcome.html). The others are common to
-#: AWS's JSON services; that this service returns them is the emulator's own choice.
+#: https://docs.aws.amazon.com/migrationhub-home-region/latest/APIReference/Welcome.html).
+#: ``OperationNotPermittedException`` is an error of StartExportTask, whose status AWS does not document. The others are
+#: common to AWS's JSON services; that this service returns them is the emulator's own choice.
 HTTP_STATUS = {
     "AuthorizationErrorException": 400,
     "HomeRegionNotSetException": 400,
@@ -49,6 +50,7 @@ HTTP_STATUS = {
     "InvalidInputException": 400,
     "ServiceUnavailableException": 500,
     "ThrottlingException": 400,
+    "OperationNotPermittedException": 400,
     "ExpiredTokenException": 400,
     "IncompleteSignatureException": 400,
     "InternalFailure": 500,
@@ -138,10 +140,10 @@ def _without_nulls(members: dict[str, Any]) -> dict[str, Any]:
 
 def _value_problems(value: object, shape: Shape, name: str) -> Iterator[str]:
     """Yield each violation of the model's lengths, ranges, patterns and enumerations."""
-    size: int | None = None
+    size: float | None = None
     if shape.type_name in ("string", "list") and isinstance(value, str | list):
         size = len(value)
-    elif shape.type_name == "integer" and isinstance(value, int):
+    elif shape.type_name in ("integer", "double") and isinstance(value, int | float):
         size = value
     limits = shape.metadata
     if size is None:

@@ -1,4 +1,4 @@
-"""S3 and STS, which moto emulates, and the emulator's own access to S3: import files and error archives."""
+"""S3 and STS, which moto emulates, and the emulator's own access to S3: import files and archives."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-#: The bucket of the error archives. AWS does not document where it keeps them.
-_ARCHIVE_BUCKET = "application-discovery-service-import-errors"
+#: The bucket of the archives of imports and exports. AWS does not document where it keeps them.
+_ARCHIVE_BUCKET = "application-discovery-service-archives"
 
 _REGION = "us-east-1"
 
-#: The credentials with which the emulator itself uses S3, and signs the links to error archives.
+#: The credentials with which the emulator itself uses S3, and signs the links to archives.
 OWN_CREDENTIALS = Credentials("emulator", "emulator")
 
 #: https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
@@ -158,7 +158,7 @@ class Storage:
     """
     The emulator's own access to S3.
 
-    :param public_url: the URL at which clients reach the emulator, for links to error archives.
+    :param public_url: the URL at which clients reach the emulator, for links to archives.
     :param link_seconds: the number of seconds for which such a link is valid.
     :param on_read: called for each import file that is read.
     """
@@ -206,19 +206,19 @@ class Storage:
         except (ClientError, ParamValidationError) as error:
             raise ValueError(f"{import_url} is not the URL of an S3 object: {error}") from error
 
-    def write_archive(self, import_task_id: str, archive: bytes) -> None:
-        """Write the error archive of a task."""
+    def write_archive(self, task_id: str, archive: bytes) -> None:
+        """Write the archive of a task."""
         self._client.create_bucket(Bucket=_ARCHIVE_BUCKET)
-        self._client.put_object(Bucket=_ARCHIVE_BUCKET, Key=f"{import_task_id}.zip", Body=archive)
+        self._client.put_object(Bucket=_ARCHIVE_BUCKET, Key=f"{task_id}.zip", Body=archive)
 
-    def delete_archive(self, import_task_id: str) -> None:
-        """Delete the error archive of a task."""
-        self._client.delete_object(Bucket=_ARCHIVE_BUCKET, Key=f"{import_task_id}.zip")
+    def delete_archive(self, task_id: str) -> None:
+        """Delete the archive of a task."""
+        self._client.delete_object(Bucket=_ARCHIVE_BUCKET, Key=f"{task_id}.zip")
 
-    def archive_url(self, import_task_id: str) -> str:
-        """Create a presigned URL of the error archive of a task."""
+    def archive_url(self, task_id: str) -> str:
+        """Create a presigned URL of the archive of a task."""
         # Signing needs no client, and creating one would take most of an emulator's start-up time.
-        request = AWSRequest("GET", f"{self._public_url}/{_ARCHIVE_BUCKET}/{import_task_id}.zip")
+        request = AWSRequest("GET", f"{self._public_url}/{_ARCHIVE_BUCKET}/{task_id}.zip")
         S3SigV4QueryAuth(OWN_CREDENTIALS, "s3", _REGION, expires=self._link_seconds).add_auth(request)
         return str(request.prepare().url)
 

@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 from airflow_provider_ads.discovery import limits
 from airflow_provider_ads.emulator.application import Application
 from airflow_provider_ads.emulator.credentials import SIGNED_HOST, CredentialChecks
+from airflow_provider_ads.emulator.export_tasks import ExportTasks
 from airflow_provider_ads.emulator.faults import Fault, Faults
 from airflow_provider_ads.emulator.http_server import HttpServer
 from airflow_provider_ads.emulator.import_tasks import ImportTask, ImportTasks
 from airflow_provider_ads.emulator.page import PageState, RegionUsage
-from airflow_provider_ads.emulator.processing import DeletionProcessor, ImportProcessor
+from airflow_provider_ads.emulator.processing import DeletionProcessor, ExportProcessor, ImportProcessor
 from airflow_provider_ads.emulator.quotas import Holdings, Quotas
 from airflow_provider_ads.emulator.s3 import Storage, share_moto
 from airflow_provider_ads.emulator.settings import Settings
@@ -32,15 +33,17 @@ class AdsEmulator(Settings):
     """
     An emulator of AWS Application Discovery Service, with moto's S3 and STS, on one port.
 
-    It answers ``StartImportTask``, ``DescribeImportTasks``, ``BatchDeleteImportData`` and Migration Hub Config's
-    ``GetHomeRegion``. It is a context manager: ``with AdsEmulator(import_seconds=0.1) as ads:``. Point clients at
-    :attr:`endpoint_url`, or Airflow at :attr:`airflow_connection`.
+    It answers ``StartImportTask``, ``DescribeImportTasks``, ``BatchDeleteImportData``, ``StartExportTask``,
+    ``DescribeExportTasks`` and Migration Hub Config's ``GetHomeRegion``. It is a context manager:
+    ``with AdsEmulator(import_seconds=0.1) as ads:``. Point clients at :attr:`endpoint_url`, or Airflow at
+    :attr:`airflow_connection`.
 
     All emulators of a process share moto's buckets. When the last emulator stops, moto's state is reset. Other
     processes can read the calls, IAM actions and tasks and inject faults over HTTP: ``GET /_ads/`` lists the requests.
     A browser shows them at :attr:`endpoint_url`.
 
-    The emulator imports uploaded files by the service's documented rules. Where AWS documents nothing, it makes its own
+    The emulator imports uploaded files by the service's documented rules, and exports the servers that were imported.
+    Where AWS documents nothing, it makes its own
     choices, which the docstrings of its modules state.
 
     :param host: the address to listen on.
@@ -48,6 +51,7 @@ class AdsEmulator(Settings):
     :param public_url: the URL at which clients reach the emulator, if it differs from the one it listens on.
     :param import_seconds: the number of seconds that each import takes.
     :param delete_seconds: the number of seconds that each deletion takes.
+    :param export_seconds: the number of seconds that each export takes.
     :param home_region: the Migration Hub home region; None: not set.
     :param record_quota: the number of records that the account can hold from imports. The default is AWS's quota.
     :param server_quota: the number of servers that the account can hold from imports. The default is AWS's quota.
@@ -55,7 +59,7 @@ class AdsEmulator(Settings):
     :param servers_per_application: the number of servers that an application can have. The default is AWS's quota.
     :param tags_per_server: the number of tags that a server can have. The default is AWS's quota.
     :param deletion_quota: the number of imported records that can be deleted per day (UTC). The default is AWS's quota.
-    :param archive_link_seconds: the number of seconds for which a link to an error archive is valid. AWS documents no
+    :param archive_link_seconds: the number of seconds for which a link to an archive is valid. AWS documents no
         number.
     :param seed: the seed that decides which calls a fault with a share affects.
     :param token_seconds: the number of seconds for which a client request token is remembered; None: forever,
@@ -75,6 +79,7 @@ class AdsEmulator(Settings):
         public_url: str | None = None,
         import_seconds: float = Settings.import_seconds.default,
         delete_seconds: float = Settings.delete_seconds.default,
+        export_seconds: float = Settings.export_seconds.default,
         home_region: str | None = "us-west-2",
         record_quota: int = limits.IMPORT_RECORDS_PER_ACCOUNT,
         server_quota: int = limits.IMPORTED_SERVERS_PER_ACCOUNT,
@@ -93,6 +98,7 @@ class AdsEmulator(Settings):
             home_region=home_region,
             import_seconds=import_seconds,
             delete_seconds=delete_seconds,
+            export_seconds=export_seconds,
             token_seconds=token_seconds,
             access_keys=access_keys,
             roles=roles,
@@ -112,9 +118,12 @@ class AdsEmulator(Settings):
         )
         self._archive_link_seconds = archive_link_seconds
         self._tasks = ImportTasks(self, deletion_quota=deletion_quota, archive_url=self._archive_url)
+        self._export_tasks = ExportTasks(self, archive_url=self._archive_url)
         self._faults = Faults(seed)
         self._credentials = CredentialChecks(self)
-        self._application = Application(self._tasks, self._faults, self._credentials, self.inject, self._page_state)
+        self._application = Application(
+            self._tasks, self._export_tasks, self._faults, self._credentials, self.inject, self._page_state
+        )
         self._server = HttpServer(host, port, self.answer)
         self._storage: Storage | None = None
         self._running = ExitStack()
@@ -141,11 +150,15 @@ class AdsEmulator(Settings):
                 # https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
                 on_read=lambda: self._application.count_iam_actions("s3:GetObject"),
             )
-            processor = ImportProcessor(self._tasks, self._storage, self._quotas)
-            for thread in (processor, DeletionProcessor(self._tasks, self._storage)):
+            for thread in (
+                ImportProcessor(self._tasks, self._storage, self._quotas),
+                DeletionProcessor(self._tasks, self._storage),
+                ExportProcessor(self._export_tasks, self._tasks, self._storage),
+            ):
                 thread.start()
                 started.callback(thread.join)
             started.callback(self._tasks.close)
+            started.callback(self._export_tasks.close)
             self._running = started.pop_all()
 
     def stop(self) -> None:
@@ -260,6 +273,29 @@ class AdsEmulator(Settings):
         """
         self._tasks.update_import_task(import_task_id, fields)
 
+    def add_export_task(self, **fields: Any) -> str:
+        """
+        Add an export task to the home region without exporting anything. It does not end on its own.
+
+        :param fields: its fields, by their names in the API, such as ``exportStatus="FAILED"``. Times are aware
+            datetimes, and the API need not have the status. Required fields have defaults; the default status is
+            ``IN_PROGRESS``.
+        :return: the task's id.
+        :raises ValueError: if the name of a field is unknown or no home region is set.
+        """
+        return self._export_tasks.add_export_task(fields)
+
+    def update_export_task(self, export_id: str, **fields: Any) -> None:
+        """
+        Change fields of an export task. A new status abandons an export that is running.
+
+        :param export_id: the task's id.
+        :param fields: the changed fields, by their names in the API; None removes a field.
+        :raises ValueError: if the name of a field is unknown.
+        :raises KeyError: if the task does not exist.
+        """
+        self._export_tasks.update_export_task(export_id, fields)
+
     def inject(
         self,
         fault: str,
@@ -290,6 +326,9 @@ class AdsEmulator(Settings):
         - ``INTERNAL_SERVER_ERROR``, ``NOT_FOUND`` or ``OVER_LIMIT``: ``BatchDeleteImportData`` returns this error for
           an import task and does not delete it. Each such task counts as a call.
 
+        - ``EXPORT_FAILED`` or ``EXPORT_TRUNCATED``: an export that ``StartExportTask`` starts ends like this, with
+          ``message`` as its ``statusMessage``.
+
         Without ``calls`` and ``seconds``, a fault lasts until :meth:`clear_faults`. Latencies add up. Of other
         faults, a call meets the one that was injected first.
 
@@ -301,7 +340,7 @@ class AdsEmulator(Settings):
             that ``hold`` holds remain held afterwards.
         :param delay: the number of seconds by which ``latency`` delays the response.
         :param status: the HTTP status of the error; required for an error code that the emulator does not know.
-        :param message: the message of the error, or the body of a malformed response.
+        :param message: the message of the error or export, or the body of a malformed response.
         :param import_task_id: the only import task for which ``BatchDeleteImportData`` returns the error.
         :raises ValueError: if an argument has the wrong type or does not fit the others.
         """
@@ -381,6 +420,14 @@ class AdsEmulator(Settings):
         """
         return self._tasks.import_tasks()
 
+    def export_tasks(self) -> list[dict[str, Any]]:
+        """
+        List the export tasks of every region, oldest first.
+
+        :return: the tasks as ``DescribeExportTasks`` returns them; times are aware datetimes.
+        """
+        return self._export_tasks.export_tasks()
+
     def _page_state(self) -> PageState:
         access_key, secret = self.access_key
         tasks = self._tasks.snapshot()
@@ -393,6 +440,7 @@ class AdsEmulator(Settings):
             exports=self._exports(access_key, "SECRET" if self.access_keys else secret),
             operations=sorted(self._application.operations),
             tasks=tasks,
+            export_tasks=self._export_tasks.snapshot(),
             quotas=self._quotas,
             usage=[self._usage(region, tasks) for region in regions],
             faults=self._faults.active(),
@@ -406,7 +454,7 @@ class AdsEmulator(Settings):
         deleted, deletion_quota = self._tasks.deleted_today(region)
         return RegionUsage(region=region, used=holdings.usage(), deleted=deleted, deletion_quota=deletion_quota)
 
-    def _archive_url(self, import_task_id: str) -> str:
+    def _archive_url(self, task_id: str) -> str:
         if self._storage is None:
-            raise RuntimeError("Start the emulator before you describe a task with an error archive.")
-        return self._storage.archive_url(import_task_id)
+            raise RuntimeError("Start the emulator before you describe a task with an archive.")
+        return self._storage.archive_url(task_id)

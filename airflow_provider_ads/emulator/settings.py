@@ -66,6 +66,9 @@ class Settings:
     #: Seconds that each deletion takes. A change also applies to deletions that are running.
     delete_seconds = _Seconds[float]("seconds that each deletion takes", 1.0)
 
+    #: Seconds that each export takes. Exports do not wait for each other. A change also applies to running exports.
+    export_seconds = _Seconds[float]("seconds that each export takes", 1.0)
+
     #: Seconds for which a client request token is remembered, from the start of its import; None: forever. Another
     #: start with the same token does not prolong them. Once they have passed, it starts another import, and the first
     #: task keeps its token. A change also applies to earlier tokens. A task that is deleted with its history takes its
@@ -90,6 +93,7 @@ class Settings:
         home_region: str | None,
         import_seconds: float,
         delete_seconds: float,
+        export_seconds: float,
         token_seconds: float | None,
         access_keys: Mapping[str, str] | None,
         roles: Collection[str],
@@ -105,4 +109,5 @@ class Settings:
         self.home_region = home_region
         self.import_seconds = import_seconds
         self.delete_seconds = delete_seconds
+        self.export_seconds = export_seconds
         self.token_seconds = token_seconds

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from airflow_provider_ads.inventory.template import ImportFileError
+from airflow_provider_ads.inventory.template import NUMERIC_COLUMNS, ImportFileError
 
 __all__ = ["Part", "PartWriter", "format_lines"]
 
@@ -40,8 +40,10 @@ class PartWriter:
 
     def __init__(self, folder: Path, columns: Sequence[str], max_file_bytes: int) -> None:
         self._folder = folder
-        self._header = "".join(format_lines([[column] for column in columns])).encode()
+        self._header = _encode(format_lines([[column] for column in columns]))
         self._max_file_bytes = max_file_bytes
+        # Numbers contain nothing that needs quotes.
+        self._numeric = {place for place, column in enumerate(columns) if column in NUMERIC_COLUMNS}
         self._room = max_file_bytes - len(self._header)
         if self._room < 1:
             raise ImportFileError(f"The header alone has {len(self._header):,} bytes. Raise max_file_bytes above that.")
@@ -63,13 +65,14 @@ class PartWriter:
         :param columns: their cells, by column.
         :return: the indices of rows that are too large for any part, and were not added.
         """
-        lines = format_lines(columns)
-        content = "".join(lines).encode()
+        lines = format_lines(columns, self._numeric)
+        content = _encode(lines)
         if self._size + len(content) <= self._max_file_bytes:
             self._write(content, len(lines))
             return []
         too_large = []
-        for index, line in enumerate(map(str.encode, lines)):
+        for index, text in enumerate(lines):
+            line = _encode([text])
             if len(line) > self._room:
                 too_large.append(index)
             else:
@@ -97,19 +100,28 @@ class PartWriter:
             self._parts.append(Part(f"part-{len(self._parts) + 1:04}.csv", self._rows, self._size))
 
 
-def format_lines(columns: Sequence[Sequence[str]]) -> list[str]:
+def _encode(lines: Sequence[str]) -> bytes:
+    return "\r\n".join([*lines, ""]).encode()
+
+
+def format_lines(columns: Sequence[Sequence[str]], numeric: Collection[int] = ()) -> list[str]:
     """
-    Return rows as lines of CSV, as ``csv.writer`` formats them, but in a third of its time.
+    Return rows as lines of CSV without their ends, as ``csv.writer`` formats them, but in a third of its time.
 
     :param columns: the cells of all rows, by column. A table with one column has no empty cell.
+    :param numeric: the places of columns with only numbers in digits and a point.
     """
-    return [f"{line}\r\n" for line in map(",".join, zip(*map(_quote, columns), strict=True))]
+    quoted = [cells if place in numeric else _quote(cells) for place, cells in enumerate(columns)]
+    return list(map(",".join, zip(*quoted, strict=True)))
 
 
 def _quote(cells: Sequence[str]) -> Sequence[str]:
     text = "\0".join(cells)
-    if not ("," in text or '"' in text or "\n" in text or "\r" in text):
+    special = [each for each in ',"\n\r' if each in text]
+    if not special:
         return cells
+    if special == [","]:
+        return [f'"{cell}"' if "," in cell else cell for cell in cells]
     return [
         '"' + cell.replace('"', '""') + '"' if "," in cell or '"' in cell or "\n" in cell or "\r" in cell else cell
         for cell in cells

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.import_table import count_imports, format_table
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.parameters import as_list, renderable
 from airflow_provider_ads.exceptions import AdsCallError
@@ -30,7 +32,11 @@ class AdsDeleteImportDataOperator(AdsDeletingOperator):
     of the deleted imports. Nothing is deleted if one of the imports is still in progress. A retry does not request
     deletions again that are in progress.
 
-    The result is the list of the ids.
+    The result is the list of the ids. The XCom ``deletion`` is ``{"dry_run": False, "import_tasks": [summary, ...]}``
+    with their summaries as last described: see
+    :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. It is pushed as soon as the deletion was
+    requested and again after the wait, even if the deletion failed. An import that the service no longer lists has no
+    status.
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_BatchDeleteImportData.html
 
@@ -87,23 +93,29 @@ class AdsDeleteImportDataOperator(AdsDeletingOperator):
         for task in import_tasks:
             if statuses.is_running(task.status):
                 raise AdsCallError(
-                    f"Nothing was deleted, because import {task} is still in progress. Wait for it first, with "
-                    "AdsImportTaskSensor.",
+                    "Wait for the import first, with AdsImportTaskSensor. Nothing was deleted, because it is still in "
+                    f"progress.\n{task}.",
                     code="ImportInProgress",
                     import_task_id=task.import_task_id,
                 )
         to_delete = []
+        labels = []
         for task in import_tasks:
             deleted = not task.is_listed if self.delete_history else statuses.is_deleted(task.status)
-            if deleted or statuses.is_being_deleted(task.status):
-                self.log.warning("Import %s. Region %s: deletion not requested again", task, self.hook.conn_region_name)
-            else:
-                self.log.info("Import %s. Region %s: deleting its data", task, self.hook.conn_region_name)
+            if not deleted and not statuses.is_being_deleted(task.status):
                 to_delete.append(task)
+            labels.append("deleting" if task in to_delete[-1:] else "not requested again")
+        self.log.log(
+            logging.INFO if to_delete else logging.WARNING,
+            "%s to delete in %s\n%s",
+            count_imports(to_delete),
+            self.hook.conn_region_name,
+            format_table(import_tasks, labels),
+        )
         if to_delete:
             self.hook.delete_import_data([task.import_task_id for task in to_delete], self.delete_history)
         self.import_tasks = import_tasks
-        return self.wait_until_deleted(context, [task.import_task_id for task in import_tasks], to_delete)
+        return self.wait_until_deleted(context, import_tasks, to_delete)
 
     def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
         """Describe the imports whose deletion the operator requested."""

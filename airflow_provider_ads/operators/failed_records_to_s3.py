@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from botocore.httpsession import get_cert_path
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.download import ArchiveDownloadError
 from airflow_provider_ads.discovery.failed_records import (
-    FailedRecordsError,
     count_failed_entries,
     format_errors_table,
     open_failed_records,
@@ -90,7 +88,7 @@ class AdsFailedRecordsToS3Operator(AdsS3FilesOperator):
         for task in import_tasks:
             if statuses.is_running(task.status):
                 raise AdsCallError(
-                    f"Import {task}. It is still in progress. Wait for it first, with AdsImportTaskSensor.",
+                    f"Wait for the import first, with AdsImportTaskSensor: it is still in progress.\n{task}.",
                     code="ImportInProgress",
                     import_task_id=task.import_task_id,
                 )
@@ -102,36 +100,28 @@ class AdsFailedRecordsToS3Operator(AdsS3FilesOperator):
         failed = statuses.is_failed(task.status)
         if not task.failed_records and not (failed and url):
             if failed:
-                self.log.warning("Import %s. The service offers no archive with the reasons", task)
+                self.log.warning("%s. The service offers no archive with the reasons", task)
             else:
-                self.log.info("Import %s. No failed records", task)
+                self.log.info("%s. No failed records", task)
             return {"failed_records": 0, "errors_url": None, "failed_entries_url": None}
         if url is None:
             raise AdsCallError(
-                f"Import {task}. Records failed, but the service does not offer an archive of them, or no longer does. "
-                "Import the file again to get a new archive.",
+                "Import the file again to get a new archive of its failed records: the service does not offer one, or "
+                f"no longer does.\n{task}.",
                 code="ArchiveNotFound",
                 import_task_id=task.import_task_id,
             )
         folder = self.folder_url(task.import_task_id)
         try:
-            with open_failed_records(url, self._verify) as files:
+            with open_failed_records(url, self.ca_bundle) as files:
                 failed_records = count_failed_entries(files.failed_entries_file)
                 table = format_errors_table(read_errors(files.errors_file))
                 errors_url = self.upload(files.errors_file, f"{folder}errors.csv")
                 entries_url = self.upload(files.failed_entries_file, f"{folder}failed-entries.csv")
-        except FailedRecordsError as error:
+        except ArchiveDownloadError as error:
             raise AdsCallError(
-                f"Import {task}. {error}", error.code, task.import_task_id, transient=error.transient
-            ) from error
+                f"{error}\n{task}.", error.code, task.import_task_id, transient=error.transient
+            ) from None
         rows = f"{failed_records:,}"
-        self.log.info("%s failed rows in %s, reasons in %s. Import %s:\n%s", rows, entries_url, errors_url, task, table)
+        self.log.info("%s failed rows in %s, reasons in %s. %s\n%s", rows, entries_url, errors_url, task, table)
         return {"failed_records": failed_records, "errors_url": errors_url, "failed_entries_url": entries_url}
-
-    @property
-    def _verify(self) -> bool | str | None:
-        """The CA bundle that boto3 would use, or False."""
-        verify: bool | str | None = self.hook.verify
-        if verify is None or verify is True:
-            verify = os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True)
-        return verify

@@ -13,7 +13,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from botocore.config import Config
 
 from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
-from airflow_provider_ads.discovery.quotas import RecordQuota
+from airflow_provider_ads.discovery.quotas import RECORD_QUOTA_XCOM_KEY, RecordQuota
 from airflow_provider_ads.exceptions import AdsCallError, fail_without_retry
 from airflow_provider_ads.hooks import AdsHook, explained_errors
 from airflow_provider_ads.inventory.columns import ColumnMapping
@@ -32,9 +32,6 @@ __all__ = ["RECORD_QUOTA_XCOM_KEY", "REPORT_XCOM_KEY", "AdsPrepareImportFileOper
 
 #: Key of the XCom with the report on the source's rows and columns, which is the same after every retry.
 REPORT_XCOM_KEY = "report"
-
-#: Key of the XCom with the account's import records without and with the rows.
-RECORD_QUOTA_XCOM_KEY = "record_quota"
 
 
 class AdsPrepareImportFileOperator(AdsS3FilesOperator):

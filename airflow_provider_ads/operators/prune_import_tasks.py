@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.import_table import count_imports, format_table
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.parameters import check_name, join_first, renderable
+from airflow_provider_ads.discovery.quotas import RECORD_QUOTA_XCOM_KEY, RecordQuota
 from airflow_provider_ads.discovery.retention import Superseded, due_time, reasons_against, superseded_imports
 from airflow_provider_ads.exceptions import (
     OVER_LIMIT,
@@ -50,7 +53,11 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
     are left for the next run.
 
     The result is the list of ids whose data is deleted, including those that an earlier attempt of the task deleted,
-    unless their history is deleted too.
+    unless their history is deleted too. The XCom ``deletion`` is ``{"dry_run", "import_tasks": [summary, ...]}`` with
+    their summaries as last described: see :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. It is
+    pushed as soon as the deletion was requested and again after the wait, even if the deletion failed. An import that
+    the service no longer lists has no status. The XCom ``record_quota`` is ``{"before", "after"}``: the import records
+    that the account used when this attempt began, and those that remain without the imports in ``deletion``.
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_BatchDeleteImportData.html
 
@@ -118,31 +125,45 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
         superseded_by = self.hook.get_import_tasks(self.superseded_by)
         MigrationHubLink.persist_for(context, self)
         self._check(superseded_by)
-        superseded = self._superseded(context, superseded_by)
+        listed = list(self.hook.list_import_tasks())
+        superseded = self._superseded(context, superseded_by, listed)
         self._log_superseded(superseded)
         deletable = [task.import_task_id for task in superseded.deletable]
         if self._dry_run:
+            self._push_record_quota(context, listed, superseded.deletable)
+            self.push_import_tasks(context, superseded.deletable)
             return deletable
         room = max(0, MAX_DEFERRED_IMPORTS - len(superseded.deleting))
         if len(deletable) > room:
-            self.log.warning("Left for the next run: %s imports", f"{len(deletable) - room:,}")
+            self.log.warning("%s left for the next run", count_imports(deletable[room:]))
             deletable = deletable[:room]
         if deletable:
             deletable = self._delete(deletable)
-        import_task_ids = [*(task.import_task_id for task in superseded.deleting), *deletable]
-        return self.wait_until_deleted(context, import_task_ids, superseded.deletable)
+        deletions = superseded.deleting + [task for task in superseded.deletable if task.import_task_id in deletable]
+        self._push_record_quota(context, listed, deletions)
+        return self.wait_until_deleted(context, deletions, superseded.deletable)
 
-    def _superseded(self, context: Any, superseded_by: Sequence[ImportTask]) -> Superseded:
-        listed = self.hook.list_import_tasks(name_prefix=self.name_prefix)
+    def _push_record_quota(self, context: Any, listed: Sequence[ImportTask], deletions: Sequence[ImportTask]) -> None:
+        if self.do_xcom_push:
+            before = RecordQuota.from_import_tasks(listed).used
+            deleted = {task.import_task_id for task in deletions}
+            after = RecordQuota.from_import_tasks(task for task in listed if task.import_task_id not in deleted).used
+            context["ti"].xcom_push(key=RECORD_QUOTA_XCOM_KEY, value={"before": before, "after": after})
+
+    def _superseded(
+        self, context: Any, superseded_by: Sequence[ImportTask], listed: Iterable[ImportTask]
+    ) -> Superseded:
+        series = [task for task in listed if (task.name or "").startswith(self.name_prefix)]
         # The run that started the imports can be another one than this one, which an asset or a user triggered later.
         dues = [due_time_of_run(context["dag_run"]), *map(due_time, superseded_by)]
-        return superseded_imports(listed, superseded_by, min((due for due in dues if due), default=None))
+        return superseded_imports(series, superseded_by, min((due for due in dues if due), default=None))
 
     def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
         """Describe the imports whose deletion was requested: all superseded ones, if no ids are known."""
         if import_task_ids:
             return self.describe(import_task_ids)
-        superseded = self._superseded(context, self.hook.get_import_tasks(self.superseded_by))
+        superseded_by = self.hook.get_import_tasks(self.superseded_by)
+        superseded = self._superseded(context, superseded_by, self.hook.list_import_tasks())
         return [*superseded.deleting, *superseded.deletable]
 
     def end_wait(self, import_tasks: Sequence[ImportTask]) -> list[str]:
@@ -156,45 +177,47 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
         running = [task for task in superseded_by if statuses.is_running(task.status)]
         if running:
             raise AdsCallError(
-                f"Nothing was deleted, because import {running[0]} is still in progress. Wait for all of "
-                "superseded_by first, with AdsImportTaskSensor.",
+                "Wait for all of superseded_by first, with AdsImportTaskSensor. Nothing was deleted, because this "
+                f"import is still in progress.\n{running[0]}.",
                 code="ImportInProgress",
                 import_task_id=running[0].import_task_id,
             )
         reasons = reasons_against(superseded_by, self.name_prefix, self.allow_failed_records)
         if reasons:
-            message = "\n".join(["Nothing was deleted, because the new imports may not replace older ones.", *reasons])
-            self.log.error("%s", message)
+            message = "\n".join(
+                [join_first(reasons, "\n"), "Nothing was deleted, because the new imports may not replace older ones."]
+            )
             fail_without_retry(ImportOutcomeError(message, [task.summary() for task in superseded_by], try_again=False))
 
     def _log_superseded(self, superseded: Superseded) -> None:
-        action = "its data would be deleted" if self._dry_run else "deleting its data"
-        for task in superseded.deletable:
-            self.log.info("Import %s. Superseded: %s", task, action)
-        for task in superseded.deleting:
-            self.log.info("Import %s. Superseded: deletion not requested again", task)
-        for task in superseded.due_later:
-            self.log.warning(
-                "Import %s. Not deleted, although it was requested earlier: it belongs to a run that was due later",
-                task,
-            )
+        kept = [*superseded.due_later, *superseded.running, *superseded.unknown]
+        labelled = {
+            "to delete": superseded.deletable,
+            "not requested again": superseded.deleting,
+            "kept: due later": superseded.due_later,
+            "kept: in progress": superseded.running,
+            "kept: not known": superseded.unknown,
+        }
+        lines = [
+            f"{count_imports(superseded.deletable)} {'would be deleted' if self._dry_run else 'to delete'}, "
+            f"{len(kept):,} older kept, {len(superseded.deleted):,} deleted before",
+            format_table(
+                [task for tasks in labelled.values() for task in tasks],
+                [label for label, tasks in labelled.items() for _ in tasks],
+            ),
+        ]
         if superseded.due_later:
             records = sum((task.server_import_success or 0) for task in superseded.due_later)
-            self.log.warning(
-                "%s import records stay, because they belong to runs that were due later than this one. The prune of "
-                "the newest run deletes what it replaces",
-                f"{records:,}",
+            lines.append(
+                f"{records:,} import records stay, because they belong to runs that were due later than this one. The "
+                "prune of the newest run deletes what it replaces"
             )
-        for task in superseded.running:
-            self.log.warning("Import %s. Not deleted, although older: it is still in progress", task)
-        for task in superseded.unknown:
-            self.log.warning(
-                "Import %s. Not deleted: this version of airflow-provider-ads does not know its status, or AWS did "
-                "not send the time of its request",
-                task,
+        if superseded.unknown:
+            lines.append(
+                "Not known: this version of airflow-provider-ads does not know the status, or AWS did not send the "
+                "time of the request"
             )
-        if superseded.deleted:
-            self.log.info("Skipped: %s imports whose data was already deleted", f"{len(superseded.deleted):,}")
+        self.log.log(logging.WARNING if kept else logging.INFO, "%s", "\n".join(filter(None, lines)))
 
     def _delete(self, import_task_ids: list[str]) -> list[str]:
         """Return the ids that the service deletes; only refusals because of the daily limit are tolerated."""
@@ -209,6 +232,7 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
 
     def _log_left(self, import_task_ids: list[str]) -> None:
         self.log.warning(
-            "The account's limit of 25,000 deleted records a day is exceeded. Left for the next run: %s",
+            "%s left for the next run, because the account's limit of 25,000 deleted records a day is exceeded: %s",
+            count_imports(import_task_ids),
             join_first(import_task_ids),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from botocore.httpsession import get_cert_path
 
 from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
 from airflow_provider_ads.hooks import AdsHook, explained_errors
@@ -60,6 +62,14 @@ class AdsS3FilesOperator(AwsBaseOperator[AdsHook]):
         with file.open("rb") as content, explained_errors(self.s3_hook, "PutObject", s3_url):
             self.s3_hook.load_file_obj(content, key, bucket_name, replace=True)
         return s3_url
+
+    @property
+    def ca_bundle(self) -> bool | str | None:
+        """The CA bundle that boto3 would use for a download from S3, or False."""
+        verify: bool | str | None = self.hook.verify
+        if verify is None or verify is True:
+            verify = os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True)
+        return verify
 
     @cached_property
     def s3_hook(self) -> S3Hook:

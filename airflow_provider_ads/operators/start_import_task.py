@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.import_table import count_imports, format_table
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.parameters import (
     check_client_request_token,
@@ -18,7 +19,6 @@ from airflow_provider_ads.discovery.parameters import (
     check_name,
     import_urls_by_name,
     is_list,
-    join_first,
     renderable,
 )
 from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError, fail_without_retry
@@ -30,6 +30,7 @@ from airflow_provider_ads.waiting import (
     AdsWaitingOperator,
     attach_to_asset_events,
     end_import_wait,
+    push_import_task,
 )
 
 if TYPE_CHECKING:
@@ -60,10 +61,12 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
     running, because the service cannot cancel imports.
 
     The result is the import task id. A task that waits pushes it before the wait, so that tasks with another
-    ``trigger_rule`` have it even if the wait fails. After the wait, the XCom ``import_task`` contains the import's
-    summary, even if the import failed: see
-    :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. For a list of files, both are lists in the
-    order of the files.
+    ``trigger_rule`` have it even if the wait fails. The XCom ``import_task`` is the import's summary: see
+    :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. It is pushed as soon as the import has
+    started and again after the wait, even if the import failed. A wait on a worker also pushes each change; while a
+    task is deferred, the XCom stays as it is, because Airflow documents no way for triggers to push XComs. For a list
+    of files, the result and the XCom are lists in the order of the files; if AWS refuses to start one, the XCom
+    contains the imports that were started before.
 
     With ``outlets``, the summary is also in the ``extra`` of their asset events, as ``import_task``. OpenLineage events
     contain the file as an input and the summary as the run facet ``awsDiscovery_import``, whose ``tasks`` contains the
@@ -85,7 +88,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         no effect. (default: ``[operators] default_deferrable``)
     :param poll_interval: seconds, or a ``timedelta``, between two polls; more than 0. (default: 60)
     :param max_failed_records: server and application records of each import that are allowed to fail; None for any
-        number. (default: 0)
+        number. (templated) (default: 0)
     :param aws_conn_id: the Airflow connection with the credentials; None for boto3's own. (templated)
     :param region_name: the Migration Hub home region; None for the connection's region. (templated)
     :param verify: True or False to verify certificates or not, or the path of a CA bundle. (templated)
@@ -93,7 +96,9 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
     :raises ValueError: ``poll_interval`` or ``max_failed_records`` is out of range.
     """
 
-    template_fields: Sequence[str] = aws_template_fields("name", "import_url", "client_request_token")
+    template_fields: Sequence[str] = aws_template_fields(
+        "name", "import_url", "client_request_token", "max_failed_records"
+    )
     operator_extra_links = (MigrationHubLink(),)
 
     def __init__(
@@ -105,7 +110,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | timedelta = 60,
-        max_failed_records: int | None = 0,
+        max_failed_records: int | str | XComArg | None = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -114,7 +119,9 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         self.name: Any = name
         self.import_url: Any = renderable(import_url)
         self.client_request_token: Any = client_request_token
-        self.max_failed_records = check_max_failed_records(max_failed_records)
+        self.max_failed_records: Any = max_failed_records
+        if isinstance(max_failed_records, int | float):
+            check_max_failed_records(max_failed_records)
 
     def execute(self, context: Any) -> str | list[str]:
         """
@@ -127,6 +134,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         :raises ImportOutcomeError: an import failed, and another one might succeed.
         :raises AirflowFailException: an import failed, and another one would fail too.
         """
+        check_max_failed_records(self.max_failed_records)
         if self.wait_for_completion:
             self.check_deferral()
         self._start(context)
@@ -134,7 +142,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         if not self.wait_for_completion:
             if self.deferrable:
                 self.log.info("Not waiting for the import, because wait_for_completion is False")
-            attach_to_asset_events(context, self._in_shape([task.summary() for task in self.import_tasks]))
+            attach_to_asset_events(context, self._summaries(self.import_tasks))
             return self._result()
         if context["ti"].task.do_xcom_push:
             # Tasks after this one need the ids even if the wait fails.
@@ -184,11 +192,10 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         finally:
             if len(import_urls) > 1:
                 log_starts(starts, len(import_urls), bool(requests), self.log)
+            if import_tasks:
+                self.push_import_tasks(context, import_tasks)
         if len(import_urls) == 1:
-            if requests:
-                starts[0].log_to(self.log)
-            (import_url,) = import_urls.values()
-            self.log.info("Import %s. Region %s, file %s", import_tasks[0], self.hook.conn_region_name, import_url)
+            starts[0].log_to(self.log, self.hook.conn_region_name)
         if is_list(self.import_url):
             self._warn_about_removed_files(context)
 
@@ -197,7 +204,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
             task = self.hook.start_import_task(name, import_url, self.client_request_token)
             if self.client_request_token is not None and not statuses.is_running(task.status):
                 self.log.warning(
-                    "The client_request_token belongs to an import that has ended. To import again, change the token"
+                    "To import again, change the client_request_token, which belongs to an import that has ended"
                 )
             yield Start(task)
 
@@ -214,20 +221,26 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
             return
         files = set(self._import_urls.values())
         removed = [
-            f"import {task} from {task.import_url}"
-            for task in listed
-            if task.import_url not in files and not is_lost(task) and request.started(task)
+            task for task in listed if task.import_url not in files and not is_lost(task) and request.started(task)
         ]
         if removed:
             self.log.warning(
-                "Imports of files that import_url no longer contains stay, because AWS cannot cancel imports. An "
-                "earlier attempt of this task started them: %s",
-                join_first(removed),
+                "%s of files that import_url no longer contains, which an earlier attempt of this task started; AWS "
+                "cannot cancel imports\n%s",
+                count_imports(removed),
+                format_table(removed),
             )
 
     def _in_shape(self, values: list[Any]) -> Any:
         """Return a list for a list of files, and the only value for one file."""
         return values if is_list(self.import_url) else values[0]
+
+    def _summaries(self, import_tasks: Sequence[ImportTask]) -> Any:
+        return self._in_shape([task.summary() for task in import_tasks])
+
+    def push_import_tasks(self, context: Any, import_tasks: Sequence[ImportTask]) -> None:
+        """Push the XCom ``import_task`` while the imports run."""
+        push_import_task(context, self._summaries(import_tasks))
 
     def _result(self) -> str | list[str]:
         result: str | list[str] = self._in_shape([task.import_task_id for task in self.import_tasks])
@@ -235,19 +248,12 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
 
     def on_kill(self) -> None:
         """Log that the imports keep running when the task is killed or exceeds its ``execution_timeout``."""
-        running = [str(task) for task in self.import_tasks if statuses.is_running(task.status)]
-        if len(running) == 1:
+        running = [task for task in self.import_tasks if statuses.is_running(task.status)]
+        if running:
             self.log.warning(
-                "The task was killed. Import %s. It keeps running at AWS, which cannot cancel imports; a retry adopts "
-                "it",
-                running[0],
-            )
-        elif running:
-            self.log.warning(
-                "The task was killed. %s imports keep running at AWS, which cannot cancel imports; a retry adopts "
-                "them: %s",
-                len(running),
-                join_first(running),
+                "The task was killed, but AWS cannot cancel %s; a retry adopts what keeps running\n%s",
+                count_imports(running),
+                format_table(running),
             )
 
     def execute_complete(self, context: Any, event: Any = None) -> str | list[str]:
@@ -294,14 +300,17 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         self.import_tasks = import_tasks
         try:
             end_import_wait(
-                context, import_tasks, self.max_failed_records, as_list=is_list(self.import_url), log=self.log
+                context,
+                import_tasks,
+                check_max_failed_records(self.max_failed_records),
+                as_list=is_list(self.import_url),
+                log=self.log,
             )
         except ImportOutcomeError as error:
             if self.client_request_token is not None:
                 fail_without_retry(
                     ImportOutcomeError(
-                        f"{error} The client_request_token always returns this import: to import again, change the "
-                        "token.",
+                        f"Change the client_request_token to import again: it always returns this import.\n{error}",
                         error.import_tasks,
                         try_again=False,
                     )

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,32 +61,44 @@ def read_until(demo: subprocess.Popen[str], words: str) -> str:
     return "".join(lines)
 
 
+def check_pages(urls: list[str]) -> None:
+    """Check that the demo names three pages and that a browser can open each."""
+    assert len(urls) == 3
+    for url in urls:
+        request = urllib.request.Request(url, headers={"Accept": "text/html"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            assert response.headers.get_content_type() == "text/html"
+
+
 def test_imports_the_inventories_and_stops_on_ctrl_c(demo: subprocess.Popen[str]) -> None:
     printed = read_until(demo, "Press Ctrl-C")
     assert airflow_processes() != []
+    check_pages(re.findall(r"^   \w.+? {2,}(http://\S+)$", printed, re.MULTILINE))
     demo.send_signal(signal.SIGINT)
     printed += demo.communicate(timeout=60)[0]
     assert demo.returncode == 0, printed
     assert "The demo succeeded." in printed, printed
-    assert re.search(r"task +wait_for_import +deferred", printed)
-    assert re.search(r"servers imported +294\n +servers failed +6 ", printed)
-    assert re.search(r"Worker processes of wait_for_import while it was deferred: 0 \(\d\d samples\)", printed)
+    assert re.search(r" s  deferred +wait_for_import\n", printed)
+    assert re.search(r" s  IMPORT_COMPLETE_WITH_ERRORS: 294 imported, 6 failed\. servers\.csv ", printed)
+    assert re.search(r"^   294 imported, 6 failed ", printed, re.MULTILINE)
+    assert re.search(r"^   0 worker processes held .* while it was deferred \(\d\d samples\)", printed, re.MULTILINE)
     pipeline = printed.partition("Success: example_ads_inventory_pipeline")[2]
-    assert set(re.findall(r"^   (\w+) +success ", pipeline, re.MULTILINE)) == {
+    assert set(re.findall(r"^   success +[\d.]+ s  (\w+)", pipeline, re.MULTILINE)) == {
         "prepare",
         "import_files",
         "fetch_failed_records",
         "delete_older_imports",
+        "show_sum",
     }
-    parts = re.findall(r"part-\d{4}\.csv +([\d,]+) +([\d,]+) +([\d,]+) +(\d+)  (\w+)", printed)
-    sizes, rows, imported, failed = (
+    parts = re.findall(r"^ +([\d,]+) +(\d+) +([\d,]+) +([\d,]+)  part-\d{4}\.csv  (\w+)", pipeline, re.MULTILINE)
+    imported, failed, rows, sizes = (
         [int(figures[column].replace(",", "")) for figures in parts] for column in range(4)
     )
     assert len(parts) == 4
     assert max(sizes) <= 1_000_000
     assert sum(rows) + 12 == sum(imported) + sum(failed) + 12 == 6_000
     assert f"6,000 rows = {sum(imported):,} imported + {sum(failed)} failed + 12 quarantined" in printed
-    assert re.search(r"older import +DELETE_COMPLETE", printed)
+    assert re.search(r"^   DELETE_COMPLETE: cmdb-", pipeline, re.MULTILINE)
 
 
 def test_ctrl_c_stops_everything_while_airflow_starts(demo: subprocess.Popen[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,12 +37,14 @@ class Run:
     :param run_id: its id.
     :param task_instances: its task instances at the end.
     :param processes: the number of processes of the deferred task, sampled every half second.
+    :param statuses_while_deferred: the statuses in the XCom of the deferred task, sampled likewise.
     """
 
     airflow: LocalAirflow
     run_id: str
     task_instances: list[TaskInstance]
     processes: list[int]
+    statuses_while_deferred: set[str]
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +66,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         with LocalAirflow(folder / "airflow", dags, environment, postgresql.url) as airflow:
             run_id = airflow.trigger(DAG_ID)
             processes: list[int] = []
+            statuses: set[str] = set()
             for task_instances in airflow.watch(DAG_ID, run_id, seconds=240):
-                processes += [len(airflow.processes_of(task)) for task in task_instances if task.state == "deferred"]
-            yield Run(airflow, run_id, task_instances, processes)
+                for task in task_instances:
+                    if task.state == "deferred":
+                        processes.append(len(airflow.processes_of(task)))
+                        statuses.add(airflow.xcom(DAG_ID, run_id, task.task_id, "import_task")["status"])
+            yield Run(airflow, run_id, task_instances, processes, statuses)
         assert airflow.processes() == []
 
 
@@ -77,6 +84,17 @@ def test_imports_the_inventory(run: Run) -> None:
     summary = run.airflow.xcom(DAG_ID, run.run_id, "wait_for_import")
     assert summary["status"] == "IMPORT_COMPLETE_WITH_ERRORS"
     assert (summary["serverImportSuccess"], summary["serverImportFailure"]) == (294, 6)
+
+
+def test_the_running_import_can_be_seen(run: Run) -> None:
+    assert run.statuses_while_deferred == {"IMPORT_IN_PROGRESS"}
+    assert run.airflow.xcom(DAG_ID, run.run_id, "start_import", "import_task")["status"] == "IMPORT_IN_PROGRESS"
+
+
+def test_the_event_of_the_asset_contains_the_counts(run: Run) -> None:
+    table = "asset_event" if AIRFLOW_V_3_0_PLUS else "dataset_event"
+    ((extra,),) = run.airflow.query(f"select cast(extra as text) from {table}")
+    assert json.loads(extra)["import_task"]["serverImportSuccess"] == 294
 
 
 @pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="processes of Airflow 2 do not name their task instance")

@@ -173,7 +173,7 @@ def test_the_guide_for_servicenow(folder: Path) -> None:
     total = (
         f"{counts['imported']} imported + {counts['failed']} failed + {quarantined} quarantined + {filtered} filtered"
     )
-    assert f"{read} rows read = {total}" in (ROOT / "docs" / "guides" / "cmdb.md").read_text()
+    assert f"{read} rows = {total}" in (ROOT / "docs" / "guides" / "cmdb.md").read_text()
     statuses = re.findall(r"(\w+_COMPLETE\w*)", done.output_of("aws discovery", 1))
     assert sorted(statuses) == ["DELETE_COMPLETE", "IMPORT_COMPLETE_WITH_ERRORS"]
 

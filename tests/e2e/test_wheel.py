@@ -7,7 +7,6 @@ The sdist and the wheel, which is installed without the emulator, test dependenc
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -142,8 +141,8 @@ def test_two_deferred_imports_run_and_leave_nothing_open(environment: dict[str, 
         printed = run(["python", tmp_path / "two_deferrals.py"], environment)
         statuses = [task["status"] for task in ads.import_tasks()]
     assert statuses == ["IMPORT_COMPLETE", "IMPORT_COMPLETE"]
-    # Airflow 2 prints each line of a task's log twice.
-    assert len(set(re.findall(r"Waiting in the triggerer for (import-task-\w+)", printed))) == 2
+    # Both tasks deferred. Airflow 2 prints each line of a task's log twice.
+    assert printed.count("Waiting in the triggerer for 1 import") == printed.count("started in us-west-2") > 0
     assert "Failed to push an xcom for task operator extra link" not in printed
     assert [line for line in printed.splitlines() if any(words in line for words in LEFT_OPEN)] == []
     # Airflow 2 leaves files and database connections open.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -31,11 +32,52 @@ def load(path: Path) -> Any:
     return module
 
 
+def dag_of(path: Path) -> Any:
+    module = load(path)
+    return module.dag if hasattr(module, "dag") else module.start_import.dag
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_loads_without_a_warning(path: Path) -> None:
-    module = load(path)
-    dag = module.dag if hasattr(module, "dag") else module.start_import.dag
-    assert dag.dag_id == path.stem
+    assert dag_of(path).dag_id == path.stem
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_page_of_an_example_explains_it(path: Path) -> None:
+    dag = dag_of(path)
+    _, drawing, heading, *_ = dag.doc_md.strip().split("\n\n")
+    assert dag.description
+    assert all(line.startswith("    ") for line in drawing.splitlines())
+    assert set(re.findall(r"[a-z]+_[a-z_]+|prepare|query", drawing)) - {"migration_hub_servers"} == set(dag.task_ids)
+    assert heading == "**What to change**"
+    assert {task.owner for task in dag.tasks} == {"migration-team"}
+    assert set(dag.tags) == {"example", "migration"}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_a_form_checks_what_users_enter_and_scheduled_runs_need_none(path: Path) -> None:
+    params = dag_of(path).params
+    params.validate()
+    has_url = not {"import_url", "source_url"}.isdisjoint(params)
+    assert has_url is (path.stem not in ("example_ads_check_connection", "example_ads_database"))
+    for name, valid, invalid in (
+        ("import_url", "s3://bucket/key.csv", "/home/key.csv"),
+        ("source_url", "s3://bucket/key.csv", "s3://bucket"),
+        ("prefix", "dmz-", "dmz"),
+        ("max_failed_records", None, -1),
+    ):
+        if name in params:
+            assert params.get_param(name).description
+            params[name] = valid
+            with pytest.raises(Exception, match=re.escape(repr(invalid))):
+                params[name] = invalid
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_task_that_waits_updates_the_asset(path: Path) -> None:
+    outlets = {task.task_id: [outlet.uri for outlet in task.outlets] for task in dag_of(path).tasks if task.outlets}
+    waits = "wait_for_import" if "wait_for_import" in dag_of(path).task_ids else "import_files"
+    assert outlets == ({} if "connection" in path.stem else {waits: ["migration_hub_servers"]})
 
 
 @pytest.mark.parametrize("path", [path for path in EXAMPLES if "import" in path.stem], ids=lambda path: path.stem)
@@ -73,7 +115,9 @@ def test_the_rvtools_example_prepares_an_export_that_the_service_imports(
     aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws_default.upload("s3://migration-inventory/rvtools/export.xlsx", make_rvtools_export(40))
-    task = load(ROOT / "example_dags" / "example_ads_rvtools.py").dag.task_dict["prepare"]
+    dag = load(ROOT / "example_dags" / "example_ads_rvtools.py").dag
+    task = dag.task_dict["prepare"]
+    task.render_template_fields({"params": dag.params.dump(), "run_id": "run"})
     (import_url,) = run_task(task, monkeypatch).result
     summary = run_task(
         AdsStartImportTaskOperator(
@@ -131,11 +175,9 @@ def test_the_database_example_imports_the_result_of_its_query(
     assert prepared.xcoms["report"]["columns_unknown"] == []
 
 
-def test_the_example_for_airflow_2_differs_only_in_its_import() -> None:
+def test_the_example_for_airflow_2_differs_only_in_its_imports() -> None:
     def body(name: str) -> list[str]:
-        lines = (ROOT / "example_dags" / f"{name}.py").read_text().splitlines()[1:]
-        return [
-            line for line in lines if not line.startswith("# [") and "import DAG" not in line and "dag_id" not in line
-        ]
+        code = (ROOT / "example_dags" / f"{name}.py").read_text().split('"""', 2)[2]
+        return [line for line in code.splitlines() if not re.match(r"# \[|from airflow\.| +dag_id=", line)]
 
     assert body("example_ads_import") == body("example_ads_import_airflow_2")

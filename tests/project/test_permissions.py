@@ -14,6 +14,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import (
     AdsDeleteImportDataOperator,
+    AdsExportToS3Operator,
     AdsFailedRecordsToS3Operator,
     AdsPrepareImportFileOperator,
     AdsPruneImportTasksOperator,
@@ -69,6 +70,9 @@ TASKS: dict[str, Callable[[AdsEmulator], Any]] = {
     "AdsFailedRecordsToS3Operator": lambda ads: AdsFailedRecordsToS3Operator(
         task_id="task", import_task_id=finished_import(ads), destination_url="s3://inventory/failed"
     ),
+    "AdsExportToS3Operator": lambda ads: AdsExportToS3Operator(
+        task_id="task", destination_url="s3://inventory/exports", ec2_recommendations={}, poll_interval=0.01
+    ),
     "AdsPruneImportTasksOperator": prune,
     "AdsDeleteImportDataOperator": lambda ads: AdsDeleteImportDataOperator(
         task_id="task", import_task_id=finished_import(ads), poll_interval=0.01
@@ -102,6 +106,8 @@ def test_the_policies_allow_exactly_these_actions() -> None:
     needed = {action for name in [*TASKS, "AdsHook.test_connection"] for action in documented(name)}
     # Only a connection with a role assumes it.
     assert needed | {"sts:AssumeRole"} == WHOLE
-    importing, deleting = PARTS
-    assert importing == needed - {"discovery:BatchDeleteImportData"}
+    importing, deleting, exporting = PARTS
+    exports = {"discovery:StartExportTask", "discovery:DescribeExportTasks"}
+    assert importing == needed - exports - {"discovery:BatchDeleteImportData"}
+    assert exporting == set(documented("AdsExportToS3Operator"))
     assert deleting == set(documented("AdsDeleteImportDataOperator")) == set(documented("AdsPruneImportTasksOperator"))

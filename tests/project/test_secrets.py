@@ -14,13 +14,17 @@ import pytest
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 from airflow_provider_ads import hooks
+from airflow_provider_ads.discovery.export_task import ExportTask
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.log_redaction import REDACTED_LOGGERS
 from airflow_provider_ads.operators import (
+    AdsDeleteImportDataOperator,
+    AdsExportToS3Operator,
     AdsFailedRecordsToS3Operator,
     AdsPrepareImportFileOperator,
+    AdsPruneImportTasksOperator,
     AdsStartImportTaskOperator,
 )
 from airflow_provider_ads.sensors import AdsImportTaskSensor
@@ -39,7 +43,9 @@ class IssuingEmulator(AdsEmulator):
     """
 
     def __init__(self) -> None:
-        super().__init__(import_seconds=0.01, access_keys={"AKIA-OF-A-TEST": "secret-of-the-key"}, roles=[ROLE])
+        super().__init__(
+            import_seconds=0.01, export_seconds=0.3, access_keys={"AKIA-OF-A-TEST": "secret-of-the-key"}, roles=[ROLE]
+        )
         self.issued: set[str] = set()
 
     def answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -98,7 +104,11 @@ def test_no_logger_shows_a_secret_at_any_level(
 
 
 def run_every_path(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Prepare a file, import it on the worker and in the triggerer, fetch its failed record; return what users see."""
+    """
+    Prepare, import and export on the worker and in the triggerer, fetch a failed record, and delete the imports.
+
+    :return: what users see.
+    """
     prepare = AdsPrepareImportFileOperator(
         task_id="prepare",
         source_url="s3://inventory/source.csv",
@@ -124,10 +134,30 @@ def run_every_path(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> list[st
     )
     ads.upload("s3://failed/bucket", b"")
     runs.append(run_task(fetch, monkeypatch))
+    exports = [
+        AdsExportToS3Operator(
+            task_id=f"export-{deferrable}",
+            destination_url="s3://inventory/exports",
+            ec2_recommendations={},
+            deferrable=deferrable,
+            poll_interval=0.02,
+        )
+        for deferrable in (False, True)
+    ]
+    runs += [run_task(export, monkeypatch) for export in exports]
+    new = runs[2].result
+    for deletion in (
+        AdsPruneImportTasksOperator(
+            task_id="prune", name_prefix="cmdb", superseded_by=new, allow_failed_records=True, poll_interval=0.02
+        ),
+        AdsDeleteImportDataOperator(task_id="delete", import_task_id=new, delete_history=True, poll_interval=0.02),
+    ):
+        runs.append(run_task(deletion, monkeypatch))
+        assert runs[-1].xcoms["deletion"]["import_tasks"]
     assert [run.state for run in runs] == ["success"] * len(runs), [run.error for run in runs]
-    assert len(runs[2].events) == 1
+    assert (len(runs[2].events), len(runs[5].events)) == (1, 1)
     return [
-        str([run.result, run.xcoms, run.links, run.deferrals, run.events, rendered_fields(run.task)]) for run in runs
+        str([run.result, run.pushes, run.links, run.deferrals, run.events, rendered_fields(run.task)]) for run in runs
     ]
 
 
@@ -220,18 +250,71 @@ def test_fetching_failed_records_shows_no_secret(
     assert_not_shown(import_task, run, caplog.text + "".join(capfd.readouterr()))
 
 
+@pytest.mark.parametrize("problem", ["none", "gone", "damaged", "expired"])
+@pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])
+def test_exporting_shows_no_secret(
+    aws_default: AdsEmulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    deferrable: bool,
+    problem: str,
+) -> None:
+    aws_default.upload("s3://inventory/other", "")
+    aws_default.export_seconds = 1
+    other = AdsHook().start_export_task()
+    while not (url := AdsHook().get_export_task(other).configurations_download_url):
+        pass
+    assert "X-Amz-Signature=" in url
+    bucket_name = url.removeprefix(f"{aws_default.endpoint_url}/").partition("/")[0]
+    original = AdsHook.get_export_tasks
+
+    def describe(hook: AdsHook, export_ids: Any) -> list[ExportTask]:
+        """Let the archive of a successful export have the problem before the task downloads it."""
+        tasks = original(hook, export_ids)
+        if all(task.configurations_download_url for task in tasks):
+            archive = str(tasks[0].configurations_download_url).partition("?")[0]
+            archive_key = archive.removeprefix(f"{aws_default.endpoint_url}/{bucket_name}/")
+            if problem == "gone":
+                S3Hook().delete_objects(bucket_name, archive_key)
+            if problem == "damaged":
+                S3Hook().load_bytes(b"PK damaged", archive_key, bucket_name, replace=True)
+        return tasks
+
+    monkeypatch.setattr(AdsHook, "get_export_tasks", describe)
+    if problem == "expired":
+        monkeypatch.setattr(aws_default._storage, "_link_seconds", -1)
+    export = AdsExportToS3Operator(
+        task_id="export", destination_url="s3://inventory/exports", deferrable=deferrable, poll_interval=0.02
+    )
+    ours = [f"airflow_provider_ads.{name}" for name in ("discovery", "hooks", "operators")]
+    for name in ("urllib3", "http.client", "s3transfer", *ours):
+        caplog.set_level(logging.DEBUG, logger=name)
+    run = run_task(export, monkeypatch)
+    assert run.state == ("success" if problem == "none" else "failed"), run.error
+    assert len(run.deferrals) == int(deferrable)
+    printed = caplog.text + "".join(capfd.readouterr())
+    assert "EXPORT: IN_PROGRESS" in printed, "The log was not captured"
+    assert_no_presigned_url([printed, *shown_by(run)])
+
+
 @pytest.mark.parametrize("store", [import_module(SERDE or "airflow.serialization.serde").serialize, pickle.dumps])
 def test_a_record_cannot_be_stored_as_an_xcom(store: Callable[[Any], Any]) -> None:
     record = ImportTask(import_task_id="import-task-1", client_request_token=TOKEN)
     with pytest.raises(TypeError, match=r"Return the summary\(\) of import task import-task-1"):
         store([record])
     store([record.summary()])
+    export = ExportTask(export_id="export-1", configurations_download_url="https://bucket/?X-Amz-Signature=x")
+    with pytest.raises(TypeError, match=r"Return the summary\(\) of export task export-1"):
+        store([export])
+    store([export.summary()])
 
 
 def assert_failed_without_showing_a_secret(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     printed = "".join(capfd.readouterr())
     assert run.state == "failed"
-    assert "IMPORT_COMPLETE_WITH_ERRORS" in printed, "The log was not captured"
+    assert "credentials retrieved" in printed, "The log was not captured"
+    assert "IMPORT_COMPLETE_WITH_ERRORS" in str(run.error)
     (summary,) = [run.xcoms["import_task"]] if isinstance(run.xcoms["import_task"], dict) else run.xcoms["import_task"]
     import_task = AdsHook().get_import_task(summary["importTaskId"])
     assert "X-Amz-Signature=" in str(import_task.errors_and_failed_entries_zip), "The import has no secret"
@@ -241,11 +324,20 @@ def assert_failed_without_showing_a_secret(run: Run, capfd: pytest.CaptureFixtur
 def assert_not_shown(import_task: ImportTask, run: Run, printed: str) -> None:
     """Check that nothing that the user can see contains a secret of the import."""
     assert import_task.client_request_token
-    shown = [printed, repr(import_task), str(import_task), str(run.result), str(run.xcoms), str(run.events)]
+    shown = [printed, repr(import_task), str(import_task), *shown_by(run)]
+    assert_no_presigned_url(shown)
+    assert not any(import_task.client_request_token in text for text in shown)
+
+
+def shown_by(run: Run) -> list[str]:
+    """Return what a run stores and raises, as text."""
+    shown = [str(run.result), str(run.pushes), str(run.events), str(run.deferrals)]
     error = run.error
     while error is not None:
         shown += [str(error), repr(error), str(vars(error))]
         error = error.__cause__ or error.__context__
-    for text in shown:
-        assert "X-Amz-Signature" not in text
-        assert import_task.client_request_token not in text
+    return shown
+
+
+def assert_no_presigned_url(shown: list[str]) -> None:
+    assert not any("X-Amz-Signature" in text or "X-Amz-Credential" in text for text in shown)

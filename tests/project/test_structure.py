@@ -34,8 +34,8 @@ LAYERS = [
     {"airflow_provider_ads.operators", "airflow_provider_ads.sensors", "airflow_provider_ads.emulator"},
     {"example_dags", "sample_inventories"},
     {"tests.conftest", "tests.support"},
-    {"tests.e2e", "tests.project", "tests.resilience", "tests.unit"},
     {"benchmarks", "scripts"},
+    {"tests.e2e", "tests.project", "tests.resilience", "tests.unit"},
 ]
 LAYER_OF = {part: number for number, layer in enumerate(LAYERS) for part in layer}
 

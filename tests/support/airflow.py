@@ -303,6 +303,22 @@ class LocalAirflow:
             # A retry of the request finds the run that the first request created.
         return run_id
 
+    def page(self, dag_id: str, run_id: str | None = None, tab: str = "Imports") -> str:
+        """
+        Return the URL of a plugin's tab on the page of a Dag or of a run; without such a tab, that of the page.
+
+        :param dag_id: the Dag.
+        :param run_id: the run; None for the Dag's own page.
+        :param tab: the name of the tab.
+        """
+        page = f"{self.url}/dags/{dag_id}" + (f"/runs/{urllib.parse.quote(run_id)}" if run_id else "")
+        for plugin in self._api("GET", "/plugins")["plugins"]:
+            # Airflow 3.0 has no external views.
+            for view in plugin.get("external_views", []):
+                if (view["name"], view["destination"]) == (tab, "dag_run" if run_id else "dag"):
+                    return f"{page}/plugin/{view['url_route']}"
+        return page
+
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Clear a task of a run, so that it runs again."""
         body = {"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": [task_id]}

@@ -39,7 +39,7 @@ class Block:
 
 def pages() -> list[Path]:
     """Return all pages for readers."""
-    names = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+    names = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
     return [*(ROOT / name for name in names), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -74,13 +74,10 @@ def links_of(page: Path) -> list[str]:
 
 
 def _emulator_commands() -> list[str]:
-    """Return the README's commands that start the emulator and call it."""
-    page = ROOT / "README.md"
-    section = page.read_text().partition("\n## The emulator\n")[2].partition("\n## ")[0]
-    blocks = [block for block in blocks_of(page) if block.text.splitlines()[0] in section]
-    commands = [command for block in blocks for command in commands_of(block)]
-    return [command for command in commands if command.split()[0] in ("python", "aws", "curl")]
+    """Return the commands of the page about the emulator that start it and call it."""
+    blocks = [block for block in blocks_of(ROOT / "docs" / "testing.md") if block.kind == "shell"]
+    return [command for block in blocks for command in commands_of(block)]
 
 
-#: Commands of other pages that ``tests/e2e/test_guides.py`` runs; the first one starts the emulator.
+#: Commands of how-to pages that ``tests/e2e/test_guides.py`` runs; the first one starts the emulator.
 COMMANDS_RUN = [*_emulator_commands(), "airflow providers list | grep airflow-provider-ads"]

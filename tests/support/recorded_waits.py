@@ -22,6 +22,7 @@ from airflow_provider_ads import __version__
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.operators import (
     AdsDeleteImportDataOperator,
+    AdsExportToS3Operator,
     AdsPruneImportTasksOperator,
     AdsStartImportTaskOperator,
 )
@@ -65,6 +66,11 @@ def _all_become(**fields: Any) -> Callable[[AdsEmulator], None]:
             ads.update_import_task(import_task["importTaskId"], **fields)
 
     return change
+
+
+def _exports_fail(ads: AdsEmulator) -> None:
+    for export_task in ads.export_tasks():
+        ads.update_export_task(export_task["exportId"], exportStatus="FAILED")
 
 
 _ALL_COMPLETE = _all_become(**COMPLETE)
@@ -113,6 +119,7 @@ class Wait:
         raise AssertionError("The task did not defer")
 
 
+_EXPORT: dict[str, Any] = {"destination_url": "s3://inventory/exports", "deferrable": True, "poll_interval": 0.05}
 _START: dict[str, Any] = {"name": "cmdb", "import_url": "s3://inventory/inventory.csv"}
 
 
@@ -186,6 +193,8 @@ WAITS = {
         name_prefix="cmdb",
         superseded_by=[SECOND],
     ),
+    "export that fails": Wait(AdsExportToS3Operator, _EXPORT, then=_exports_fail),
+    "export that times out": Wait(AdsExportToS3Operator, {**_EXPORT, "execution_timeout": SHORT}, then=_nothing),
 }
 
 
@@ -218,7 +227,7 @@ def record(wait: Wait, ads: AdsEmulator) -> dict[str, Any]:
     Run a task to its end.
 
     :param wait: the task.
-    :param ads: an emulator of its own, to which the environment points; its imports and deletions do not end.
+    :param ads: an emulator of its own, to which the environment points; nothing there ends on its own.
     :return: the wait as Airflow stores it, the service at its end, the event, and the outcome.
     """
     deferred = wait.defer(ads)
@@ -241,6 +250,7 @@ def record(wait: Wait, ads: AdsEmulator) -> dict[str, Any]:
             {name: value for name, value in import_task.items() if name != "clientRequestToken"}
             for import_task in ads.import_tasks()
         ],
+        "export_tasks": ads.export_tasks(),
         "fault": wait.fault,
     }
     return {**recorded, "outcome": outcome_of(recorded, next_kwargs)}

@@ -69,7 +69,8 @@ class Run:
     :param state: the state that Airflow gives the task instance.
     :param result: the returned value.
     :param error: the raised exception.
-    :param xcoms: the XComs that the task pushed, except those of links.
+    :param xcoms: the XComs that the task has at its end, except those of links.
+    :param pushes: the key and value of each XCom that it pushed, except those of links.
     :param links: the XComs that it pushed for its links.
     :param outlet_events: Airflow's accessors of the events of the task's outlets.
     :param deferrals: the arguments of each deferral's trigger.
@@ -82,6 +83,7 @@ class Run:
     result: Any = None
     error: BaseException | None = None
     xcoms: dict[str, Any] = field(default_factory=dict)
+    pushes: list[tuple[str, Any]] = field(default_factory=list)
     links: dict[str, Any] = field(default_factory=dict)
     outlet_events: Any = field(default_factory=OutletEventAccessors)
     deferrals: list[dict[str, Any]] = field(default_factory=list)
@@ -103,8 +105,12 @@ def context_of(
     run = run or Run()
 
     def xcom_push(key: str, value: Any, **_: Any) -> None:
-        links = {link.key for link in task.operator_extra_links}
-        (run.links if key in links else run.xcoms)[key] = json.loads(json.dumps(value))
+        value = json.loads(json.dumps(value))
+        if key in {link.key for link in task.operator_extra_links}:
+            run.links[key] = value
+        else:
+            run.xcoms[key] = value
+            run.pushes.append((key, value))
 
     ti = {
         "dag_id": "dag",
@@ -116,6 +122,7 @@ def context_of(
         "start_date": datetime.now(UTC),
         "task": task,
         "xcom_push": xcom_push,
+        "xcom_pull": lambda *, task_ids, key, map_indexes: run.xcoms.get(key),
     }
     return {
         "dag_run": SimpleNamespace(start_date=run_started or datetime.now(UTC), logical_date=None),
@@ -183,6 +190,8 @@ def run_task(
                 kwargs["event"] = event
         except AirflowRescheduleException as reschedule:
             _first_reschedules.setdefault(task.task_id, started)
+            # Airflow clears the XComs before each execution that does not resume a deferral.
+            run.xcoms.clear()
             time.sleep(max(0.0, (reschedule.reschedule_date - datetime.now(UTC)).total_seconds()))
         except Exception as error:
             is_final = isinstance(error, AirflowFailException | AirflowSensorTimeout) or not task.retries

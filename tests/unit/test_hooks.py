@@ -12,7 +12,7 @@ from airflow_provider_ads import hooks
 from airflow_provider_ads.discovery.limits import SERVICE_REGIONS
 from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS
 from airflow_provider_ads.emulator import AdsEmulator
-from airflow_provider_ads.exceptions import AdsCallError, ImportDeletionError, ImportTaskNotFound
+from airflow_provider_ads.exceptions import AdsCallError, ExportTaskNotFound, ImportDeletionError, ImportTaskNotFound
 from airflow_provider_ads.hooks import AdsHook
 from tests.support.recording_emulator import RecordingEmulator
 
@@ -68,7 +68,7 @@ class TestSettings:
         assert AdsHook(client_type="s3").client_type == "discovery"
 
     def test_a_region_that_does_not_exist_is_an_error_before_any_call(self, aws_default: AdsEmulator) -> None:
-        with pytest.raises(AdsCallError, match="No such region") as error:
+        with pytest.raises(AdsCallError, match="there is no such region") as error:
             AdsHook(region_name="mars-north-1").get_import_task(UNKNOWN_ID)
         assert not error.value.transient
         assert not aws_default.calls()
@@ -85,7 +85,7 @@ class TestSettings:
         assert hook.get_credentials().access_key == "a-new-access-key"
         aws_default.clear_calls()
         aws_default.inject("ExpiredTokenException")
-        with pytest.raises(AdsCallError, match="The credentials have expired"):
+        with pytest.raises(AdsCallError, match=r"^Renew the credentials"):
             hook.get_import_task(import_task_id)
         assert aws_default.calls()["DescribeImportTasks"] == 2
 
@@ -93,7 +93,7 @@ class TestSettings:
         aws_default.inject("ExpiredTokenException")
         with pytest.raises(AdsCallError) as error:
             AdsHook().get_import_task(UNKNOWN_ID)
-        assert tracebacks_of(error.value) == 2
+        assert tracebacks_of(error.value) == 1
 
     def test_the_triggerers_sessions_share_botocores_data(self, aws_default: AdsEmulator) -> None:
         # Otherwise each client reads the data again, on the event loop.
@@ -107,8 +107,7 @@ class TestExplainedErrors:
     def test_a_missing_connection_is_named_in_one_traceback(self, settings: dict[str, Any]) -> None:
         with pytest.raises(AdsCallError) as error:
             AdsHook("nope", **settings).get_import_task(UNKNOWN_ID)
-        assert "Airflow found no readable connection 'nope', and" in str(error.value)
-        assert str(error.value).endswith("Create or correct the connection, or set aws_conn_id to one that exists.")
+        assert str(error.value).startswith("Create the connection 'nope' (Admin > Connections, or 'airflow connections")
         assert "Add an access key" not in str(error.value)
         assert tracebacks_of(error.value) == 1
 
@@ -124,7 +123,7 @@ class TestExplainedErrors:
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
         role = "arn:aws:iam::123456789012:role/importer"
         change_connection(role_arn=role, service_config={"sts": {"endpoint_url": NOWHERE}})
-        with pytest.raises(AdsCallError, match="AWS STS, which issues the credentials of roles, cannot be r") as error:
+        with pytest.raises(AdsCallError, match="this machine and AWS STS, which issues the credentials") as error:
             AdsHook().get_import_task(UNKNOWN_ID)
         assert "set service_config.sts.endpoint_url in the connection's extra" in str(error.value)
         assert error.value.transient
@@ -164,13 +163,13 @@ class TestTestConnection:
     ) -> None:
         change_connection(login=None, password=None)
         (problem,) = problems_of(AdsHook())
-        assert problem.startswith("credentials: GetCallerIdentity")
+        assert problem.startswith("credentials: ")
         assert "Add an access key or a role to aws_conn_id" in problem
         assert not aws_default.calls()
 
     @pytest.mark.parametrize(
         ("service", "check"),
-        [("sts", "credentials: GetCallerIdentity"), ("migrationhub-config", "home region: GetHomeRegion")],
+        [("sts", "credentials: Check"), ("migrationhub-config", "home region: Check the network")],
     )
     def test_calls_each_service_at_its_own_endpoint(
         self, aws_default: AdsEmulator, change_connection: ChangeConnection, service: str, check: str
@@ -179,7 +178,7 @@ class TestTestConnection:
         change_connection(service_config={name: {"endpoint_url": url} for name, url in endpoints.items()})
         problem, *_ = problems_of(AdsHook(config=ONE_ATTEMPT))
         assert problem.startswith(check)
-        assert f'Could not connect to the endpoint URL: "{NOWHERE}/". ' in problem
+        assert f'Could not connect to the endpoint URL: "{NOWHERE}/".' in problem
 
     def test_makes_the_other_checks_if_sts_cannot_be_reached(
         self, aws_default: AdsEmulator, change_connection: ChangeConnection
@@ -190,7 +189,7 @@ class TestTestConnection:
         credentials, home_region, permissions = problems_of(AdsHook(config=ONE_ATTEMPT))
         assert "set service_config.sts.endpoint_url" in credentials
         assert home_region.startswith("home region: The account's Migration Hub home region is eu-west-1")
-        assert permissions.startswith("permissions: DescribeImportTasks")
+        assert permissions.startswith("permissions: Allow discovery:DescribeImportTasks")
 
     def test_makes_no_other_check_if_sts_cannot_be_reached_for_the_role(
         self, aws_default: AdsEmulator, change_connection: ChangeConnection, monkeypatch: pytest.MonkeyPatch
@@ -263,10 +262,8 @@ class TestTestConnection:
         aws_default.inject("AccessDeniedException", operation="GetHomeRegion")
         aws_default.inject("AuthorizationErrorException", operation="DescribeImportTasks")
         home_region, permissions, checked = problems_of(AdsHook())
-        assert home_region.startswith("home region: GetHomeRegion")
-        assert "may not call mgh:GetHomeRegion. Allow the action in the IAM policy" in home_region
-        assert permissions.startswith("permissions: DescribeImportTasks")
-        assert "may not call discovery:DescribeImportTasks. Allow the action in the IAM policy" in permissions
+        assert home_region.startswith("home region: Allow mgh:GetHomeRegion in the IAM policy")
+        assert permissions.startswith("permissions: Allow discovery:DescribeImportTasks in the IAM policy")
         assert checked.startswith("Checked as")
 
     @pytest.mark.parametrize(
@@ -292,7 +289,7 @@ class TestTestConnection:
         if connection is not None:
             monkeypatch.setenv("AIRFLOW_CONN_MY_AWS", connection)
         first, *_ = problems_of(AdsHook("my_aws", region_name="us-west-2"))
-        assert first.startswith("credentials: GetCallerIdentity")
+        assert first.startswith("credentials: Create the connection 'my_aws'")
         monkeypatch.setenv("AWS_ENDPOINT_URL", ads.endpoint_url)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "machine")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "machine")
@@ -316,12 +313,12 @@ class TestStartImportTask:
         other = AdsHook().start_import_task("theirs", inventory, "my-token")
         if not can_list:
             aws_default.inject("AccessDeniedException", operation="DescribeImportTasks", status=400)
-        with pytest.raises(AdsCallError, match="Use a new token") as error:
+        with pytest.raises(AdsCallError, match="Use a new client_request_token") as error:
             AdsHook().start_import_task("mine", inventory, "my-token")
         assert error.value.code == "ResourceInUseException"
         assert "my-token" not in str(error.value)
-        assert (f"The token belongs to import {other.import_task_id} ('theirs'): " in str(error.value)) is can_list
-        assert (f"from {inventory}. To get that import again, use its name" in str(error.value)) is can_list
+        assert ("The token belongs to this import; to get it again, use its name and" in str(error.value)) is can_list
+        assert (f"{inventory} ('theirs', {other.import_task_id})" in str(error.value)) is can_list
         assert error.value.import_task_id == (other.import_task_id if can_list else None)
 
 
@@ -375,6 +372,24 @@ class TestListImportTasks:
         assert list(AdsHook().list_import_tasks(name=[])) == []
 
 
+class TestExports:
+    def test_each_start_returns_the_id_of_another_export(self, aws_default: AdsEmulator) -> None:
+        ids = [AdsHook().start_export_task(), AdsHook().start_export_task({"preferredRegion": "eu-west-1"})]
+        assert [task["exportId"] for task in aws_default.export_tasks()] == ids
+
+    def test_tasks_are_described_in_the_order_of_the_ids_a_hundred_per_call(self, aws_default: AdsEmulator) -> None:
+        ids = [aws_default.add_export_task() for _ in range(150)]
+        assert [task.export_id for task in AdsHook().get_export_tasks(reversed(ids))] == ids[::-1]
+        assert aws_default.calls()["DescribeExportTasks"] == 2
+
+    def test_a_missing_task_is_looked_for_again_and_then_reported(self, aws_default: AdsEmulator) -> None:
+        export_id = aws_default.add_export_task()
+        with pytest.raises(ExportTaskNotFound, match="Export task not found in us-west-2: unknown") as error:
+            AdsHook().get_export_tasks([export_id, "unknown"])
+        assert (error.value.code, error.value.export_id) == ("ExportTaskNotFound", "unknown")
+        assert aws_default.calls()["DescribeExportTasks"] == MISSING_TASK_POLLS
+
+
 class TestDeleteImportData:
     def test_deletes_10_imports_per_call(self, aws_default: AdsEmulator) -> None:
         ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(21)]
@@ -414,6 +429,8 @@ class TestDeleteImportData:
         ("get_import_tasks", ([UNKNOWN_ID, "x"],), "import_task_id"),
         ("find_import_tasks", ([],), "import_task_id"),
         ("delete_import_data", ("import-task-1",), "import_task_id"),
+        ("start_export_task", ({"enabled": False},), "without 'enabled'"),
+        ("get_export_tasks", ([],), "An export id"),
     ],
 )
 def test_every_method_rejects_invalid_parameters_before_any_call(
@@ -436,6 +453,8 @@ MALFORMED_ANSWERS = ["<html>Sign in</html>", "", '{"tasks": [{"importTask', "nul
         ("get_import_tasks", (UNKNOWN_ID,)),
         ("find_import_tasks", (UNKNOWN_ID,)),
         ("delete_import_data", (UNKNOWN_ID,)),
+        ("start_export_task", ()),
+        ("get_export_tasks", ("export-1",)),
     ],
 )
 def test_a_malformed_answer_is_a_transient_error_of_every_method(
@@ -456,15 +475,19 @@ def test_a_malformed_answer_is_a_transient_error_of_every_method(
         ("list_import_tasks", '{"tasks": [{"name": "cmdb"}]}'),
         ("start_import_task", "{}"),
         ("start_import_task", '{"task": {"status": "IMPORT_IN_PROGRESS"}}'),
+        ("start_export_task", "{}"),
+        ("start_export_task", '{"exportId": {}}'),
+        ("get_export_task", "{}"),
+        ("get_export_task", '{"exportsInfo": [{"exportStatus": "FAILED"}]}'),
     ],
 )
 def test_an_answer_without_its_tasks_or_their_ids_is_malformed(
     aws_default: AdsEmulator, method: str, answer: str
 ) -> None:
     aws_default.inject("malformed", message=answer)
-    arguments = ("cmdb", "s3://bucket/key") if method == "start_import_task" else ()
+    arguments = {"start_import_task": ("cmdb", "s3://bucket/key"), "get_export_task": ("export-1",)}
     with pytest.raises(AdsCallError, match="MalformedAnswer"):
-        getattr(AdsHook(), method)(*arguments)
+        getattr(AdsHook(), method)(*arguments.get(method, ()))
 
 
 def test_the_machines_credentials_never_replace_those_of_a_connection_that_is_gone(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -177,8 +178,8 @@ class TestRetry:
         assert (run.state, run.result) == ("success", task["importTaskId"])
         assert ads.calls()["StartImportTask"] == 1
         printed = capsys.readouterr().out
-        assert "IMPORT_IN_PROGRESS. Adopted: an earlier attempt of this task started it 0:00:0" in printed
-        assert "To import again, clear the task" in printed
+        assert "IMPORT_IN_PROGRESS: adopted in us-west-2. s3://" in printed
+        assert "To import again, clear the task: an earlier attempt of it started this import 0:00:0" in printed
 
     def test_returns_the_import_that_has_succeeded_even_if_retries_was_edited_and_aws_forgot_the_token(
         self, ads: AdsEmulator, attempt: Any
@@ -195,10 +196,8 @@ class TestRetry:
     ) -> None:
         other = ads.add_import_task(name="cmdb", importUrl=URL)
         assert attempt(2).result != other
-        warning = (
-            "IMPORT_IN_PROGRESS. It has the same name and file, but it was started by another task, or by this one"
-        )
-        assert f"{other} ('cmdb'): {warning} before it was cleared" in capsys.readouterr().out
+        warning = "Another task started this import with the same name and file, or this task before it was cleared"
+        assert f"('cmdb', {other}).\n{warning}" in capsys.readouterr().out
 
     def test_starts_another_import_if_the_service_returns_a_lost_one_that_it_does_not_list(
         self, ads: AdsEmulator, attempt: Any, monkeypatch: pytest.MonkeyPatch
@@ -236,8 +235,8 @@ def test_warns_if_the_first_attempt_is_given_a_failed_import(
     failed = aws_default.add_import_task(name="cmdb", importUrl=URL, clientRequestToken=token, status="IMPORT_FAILED")
     run = run_task(operator(), monkeypatch, run_started=STARTED)
     assert (run.state, run.result) == ("success", failed)
-    warning = "IMPORT_FAILED. AWS returned this import, which this task started before, and started no other"
-    assert f"{failed} ('cmdb'): {warning}" in capsys.readouterr().out
+    log = capsys.readouterr().out
+    assert f"IMPORT_FAILED: not started in us-west-2. {URL} ('cmdb', {failed}).\nTo import again, clear the task" in log
 
 
 def test_warns_if_the_first_attempt_of_a_list_is_given_a_failed_import(
@@ -248,9 +247,9 @@ def test_warns_if_the_first_attempt_of_a_list_is_given_a_failed_import(
     aws_default.update_import_task(failed, status="IMPORT_FAILED")
     run = run_task(operator(import_url=files[:3]), monkeypatch, run_started=STARTED)
     assert (run.state, run.result[1]) == ("success", failed)
-    (warning,) = [line for line in capsys.readouterr().out.splitlines() if "started no others" in line]
-    assert "warning" in warning.lower()
-    assert f"To import again, clear the task: {failed} ('cmdb-part-0002'): IMPORT_FAILED" in warning
+    warning, row = capsys.readouterr().out.partition("1 not started: AWS returned these imports")[2].splitlines()[:2]
+    assert warning.endswith("To import again, clear the task")
+    assert row.startswith(f"IMPORT_FAILED  0 imported  0 failed  cmdb-part-0002  {failed}")
 
 
 def test_a_retry_warns_and_starts_another_import_without_the_start_of_the_dag_run(
@@ -302,15 +301,17 @@ class TestRetryOfAList:
         assert (second.state, second.result) == ("success", expected)
         log = capsys.readouterr().out
         assert "1 of 20 imports started, 19 adopted, which an earlier attempt of this task started. To import" in log
-        assert f"started again  IMPORT_IN_PROGRESS  cmdb-part-0007  {expected[6]}" in log
-        assert "adopted        IMPORT_COMPLETE  cmdb-part-0008" in log
+        counts = "0 imported  0 failed"
+        assert f"started again  IMPORT_IN_PROGRESS  {counts}  cmdb-part-0007  {expected[6]}" in log
+        assert re.search(r"\nadopted        IMPORT_COMPLETE     +1 imported  0 failed  cmdb-part-0008", log)
 
     def test_starts_what_is_missing_after_a_refused_call_and_logs_what_was_started(
         self, ads: AdsEmulator, files: list[str], attempt: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with stopped_after(2, lambda: ads.inject("AuthorizationErrorException", operation="StartImportTask")):
             run = attempt(1, import_url=files[:4])
-        assert (run.state, run.xcoms) == ("up_for_retry", {})
+        assert (run.state, list(run.xcoms)) == ("up_for_retry", ["import_task"])
+        assert [summary["name"] for summary in run.xcoms["import_task"]] == ["cmdb-part-0001", "cmdb-part-0002"]
         assert "'cmdb-part-0003' from s3://inventory/part-0003.csv" in str(run.error)
         assert [task.name for task in run.task.import_tasks] == ["cmdb-part-0001", "cmdb-part-0002"]
         log = capsys.readouterr().out
@@ -326,7 +327,7 @@ class TestRetryOfAList:
         attempt(1, import_url=files[:29])
         capsys.readouterr()
         attempt(2, import_url=files)
-        assert "started        IMPORT_IN_PROGRESS  cmdb-29  import-task-" in capsys.readouterr().out
+        assert "\nstarted  IMPORT_IN_PROGRESS  0 imported  0 failed  cmdb-29  import-task-" in capsys.readouterr().out
 
     def test_names_the_imports_of_files_that_the_list_lacks_now(
         self, ads: AdsEmulator, files: list[str], attempt: Any, capsys: pytest.CaptureFixture[str]
@@ -337,11 +338,9 @@ class TestRetryOfAList:
         removed = [task["importTaskId"] for task in ads.import_tasks() if task["importUrl"] in files[2:4]]
         capsys.readouterr()
         attempt(2, import_url=files[1:2])
-        warning = "Imports of files that import_url no longer contains stay, because AWS cannot cancel imports"
-        (line,) = [line for line in capsys.readouterr().out.splitlines() if warning in line]
-        assert all(f"import {import_task_id} " in line for import_task_id in removed)
-        assert line.count("import import-task-") == 2
-        assert files[2] in line
+        warning = "2 imports of files that import_url no longer contains, which an earlier attempt of this task started"
+        table = capsys.readouterr().out.partition(warning)[2].splitlines()[1:3]
+        assert all(import_task_id in row for row, import_task_id in zip(table, removed, strict=True))
 
     def test_names_the_imports_of_all_files_if_the_list_is_empty_now(
         self, ads: AdsEmulator, files: list[str], attempt: Any, capsys: pytest.CaptureFixture[str]
@@ -349,9 +348,8 @@ class TestRetryOfAList:
         attempt(1, import_url=files[:2])
         capsys.readouterr()
         assert attempt(2, import_url=[]).state == "skipped"
-        warning = "Imports of files that import_url no longer contains stay, because AWS cannot cancel imports"
-        (line,) = [line for line in capsys.readouterr().out.splitlines() if warning in line]
-        assert all(f"import {task['importTaskId']} " in line for task in ads.import_tasks())
+        table = capsys.readouterr().out.partition("2 imports of files that import_url no longer contains")[2]
+        assert all(task["importTaskId"] in table for task in ads.import_tasks())
 
     def test_starts_the_imports_even_if_removed_files_cannot_be_looked_for(
         self,
@@ -371,8 +369,9 @@ class TestRetryOfAList:
     ) -> None:
         other = ads.add_import_task(name="cmdb-part-0002", importUrl=files[1])
         attempt(2, import_url=files[:3])
-        warning = "Running imports with the same name and file as new ones, which were started by another task, or by"
-        assert f"{warning} this one before it was cleared: cmdb-part-0002 ({other})" in capsys.readouterr().out
+        warning = "Running: 1 import with the same name and file as new ones. Another task started them, or this one"
+        assert f"{warning} before it was cleared\n" in (log := capsys.readouterr().out)
+        assert f"cmdb-part-0002  {other}" in log
 
     def test_warns_once_without_the_start_of_the_dag_run(
         self, aws_default: AdsEmulator, files: list[str], capsys: pytest.CaptureFixture[str]
@@ -406,7 +405,7 @@ def test_a_killed_task_names_every_import_that_it_has_started(
     capsys.readouterr()
     task.on_kill()
     printed = capsys.readouterr().out
-    assert "2 imports keep running at AWS, which cannot cancel imports; a retry adopts them: import-task-" in printed
+    assert "The task was killed, but AWS cannot cancel 2 imports; a retry adopts what keeps running\n" in printed
     assert all(task["importTaskId"] in printed for task in aws_default.import_tasks())
 
 
@@ -445,7 +444,10 @@ class TestOwnToken:
         wait_until_ended(aws_default)
         task = operator(client_request_token="my-token")
         task.execute(context_of(task))
-        assert "belongs to an import that has ended. To import again, change the token" in capsys.readouterr().out
+        assert (
+            "To import again, change the client_request_token, which belongs to an import that has ended"
+            in capsys.readouterr().out
+        )
 
     def test_of_a_failed_import_fails_the_task_without_a_retry(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
@@ -455,7 +457,7 @@ class TestOwnToken:
         run = run_task(task, monkeypatch)
         assert (run.state, type(run.error)) == ("failed", AirflowFailException)
         assert "IMPORT_FAILED" in str(run.error)
-        assert "to import again, change the token" in str(run.error)
+        assert str(run.error).startswith("Change the client_request_token to import again")
 
 
 def test_a_killed_task_logs_only_an_import_that_keeps_running(
@@ -466,12 +468,12 @@ def test_a_killed_task_logs_only_an_import_that_keeps_running(
     waiting.execute(context_of(waiting))
     waiting.on_kill()
     assert "keeps running" not in capsys.readouterr().out
-    import_task_id = task.execute(context_of(task))
+    import_task_id = str(task.execute(context_of(task)))
     aws_default.clear_calls()
     task.on_kill()
     printed = capsys.readouterr().out
-    assert f"Import {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS. It keeps running at AWS" in printed
-    assert "a retry adopts it" in printed
+    assert "AWS cannot cancel 1 import; a retry adopts what keeps running\nIMPORT_IN_PROGRESS  " in printed
+    assert import_task_id in printed
     assert not aws_default.calls()
 
 

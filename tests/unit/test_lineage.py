@@ -21,7 +21,11 @@ from openlineage.client import event_v2 as openlineage
 from openlineage.client.transport.file import FileConfig, FileTransport
 
 from airflow_provider_ads.emulator import AdsEmulator
-from airflow_provider_ads.operators import AdsPrepareImportFileOperator, AdsStartImportTaskOperator
+from airflow_provider_ads.operators import (
+    AdsExportToS3Operator,
+    AdsPrepareImportFileOperator,
+    AdsStartImportTaskOperator,
+)
 from tests.support.inventories import CSV_FILES, pack
 from tests.support.openlineage import check_event
 from tests.support.task_runs import TRIGGER_CRASHED, Run, run_task
@@ -198,7 +202,11 @@ import sys
 sys.modules.update(dict.fromkeys(["openlineage", "airflow.providers.openlineage.extractors"]))
 
 import pytest
-from airflow_provider_ads.operators import AdsPrepareImportFileOperator, AdsStartImportTaskOperator
+from airflow_provider_ads.operators import (
+    AdsExportToS3Operator,
+    AdsPrepareImportFileOperator,
+    AdsStartImportTaskOperator,
+)
 from tests.support.task_runs import run_task
 
 with pytest.MonkeyPatch.context() as monkeypatch:
@@ -213,6 +221,18 @@ with pytest.MonkeyPatch.context() as monkeypatch:
     started = run_task(start, monkeypatch)
 print(prepared.state, started.state, "airflow_provider_ads.lineage" in sys.modules)
 """
+
+
+def test_the_event_of_an_export_has_every_written_file_but_no_secret(
+    ads: AdsEmulator, inventory: str, emit: Any
+) -> None:
+    run, emitted = emit(
+        AdsExportToS3Operator(task_id="export", destination_url="s3://inventory/exports", poll_interval=0.02)
+    )
+    assert run.state == "success", run.error
+    written: Any = [("s3://inventory", url.removeprefix("s3://inventory/"), {}) for url in run.result["files"]]
+    assert (emitted.inputs, emitted.outputs, len(written)) == ([], written, 8)
+    assert "X-Amz-Signature" not in emitted.text
 
 
 def test_tasks_run_without_the_openlineage_provider(aws_default: AdsEmulator) -> None:

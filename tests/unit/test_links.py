@@ -8,6 +8,7 @@ from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.links import MigrationHubLink
 from airflow_provider_ads.operators import (
     AdsDeleteImportDataOperator,
+    AdsExportToS3Operator,
     AdsPruneImportTasksOperator,
     AdsStartImportTaskOperator,
 )
@@ -40,6 +41,7 @@ def test_operators_that_delete_have_a_link(
     [
         AdsStartImportTaskOperator,
         AdsImportTaskSensor,
+        AdsExportToS3Operator,
         AdsDeleteImportDataOperator,
         AdsPruneImportTasksOperator,
     ],

@@ -19,12 +19,12 @@ import pytest
 
 from airflow_provider_ads import clients, polling
 from airflow_provider_ads.clients import AwsSettings
-from airflow_provider_ads.discovery.statuses import is_deletion_running, is_running
+from airflow_provider_ads.discovery.statuses import is_deletion_running, is_export_running, is_running
 from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS
 from airflow_provider_ads.emulator import AdsEmulator
-from airflow_provider_ads.exceptions import AdsCallError, ImportTaskNotFound
+from airflow_provider_ads.exceptions import AdsCallError, ExportTaskNotFound, ImportTaskNotFound
 from airflow_provider_ads.hooks import AdsHook
-from airflow_provider_ads.polling import Poll, poll_import_tasks, poll_newest_import_task
+from airflow_provider_ads.polling import Poll, poll_export_tasks, poll_import_tasks, poll_newest_import_task
 
 pytestmark = pytest.mark.anyio
 
@@ -47,6 +47,12 @@ async def polls_of_name(
     name: str, interval: float = 0.02, then: Callable[[Poll], Any] = lambda poll: None
 ) -> list[Poll]:
     return await collected(poll_newest_import_task(SETTINGS, name, interval, is_running), then)
+
+
+async def polls_of_exports(
+    ids: list[str], interval: float = 0.02, then: Callable[[Poll], Any] = lambda poll: None
+) -> list[Poll]:
+    return await collected(poll_export_tasks(SETTINGS, ids, interval, is_export_running), then)
 
 
 async def collected(seen: AsyncGenerator[Poll, None], then: Callable[[Poll], Any]) -> list[Poll]:
@@ -269,7 +275,7 @@ class TestPolling:
         aws_default.inject("ExpiredTokenException", calls=1)
         assert [poll.error for poll in await polls_of([import_task_id])] == [None]
         aws_default.inject("ExpiredTokenException")
-        with pytest.raises(AdsCallError, match="The credentials have expired"):
+        with pytest.raises(AdsCallError, match=r"^Renew the credentials"):
             await polls_of([import_task_id])
 
 
@@ -579,6 +585,60 @@ class TestNames:
         assert asyncio.all_tasks() == tasks
         assert not any(polling._pollers.values())
         assert not any(loop.clients for loop in clients._loops.values())
+
+
+class TestExports:
+    async def test_it_polls_until_no_export_is_running(self, aws_default: AdsEmulator) -> None:
+        first, second = (aws_default.add_export_task() for _ in range(2))
+        ends = iter([(first, "SUCCEEDED"), (second, "EXPORT_OF_THE_FUTURE")])
+
+        def then(_: Poll) -> None:
+            for export_id, status in islice(ends, 1):
+                aws_default.update_export_task(export_id, exportStatus=status)
+
+        polls = await polls_of_exports([first, second], then=then)
+        assert [statuses(poll) for poll in polls] == [
+            ["IN_PROGRESS", "IN_PROGRESS"],
+            ["SUCCEEDED", "IN_PROGRESS"],
+            ["SUCCEEDED", "EXPORT_OF_THE_FUTURE"],
+        ]
+
+    async def test_a_missing_export_is_reported_after_several_polls(self, aws_default: AdsEmulator) -> None:
+        with pytest.raises(ExportTaskNotFound, match="Export task not found in us-west-2: unknown"):
+            await polls_of_exports([aws_default.add_export_task(), "unknown"])
+        assert aws_default.calls()["DescribeExportTasks"] >= MISSING_TASK_POLLS
+
+    async def test_a_refused_call_names_the_operation_and_the_export(self, aws_default: AdsEmulator) -> None:
+        aws_default.inject("AuthorizationErrorException")
+        with pytest.raises(AdsCallError, match=r"DescribeExportTasks for export-7 in us-west-2.*") as error:
+            await polls_of_exports(["export-7"])
+        assert "discovery:DescribeExportTasks" in str(error.value)
+
+    async def test_one_bad_id_does_not_fail_the_others(self, aws_default: AdsEmulator) -> None:
+        good = [aws_default.add_export_task(exportStatus="SUCCEEDED") for _ in range(20)]
+        bad = "x" * 201
+        results = await asyncio.gather(
+            *(polls_of_exports([export_id], interval=0.5) for export_id in [*good, bad]), return_exceptions=True
+        )
+        assert [isinstance(result, AdsCallError) for result in results] == [False] * 20 + [True]
+
+    async def test_imports_names_and_exports_share_a_client_and_calls_of_their_kind(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened = counted(monkeypatch)
+        numbers = range(150)
+        ids = [aws_default.add_import_task(name=f"cmdb-{each}", status="IMPORT_COMPLETE") for each in numbers]
+        exports = [aws_default.add_export_task(exportStatus="SUCCEEDED") for _ in numbers]
+        await asyncio.gather(
+            *(polls_of([import_task_id], interval=2) for import_task_id in ids),
+            *(polls_of_name(f"cmdb-{each}", interval=2) for each in numbers),
+            *(polls_of_exports([export_id], interval=2) for export_id in exports),
+        )
+        assert len(opened) == 1
+        # Four and two on a machine that has nothing else to do.
+        assert 4 <= aws_default.calls()["DescribeImportTasks"] <= 16
+        assert 2 <= aws_default.calls()["DescribeExportTasks"] <= 8
+        assert not any(polling._pollers.values())
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from airflow_provider_ads import progress
 from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.discovery.statuses import is_running
 from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.polling import Poll
 from airflow_provider_ads.progress import Outage, ProgressLog
@@ -48,29 +51,43 @@ class TestProgressLog:
         caplog.set_level(logging.INFO, "test_progress")
         return logging.getLogger("test_progress")
 
-    def test_it_has_one_line_for_each_change(self, log: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
-        progress_log = ProgressLog(log)
+    def test_it_has_one_line_for_each_change_but_none_for_the_end(
+        self, log: logging.Logger, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        progress_log = ProgressLog(log, is_running)
         running, ended = poll("IMPORT_IN_PROGRESS"), poll("IMPORT_COMPLETE")
         throttled = poll("IMPORT_IN_PROGRESS", THROTTLED)
         for each in (running, running, throttled, throttled, ended):
             progress_log.write(each)
-        assert caplog.messages == [
-            f"Import {ID} ('cmdb'): IMPORT_IN_PROGRESS",
-            "Polling again soon: throttled",
-            f"Import {ID} ('cmdb'): IMPORT_COMPLETE",
+        line, error = caplog.messages
+        assert re.fullmatch(rf"IMPORT_IN_PROGRESS: waiting for \d:\d\d:\d\d. 'cmdb' \({ID}\)", line)
+        assert error == "Polling again soon: throttled"
+
+    def test_several_imports_are_one_line_with_the_counts_so_far(
+        self, log: logging.Logger, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        requested = datetime.now(UTC) - timedelta(hours=3)
+        tasks = [
+            ImportTask(import_task_id="1", status="IMPORT_COMPLETE", server_import_success=1605),
+            ImportTask(import_task_id="2", status="IMPORT_IN_PROGRESS", server_import_failure=2),
+            ImportTask(import_task_id="3", status="IMPORT_IN_PROGRESS", import_request_time=requested),
         ]
+        ProgressLog(log, is_running).write(Poll({task.import_task_id: task for task in tasks}))
+        (line,) = caplog.messages
+        expected = r"1 of 3 ended: 1,605 imported, 2 failed, requested 3:\d\d:\d\d ago\. "
+        assert re.fullmatch(expected + "1 IMPORT_COMPLETE, 2 IMPORT_IN_PROGRESS", line)
 
     def test_it_does_not_repeat_the_poll_that_was_already_logged(
         self, log: logging.Logger, caplog: pytest.LogCaptureFixture
     ) -> None:
-        ProgressLog(log, last_poll=poll("IMPORT_IN_PROGRESS")).write(poll("IMPORT_IN_PROGRESS"))
+        ProgressLog(log, is_running, last_poll=poll("IMPORT_IN_PROGRESS")).write(poll("IMPORT_IN_PROGRESS"))
         assert not caplog.messages
 
     @pytest.mark.parametrize(
         ("quiet", "line"),
         [
-            (poll("IMPORT_IN_PROGRESS"), "Still waiting; imports: 1 IMPORT_IN_PROGRESS"),
-            (poll(), "Still waiting; imports: none listed yet"),
+            (poll("IMPORT_IN_PROGRESS"), "IMPORT_IN_PROGRESS: waiting for "),
+            (poll(), "No import is listed yet; waiting for it"),
         ],
     )
     def test_it_shows_a_sign_of_life_when_nothing_changes(
@@ -82,5 +99,6 @@ class TestProgressLog:
         line: str,
     ) -> None:
         monkeypatch.setattr(progress, "QUIET_LOG_INTERVAL", 0.0)
-        ProgressLog(log, last_poll=quiet).write(quiet)
-        assert caplog.messages == [line]
+        ProgressLog(log, is_running, last_poll=quiet).write(quiet)
+        (message,) = caplog.messages
+        assert message.startswith(line)

@@ -104,12 +104,17 @@ def test_the_outcome_is_the_same_in_every_mode_and_by_id_and_name(
                 runs.append(run_task(task, monkeypatch))
             assert len(runs[-1].deferrals) == int("deferrable" in mode)
     assert [run.state for run in runs] == ["skipped" if soft_fail and state == "failed" else state] * 6
-    assert all((run.result, run.xcoms) == (runs[0].result, runs[0].xcoms) for run in runs)
+    assert all(run.result == runs[0].result for run in runs)
+    assert all(run.xcoms == runs[0].xcoms for run in runs if run.xcoms)
     assert all(run.links for run in runs)
     assert end.startswith("timeout") or all("Timed out" not in str(run.error) for run in runs)
+    assert {value["status"] for run in runs for _, value in run.pushes[:1]} == {"IMPORT_IN_PROGRESS"}
     if end.startswith(("timeout", "refused")):
-        assert runs[0].xcoms == {}
+        # Airflow clears the XComs of a sensor in reschedule mode before each poke.
+        assert all(run.xcoms for run in runs if not run.task.reschedule)
+        assert runs[0].xcoms["import_task"]["status"] == "IMPORT_IN_PROGRESS"
     else:
+        assert all(run.xcoms for run in runs)
         assert runs[0].xcoms["import_task"]["status"] == status
         assert runs[0].result == (runs[0].xcoms["import_task"] if state == "success" else None)
 
@@ -124,16 +129,22 @@ class TestInEveryMode:
         assert several.xcoms == {"import_task": several.result}
         assert run((ids[0],)).result == several.result[2:]
 
-    def test_one_error_lists_every_failed_import(self, aws_default: AdsEmulator, run: RunSensor) -> None:
+    def test_one_error_is_a_table_of_all_imports_the_failed_ones_first(
+        self, aws_default: AdsEmulator, run: RunSensor
+    ) -> None:
         good = aws_default.add_import_task(status="IMPORT_COMPLETE")
         bad = aws_default.add_import_task(status="IMPORT_COMPLETE_WITH_ERRORS", serverImportFailure=2, name="part 2")
         running = aws_default.add_import_task()
         with at_the_second_poll(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_FAILED")):
             failed = run([good, bad, running])
         assert failed.state == "failed"
-        message = str(failed.error)
-        assert all(part in message for part in (bad, "part 2", "servers failed 2", running, "IMPORT_FAILED"))
-        assert good not in message
+        *advice, total, first, second, third = str(failed.error).splitlines()
+        assert [line.split()[0] for line in advice] == ["Correct", "Check"]
+        assert total == "1 of 3 imports succeeded: 0 imported, 2 failed"
+        assert first.split() == ["IMPORT_COMPLETE_WITH_ERRORS", "0", "imported", "2", "failed", "part", "2", bad]
+        assert second.startswith("IMPORT_FAILED ")
+        assert second.endswith(running)
+        assert third.endswith(good)
         assert [summary["importTaskId"] for summary in failed.xcoms["import_task"]] == [good, bad, running]
 
     def test_the_limit_of_failed_records_applies_to_each_import(self, aws_default: AdsEmulator, run: RunSensor) -> None:
@@ -141,8 +152,27 @@ class TestInEveryMode:
         states = [run(ids, max_failed_records=limit).state for limit in (2, 1, None)]
         assert states == ["success", "failed", "success"]
 
+    def test_a_rendered_limit_counts_like_a_number(self, aws_default: AdsEmulator, run: RunSensor) -> None:
+        import_task_id = aws_default.add_import_task(status="IMPORT_COMPLETE", serverImportFailure=2)
+        states = [run(import_task_id, max_failed_records=limit).state for limit in ("2", "1", "None")]
+        assert states == ["success", "failed", "success"]
+
     def test_without_do_xcom_push_nothing_is_pushed(self, aws_default: AdsEmulator, run: RunSensor) -> None:
-        assert run(aws_default.add_import_task(status="IMPORT_COMPLETE"), do_xcom_push=False).xcoms == {}
+        running = aws_default.add_import_task()
+        with at_the_second_poll(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_COMPLETE")):
+            ended = run(running, do_xcom_push=False)
+        assert (ended.state, ended.pushes) == ("success", [])
+
+    @pytest.mark.parametrize("as_list", [False, True])
+    def test_the_running_import_is_pushed_in_the_shape_of_the_result(
+        self, aws_default: AdsEmulator, run: RunSensor, as_list: bool
+    ) -> None:
+        running = aws_default.add_import_task()
+        with at_the_second_poll(aws_default, lambda: aws_default.update_import_task(running, status="IMPORT_COMPLETE")):
+            ended = run([running] if as_list else running)
+        pushed = [value[0] if as_list else value for key, value in ended.pushes if key == "import_task"]
+        assert [pushed[0]["status"], pushed[-1]["status"]] == ["IMPORT_IN_PROGRESS", "IMPORT_COMPLETE"]
+        assert ended.xcoms == {"import_task": ended.result}
 
     @pytest.mark.parametrize("soft_fail", [False, True])
     def test_a_timeout_contains_the_last_status(
@@ -158,16 +188,20 @@ class TestInEveryMode:
         error = run(import_task_id, timeout=short_timeout, soft_fail=soft_fail).error
         assert isinstance(error, AirflowSensorTimeout) is not soft_fail
         assert "The last poll failed" not in str(error)
-        words = f"Last status: {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS. The import keeps running"
-        assert words in capsys.readouterr().out
-        if not soft_fail:
-            assert words in str(error)
+        words = "Allow more time, and wait for the import with AdsImportTaskSensor: it keeps running at AWS"
+        logged = capsys.readouterr().out
+        # Airflow shows the message of a failure, but not that of a skip.
+        message, other = (logged, str(error)) if soft_fail else (str(error), logged)
+        assert words in message
+        assert "Last status: IMPORT_IN_PROGRESS: " in message
+        assert f"('cmdb', {import_task_id})" in message
+        assert words not in other
 
     @pytest.mark.parametrize(
         ("subject", "words"),
         [
-            ({"import_task_id": UNKNOWN_ID}, f"{UNKNOWN_ID}: no status"),
-            ({"name": "cmdb"}, "It could not be determined whether there is such an import"),
+            ({"import_task_id": UNKNOWN_ID}, f"Last status: not known ({UNKNOWN_ID})."),
+            ({"name": "cmdb"}, "it is not known if there is such an import"),
         ],
         ids=["id", "name"],
     )
@@ -178,12 +212,17 @@ class TestInEveryMode:
         error = run(**subject, timeout=short_timeout).error
         assert isinstance(error, AirflowSensorTimeout)
         assert words in str(error)
-        assert "The last poll failed: DescribeImportTasks" in str(error)
+        assert "The last poll failed: Try again later" in str(error)
 
     def test_an_unknown_import_follows_the_retries(self, run: RunSensor) -> None:
         unknown = run(UNKNOWN_ID, soft_fail=True)
         assert unknown.state == "up_for_retry"
         assert f"Import task not found in us-west-2: {UNKNOWN_ID}" in str(unknown.error)
+
+    def test_a_bad_rendered_limit_is_refused_before_any_call(self, aws_default: AdsEmulator, run: RunSensor) -> None:
+        with pytest.raises(ValueError, match="max_failed_records must be a whole number of 0 or more"):
+            raise run(UNKNOWN_ID, max_failed_records="many").error or AssertionError
+        assert not aws_default.calls()
 
     @pytest.mark.parametrize(
         ("field", "rendered", "rule"),
@@ -255,13 +294,12 @@ class TestName:
         timed_out = run(name="cmdb", timeout=0.3, soft_fail=soft_fail)
         assert timed_out.state == ("skipped" if soft_fail else "failed")
         words = (
-            "Timed out waiting for an import named 'cmdb' in us-west-2. No such import was listed. Check that name is "
-            "exactly the import's name, that region_name is the Migration Hub home region in which it is started, and "
-            "that aws_conn_id is for the same account."
+            "Check that name is exactly the import's name, that region_name is the Migration Hub home region in which "
+            "it is started, and that aws_conn_id is for the same account: no such import was listed.\n"
+            "Timed out waiting for an import named 'cmdb' in us-west-2."
         )
-        assert words in capsys.readouterr().out
-        if not soft_fail:
-            assert str(timed_out.error) == words
+        assert (words in capsys.readouterr().out) is soft_fail
+        assert (str(timed_out.error) == words) is not soft_fail
 
     def test_it_keeps_waiting_through_an_outage(self, aws_default: AdsEmulator, run: RunSensor) -> None:
         aws_default.inject("ThrottlingException", calls=3)
@@ -284,7 +322,8 @@ class TestName:
         import_task_id = aws_default.add_import_task(name="cmdb")
         # The wait times out before the triggerer's first poll.
         run = run_task(sensor(name="cmdb", deferrable=True, timeout=0.1, poke_interval=60), monkeypatch)
-        assert f"Last status: {import_task_id} ('cmdb'): IMPORT_IN_PROGRESS" in str(run.error)
+        assert "Last status: IMPORT_IN_PROGRESS: " in str(run.error)
+        assert import_task_id in str(run.error)
 
 
 def test_an_iterator_of_ids_is_read_once(aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,7 +388,7 @@ class TestDeferral:
     @pytest.mark.parametrize(("soft_fail", "state"), [(False, "failed"), (True, "skipped")])
     @pytest.mark.parametrize(
         ("subject", "words"),
-        [({"import_task_id": UNKNOWN_ID}, UNKNOWN_ID), ({"name": "cmdb"}, "could not be determined whether")],
+        [({"import_task_id": UNKNOWN_ID}, UNKNOWN_ID), ({"name": "cmdb"}, "it is not known if there is such")],
         ids=["id", "name"],
     )
     def test_airflows_own_limit_on_the_deferral_is_a_timeout(
@@ -366,9 +405,9 @@ class TestDeferral:
         task = sensor(**subject, deferrable=True, soft_fail=soft_fail)
         run = run_task(task, monkeypatch, deferral_failure=TRIGGER_TIMED_OUT)
         assert run.state == state
-        log = capsys.readouterr().out
-        assert words in log
-        assert "no triggerer has answered in time" in log
+        message = capsys.readouterr().out if soft_fail else str(run.error)
+        assert words in message
+        assert "no triggerer has answered in time" in message
 
     def test_the_result_needs_nothing_but_the_event(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task()
@@ -401,7 +440,7 @@ class TestDeferral:
     def test_a_refused_last_poll_is_an_error_and_never_skipped(self, aws_default: AdsEmulator) -> None:
         aws_default.inject("AuthorizationErrorException")
         task = sensor(name="cmdb", deferrable=True, soft_fail=True)
-        with pytest.raises(AdsCallError, match="may not call discovery:DescribeImportTasks"):
+        with pytest.raises(AdsCallError, match=r"^Allow discovery:DescribeImportTasks"):
             task.resume_execution("__fail__", TRIGGER_TIMED_OUT, context_of(task))
 
     def test_a_last_poll_that_hangs_is_left_behind(
@@ -431,8 +470,8 @@ class TestConstructor:
         monkeypatch.setattr(AdsHook, "__init__", lambda *_, **__: pytest.fail("a hook was built"))
         sensor("{{ ti.xcom_pull('start') }}", aws_conn_id="no_such_connection")
 
-    def test_id_name_and_connection_are_templated(self) -> None:
-        templated = {"import_task_id", "name", "aws_conn_id", "region_name", "verify"}
+    def test_id_name_limit_and_connection_are_templated(self) -> None:
+        templated = {"import_task_id", "name", "max_failed_records", "aws_conn_id", "region_name", "verify"}
         assert set(AdsImportTaskSensor.template_fields) == templated
 
     @pytest.mark.parametrize(
@@ -471,4 +510,4 @@ def test_a_failure_is_final_and_caused_by_the_outcome(
 ) -> None:
     run = run_task(sensor(aws_default.add_import_task(status="INTERNAL_ERROR")), monkeypatch)
     assert isinstance(run.error, AirflowFailException)
-    assert json.dumps(run.error.__cause__.import_tasks)  # type: ignore[union-attr]
+    assert json.dumps(run.error.__context__.import_tasks)  # type: ignore[union-attr]

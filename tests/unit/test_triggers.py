@@ -16,10 +16,11 @@ import pytest
 
 from airflow_provider_ads import clients, hooks, polling, progress, triggers
 from airflow_provider_ads.emulator import AdsEmulator
-from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportWaitTimeout
+from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ExportWaitTimeout, ImportWaitTimeout
 from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.triggers import (
     AdsDeleteImportDataTrigger,
+    AdsExportTrigger,
     AdsImportTaskTrigger,
     AdsNamedImportTaskTrigger,
 )
@@ -157,9 +158,9 @@ class TestRun:
     @pytest.mark.parametrize(
         ("code", "advice"),
         [
-            ("AuthorizationErrorException", "Allow the action in the IAM policy"),
+            ("AuthorizationErrorException", "Allow discovery:DescribeImportTasks in the IAM policy"),
             ("HomeRegionNotSetException", "Set region_name to the account's Migration Hub home region"),
-            ("InvalidParameterValueException", "Correct it"),
+            ("InvalidParameterValueException", "Correct the parameter"),
         ],
     )
     async def test_a_refused_call_is_an_error_event_with_advice(
@@ -359,8 +360,42 @@ class TestDeletion:
 
     def test_a_timeout_is_a_deletion_timeout(self) -> None:
         event = {"status": "timeout", "tasks": [{"importTaskId": ID, "status": "DELETE_IN_PROGRESS"}], "error": None}
-        with pytest.raises(DeletionWaitTimeout, match="The deletion continues at AWS"):
+        with pytest.raises(DeletionWaitTimeout, match="the deletion, which continues at AWS"):
             AdsDeleteImportDataTrigger.read_event(event)
+
+
+class TestExport:
+    @pytest.mark.parametrize("arguments", [ALL_SET, ALL_NONE], ids=["all set", "all None"])
+    def test_the_arguments_survive_the_database(self, arguments: dict[str, Any]) -> None:
+        arguments = {"export_id": "export-1", **{k: v for k, v in arguments.items() if k != "import_task_ids"}}
+        trigger = through_database(AdsExportTrigger(**arguments))
+        assert trigger.serialize() == ("airflow_provider_ads.triggers.AdsExportTrigger", arguments)
+
+    async def test_it_ends_when_the_export_has_ended_and_its_event_has_no_url(self, aws_default: AdsEmulator) -> None:
+        aws_default.export_seconds = 0.2
+        export_id = AdsHook().start_export_task()
+        event = await only_event(AdsExportTrigger(export_id, poll_interval=0.02))
+        (export_task,) = AdsExportTrigger.read_event(event)
+        assert (export_task.export_id, export_task.status) == (export_id, "SUCCEEDED")
+        assert AdsHook().get_export_task(export_id).configurations_download_url
+        assert "Url" not in json.dumps(event)
+        assert "X-Amz" not in json.dumps(event)
+
+    async def test_a_timeout_has_the_last_status(self, aws_default: AdsEmulator) -> None:
+        export_id = aws_default.add_export_task()
+        event = await only_event(AdsExportTrigger(export_id, poll_interval=0.02, deadline=time.time() + 0.3))
+        assert (event["status"], event["tasks"][0]["exportStatus"]) == ("timeout", "IN_PROGRESS")
+        with pytest.raises(ExportWaitTimeout, match="EXPORT: IN_PROGRESS"):
+            AdsExportTrigger.read_event(event)
+
+    @pytest.mark.parametrize("export_id", ["", "a b", None, 7])
+    async def test_an_invalid_id_is_an_error_event(self, aws_default: AdsEmulator, export_id: Any) -> None:
+        event = await only_event(AdsExportTrigger(export_id, poll_interval=0.02))
+        assert (event["status"], event["error"]["code"]) == ("error", "ValueError")
+
+    async def test_a_kill_logs_that_the_export_continues(self, capsys: pytest.CaptureFixture[str]) -> None:
+        await AdsExportTrigger("export-1", poll_interval=60).on_kill()
+        assert "export-1 continues at AWS, which cannot cancel exports" in capsys.readouterr().out
 
 
 class TestReadEvent:
@@ -406,7 +441,7 @@ class TestReadEvent:
         tasks = [{"importTaskId": ID, "status": "IMPORT_IN_PROGRESS"}]
         with pytest.raises(ImportWaitTimeout, match="keeps running at AWS") as error:
             AdsImportTaskTrigger.read_event({"status": "timeout", "tasks": tasks, "error": last_error})
-        assert f"{ID}: IMPORT_IN_PROGRESS" in str(error.value)
+        assert f"IMPORT_IN_PROGRESS: {ID}" in str(error.value)
         assert ("throttled" in str(error.value)) is (last_error is not None)
 
 

@@ -48,6 +48,10 @@ def aws() -> Iterator[dict[str, AdsEmulator]]:
     """The emulators, by the Airflow connection that points to them; they share their S3 buckets."""
     emulators = {
         "aws_default": AdsEmulator(import_seconds=1, delete_seconds=1),
+        **{
+            f"aws_export_{row}": AdsEmulator(export_seconds=3600 if row == "timed_out" else 8)
+            for row in ("succeeded", "failed", "truncated", "denied", "timed_out")
+        },
         "aws_failed_records": AdsEmulator(import_seconds=3600),
         "aws_lineage": AdsEmulator(import_seconds=1),
         "aws_many_files": AdsEmulator(),

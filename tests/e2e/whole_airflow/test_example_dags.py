@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Callable
@@ -66,7 +67,15 @@ def start_runs(runs: Runs, aws: dict[str, AdsEmulator]) -> dict[str, Future[Any]
         "imports": runs.submit(run_imports, runs, ads),
         "check": runs.start("example_ads_check_connection"),
         "pipeline": runs.start("example_ads_inventory_pipeline"),
+        "recommendations": runs.start("example_ads_ec2_recommendations", lambda: upload_servers(ads)),
     }
+
+
+def upload_servers(ads: AdsEmulator) -> dict[str, Any]:
+    """Upload an inventory for the recommendations, and return the configuration of the run."""
+    text = "Asset Tag,Server Name,CPU Cores,Memory (MB),Operating System\n1,a.example,4,8192,Ubuntu\n"
+    source_url = ads.upload("s3://migration-inventory/recommended.csv", text)
+    return {"source_url": source_url, "minutes_before_export": 0.2}
 
 
 def run_imports(runs: Runs, ads: AdsEmulator) -> ImportRuns:
@@ -130,6 +139,7 @@ def test_a_file_that_cannot_be_prepared_starts_no_import(started: Any) -> None:
         "prepare": "failed",
         "import_files": "upstream_failed",
         "fetch_failed_records": "skipped",
+        "show_sum": "success",
         "delete_older_imports": "upstream_failed",
     }
 
@@ -181,6 +191,22 @@ def test_the_next_good_run_replaces_all_older_imports(imports: ImportRuns) -> No
         **dict.fromkeys(last.statuses, "DELETE_COMPLETE"),
         last.import_task_id: "IMPORT_COMPLETE",
     }
+
+
+def test_recommendations_for_the_servers_of_a_run_are_written_to_s3(started: Any) -> None:
+    run = started[__name__]["recommendations"].result()
+    assert run.states() == dict.fromkeys(
+        [
+            *("prepare", "import_files", "fetch_failed_records"),
+            *("delete_older_imports", "wait_for_aws", "export_recommendations"),
+        ],
+        "success",
+    )
+    (recommendations,) = (url for url in run.xcom("export_recommendations")["files"] if "/EC2Instance" in url)
+    rows = list(csv.DictReader(read_object(recommendations).decode().splitlines()))
+    tag = f"import:{run.run_id.replace(':', '')}"
+    # Other Dags of the tests import servers into the same account.
+    assert [row["Server.HostName"] for row in rows if row["Tags"] == tag] == ["a.example"]
 
 
 def test_the_documented_iam_policy_allows_exactly_the_actions_that_the_dags_need(

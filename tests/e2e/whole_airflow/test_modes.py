@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from airflow.providers.amazon.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_ads.emulator import AdsEmulator
 from tests.e2e.whole_airflow.runs import Run, Runs, task_log
@@ -100,3 +102,18 @@ def test_the_end_is_the_same_in_every_mode(started: Any, name: str) -> None:
         WAITING, (row.state, row.tries)
     )
     assert "deferred" in run.events("deferrable")
+
+
+@pytest.mark.parametrize("mode", WAITING)
+def test_the_log_of_a_skipped_task_has_its_reason_once(started: Any, mode: str) -> None:
+    log = started[__name__]["with_errors_soft_fail"].result().log(mode)
+    assert log.count("Correct the failed records and import them again") == 1
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="Airflow 2 itself logs the message of an exception twice")
+@pytest.mark.parametrize("mode", WAITING)
+def test_the_log_of_a_failed_task_has_its_reason_and_a_traceback_once(started: Any, mode: str) -> None:
+    log = started[__name__]["timeout"].result().log(mode)
+    assert log.count("Timed out waiting for the import") == 1
+    (exceptions,) = (json.loads(line)["error_detail"] for line in log.splitlines() if "error_detail" in line)
+    assert len(exceptions) == 1

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import botocore.session
@@ -60,11 +61,33 @@ class TestImportTask:
         assert "secret" not in shown
         assert "the-token" not in shown
 
-    def test_str_contains_id_name_status_and_counts(self) -> None:
-        assert str(ImportTask.from_response(RESPONSE)) == (
-            f"{ID} ('cmdb'): IMPORT_COMPLETE_WITH_ERRORS, servers imported 7, servers failed 2, "
-            "applications imported 1, applications failed 1"
-        )
+    def test_str_begins_with_status_and_counts_and_ends_with_the_id(self) -> None:
+        task = ImportTask.from_response(RESPONSE)
+        counts = "7 imported, 2 failed, 1 applications imported, 1 applications failed"
+        assert str(task) == f"IMPORT_COMPLETE_WITH_ERRORS: {counts}. key.csv ('cmdb', {ID})"
+        no_applications = replace(task, application_import_success=0, application_import_failure=0)
+        assert str(no_applications) == f"IMPORT_COMPLETE_WITH_ERRORS: 7 imported, 2 failed. key.csv ('cmdb', {ID})"
+
+    @pytest.mark.parametrize(
+        ("fields", "line"),
+        [
+            ({}, f"not listed: {ID}"),
+            ({"status": "DELETE_COMPLETE"}, f"DELETE_COMPLETE: {ID}"),
+            ({"name": "cmdb"}, f"no status: 'cmdb' ({ID})"),
+            ({"import_url": "s3://b/k.csv", "server_import_success": 0}, f"no status: 0 imported. k.csv ({ID})"),
+        ],
+    )
+    def test_str_lacks_what_is_not_known(self, fields: dict[str, Any], line: str) -> None:
+        assert str(ImportTask(import_task_id=ID, **fields)) == line
+
+    def test_details_follow_the_counts_and_the_url_replaces_the_files_name(self) -> None:
+        task = ImportTask(import_task_id=ID, status="NEW", server_import_success=1605, import_url="s3://b/k.csv")
+        assert task.describe("started", with_url=True) == f"NEW: 1,605 imported, started. s3://b/k.csv ({ID})"
+
+    def test_the_age_counts_from_the_request(self) -> None:
+        task = ImportTask(import_task_id=ID, import_request_time=datetime.now(UTC) - timedelta(days=2))
+        assert timedelta(days=2) <= (task.age or timedelta()) < timedelta(days=3)
+        assert ImportTask(import_task_id=ID).age is None
 
     def test_is_listed_if_more_than_the_id_is_known(self) -> None:
         assert task("IMPORT_COMPLETE").is_listed

@@ -7,6 +7,8 @@ import pytest
 
 from airflow_provider_ads.discovery.parameters import (
     check_client_request_token,
+    check_ec2_recommendations,
+    check_export_ids,
     check_import_task_ids,
     check_import_url,
     check_max_failed_records,
@@ -35,6 +37,10 @@ class TestChecks:
 
     def test_a_string_of_digits_that_jinja_made_a_number_is_turned_back(self) -> None:
         assert (check_name(2026), check_client_request_token(7)) == ("2026", "7")
+
+    @pytest.mark.parametrize(("rendered", "limit"), [("10", 10), ("None", None)])
+    def test_a_limit_that_jinja_made_a_string_is_turned_back(self, rendered: str, limit: int | None) -> None:
+        assert check_max_failed_records(rendered) == limit
 
     @pytest.mark.parametrize("name", ["", "  \t", "x" * 256, None, 7.0, True])
     def test_an_invalid_name_is_refused(self, name: Any) -> None:
@@ -70,6 +76,10 @@ class TestChecks:
         other = "import-task-" + "0" * 32
         assert check_import_task_ids([ID, other, ID]) == [ID, other, ID]
 
+    def test_a_value_that_looks_like_a_name_suggests_the_name_parameter(self) -> None:
+        with pytest.raises(ValueError, match=r"^Use name='cmdb-2026-11-25' of AdsImportTaskSensor instead of"):
+            check_import_task_ids("cmdb-2026-11-25")
+
     @pytest.mark.parametrize("ids", ["import-task-1", "", None, 7, [None], [ID, "x"], f"{ID}\n", []])
     def test_invalid_or_no_ids_are_refused(self, ids: Any) -> None:
         message = "empty list" if ids == [] else "'import-task-' followed by 32 hexadecimal digits"
@@ -89,7 +99,7 @@ class TestChecks:
         with pytest.raises(ValueError, match=r"pass the task's \.output.*render_template_as_native_obj=True"):
             check_import_url(text.replace(ID, "s3://bucket/key"))
 
-    @pytest.mark.parametrize("limit", [-1, 1.5, "3", True])
+    @pytest.mark.parametrize("limit", [-1, 1.5, "-3", "1.5", "", True])
     def test_an_invalid_limit_is_refused(self, limit: Any) -> None:
         with pytest.raises(ValueError, match="max_failed_records must be a whole number of 0 or more, or None"):
             check_max_failed_records(limit)
@@ -143,3 +153,23 @@ def test_quoted_values_are_short() -> None:
 def test_ids_are_summarized() -> None:
     assert summarize_ids([ID]) == ID
     assert summarize_ids([ID] * 3) == f"{ID} and 2 more"
+
+
+class TestExports:
+    def test_ids_of_any_form_are_accepted(self) -> None:
+        assert check_export_ids("export-1") == ["export-1"]
+        assert check_export_ids(iter(["x" * 200, "/"])) == ["x" * 200, "/"]
+
+    @pytest.mark.parametrize("ids", [[], "", "a b", "x" * 201, [None], 7])
+    def test_what_cannot_be_an_id_is_refused(self, ids: Any) -> None:
+        with pytest.raises(ValueError, match="An export id must have 1 to 200 characters and no whitespace; got"):
+            check_export_ids(ids)
+
+    @pytest.mark.parametrize("preferences", [None, {}, {"preferredRegion": "us-west-2"}])
+    def test_preferences_are_returned(self, preferences: Any) -> None:
+        assert check_ec2_recommendations(preferences) == preferences
+
+    @pytest.mark.parametrize("preferences", [True, "us-west-2", ["us-west-2"], {"enabled": True}])
+    def test_preferences_that_are_not_a_dictionary_or_contain_enabled_are_refused(self, preferences: Any) -> None:
+        with pytest.raises(ValueError, match=r"ec2_recommendations must be a dictionary such as .* without 'enabled'"):
+            check_ec2_recommendations(preferences)

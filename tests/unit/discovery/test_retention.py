@@ -29,7 +29,7 @@ class TestReasonsAgainst:
 
     def test_an_import_of_another_series(self) -> None:
         (reason,) = reasons_against([NEW, task(name="dmz-1")], "cmdb-", allow_failed_records=True)
-        assert "name does not start with name_prefix='cmdb-'" in reason
+        assert reason.startswith("Correct name_prefix='cmdb-': the import's name does not start with it. ")
 
     @pytest.mark.parametrize("status", ["IMPORT_FAILED", "IMPORT_IN_PROGRESS", "DELETE_COMPLETE", "NEW", None])
     def test_an_import_that_did_not_succeed(self, status: Any) -> None:
@@ -46,7 +46,7 @@ class TestReasonsAgainst:
 
     def test_an_import_without_a_request_time(self) -> None:
         (reason,) = reasons_against([task(hours=None)], "cmdb-", allow_failed_records=False)
-        assert "did not return its request time" in reason
+        assert reason.startswith("Check the import, whose request time the service did not return. ")
 
 
 class TestSupersededImports:
@@ -88,7 +88,7 @@ class TestSupersededImports:
         assert superseded_imports([old, task(), task(hours=None)], [NEW], None).unknown[0] == old
 
     def test_a_new_import_without_a_request_time_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="did not return its request time"):
+        with pytest.raises(ValueError, match="whose request time the service did not return"):
             superseded_imports([], [task(hours=None)], None)
 
 

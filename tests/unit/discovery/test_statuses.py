@@ -31,6 +31,15 @@ def test_every_status_is_in_exactly_one_set(sets: list[frozenset[str]]) -> None:
     assert sorted(status for each in sets for status in each) == sorted(STATUSES)
 
 
+def test_every_status_of_an_export_is_in_exactly_one_set_and_its_predicate() -> None:
+    sets = [statuses.EXPORT_RUNNING_STATUSES, statuses.EXPORT_DONE_STATUSES, statuses.EXPORT_FAILED_STATUSES]
+    predicates = [statuses.is_export_running, statuses.is_export_done, statuses.is_export_failed]
+    every_status = MODEL.shape_for("ExportStatus").enum
+    assert sorted(status for each in sets for status in each) == sorted(every_status)
+    for status in [*every_status, "EXPORT_OF_THE_FUTURE", None]:
+        assert [predicate(status) for predicate in predicates] == [status in each for each in sets]
+
+
 @pytest.mark.parametrize(
     ("predicate", "expected"),
     [

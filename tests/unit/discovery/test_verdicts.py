@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
 
+from airflow_provider_ads.discovery.export_task import ExportTask
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.statuses import (
     DELETION_FAILED_STATUSES,
@@ -14,7 +14,7 @@ from airflow_provider_ads.discovery.statuses import (
     IMPORT_FAILED_STATUSES,
     RETRYABLE_STATUSES,
 )
-from airflow_provider_ads.discovery.verdicts import VerdictKind, judge_deletion, judge_import
+from airflow_provider_ads.discovery.verdicts import VerdictKind, judge_deletion, judge_export, judge_import
 
 ID = "import-task-0123456789abcdef0123456789ABCDEF"
 
@@ -32,9 +32,7 @@ class TestJudgeDeletion:
         assert judge_deletion(task("DELETE_COMPLETE")).kind is VerdictKind.DONE
 
     def test_a_task_that_is_no_longer_listed_is_done(self) -> None:
-        verdict = judge_deletion(task(None))
-        assert verdict.kind is VerdictKind.DONE
-        assert verdict.explanation == f"Import {ID}: no longer listed."
+        assert judge_deletion(task(None)).kind is VerdictKind.DONE
 
     def test_a_listed_task_without_a_status_is_unknown(self) -> None:
         assert judge_deletion(task(None, name="cmdb")).kind is VerdictKind.UNKNOWN
@@ -43,13 +41,12 @@ class TestJudgeDeletion:
     def test_a_failed_deletion_has_advice(self, status: str) -> None:
         verdict = judge_deletion(task(status, name="cmdb"))
         assert verdict.kind is VerdictKind.FAILED
-        assert f"{ID} ('cmdb'): {status}. " in verdict.explanation
-        assert re.search(r"Delete (it|the data) again", verdict.explanation)
+        assert verdict.advice.startswith("Delete the data again")
 
     def test_a_new_status_is_unknown(self) -> None:
         verdict = judge_deletion(task("DELETE_PAUSED"))
         assert verdict.kind is VerdictKind.UNKNOWN
-        assert "cannot tell whether the data was deleted" in verdict.explanation
+        assert "cannot tell whether the data was deleted" in verdict.advice
 
 
 class TestJudgeImport:
@@ -69,22 +66,49 @@ class TestJudgeImport:
     def test_failed_application_records_count_too(self) -> None:
         verdict = judge_import(task("IMPORT_COMPLETE", applicationImportFailure=1), 0)
         assert verdict.kind is VerdictKind.FAILED
-        assert (
-            "The number of failed records, 1, exceeds max_failed_records=0. Fetch the failed rows"
-            in verdict.explanation
+        assert verdict.advice.startswith(
+            "Correct the failed records and import them again, or raise max_failed_records=0"
         )
+
+    def test_tolerated_failed_records_have_advice(self) -> None:
+        assert "AdsFailedRecordsToS3Operator" in judge_import(task("IMPORT_COMPLETE", serverImportFailure=1), 1).advice
+        assert judge_import(task("IMPORT_COMPLETE", serverImportFailure=0), 1).advice == ""
 
     @pytest.mark.parametrize("status", sorted(IMPORT_FAILED_STATUSES | DELETION_STATUSES))
     def test_a_failed_or_deleted_import_is_failed_no_matter_the_limit(self, status: str) -> None:
         verdict = judge_import(task(status, name="cmdb"), None)
         assert verdict.kind is VerdictKind.FAILED
         assert verdict.try_again is (status in RETRYABLE_STATUSES)
-        assert all(part in verdict.explanation for part in (ID, "cmdb", status))
-        assert verdict.explanation.count(". ") >= 1, "the explanation lacks advice"
+        assert verdict.advice.split()[0] in {"Check", "Convert", "Delete", "Import"}
+        assert len(verdict.advice.splitlines()) == 1
 
     @pytest.mark.parametrize("status", ["IMPORT_PAUSED", "", None])
     def test_a_new_status_is_unknown(self, status: str | None) -> None:
         verdict = judge_import(task(status), None)
         assert verdict.kind is VerdictKind.UNKNOWN
-        assert repr(status) in verdict.explanation
+        assert repr(status) in verdict.advice
         assert not verdict.try_again
+
+
+class TestJudgeExport:
+    @staticmethod
+    def judge(status: str | None, message: str | None = None) -> tuple[VerdictKind, str]:
+        return judge_export(ExportTask(export_id="e-1", export_status=status, status_message=message))
+
+    def test_a_running_or_successful_export_needs_no_advice(self) -> None:
+        assert self.judge("IN_PROGRESS", "busy") == (VerdictKind.RUNNING, "")
+        assert self.judge("SUCCEEDED", "done") == (VerdictKind.DONE, "")
+
+    @pytest.mark.parametrize(
+        ("message", "reason"),
+        [("No servers found.", "No servers found."), (None, "AWS gives no reason."), ("", "AWS gives no reason.")],
+    )
+    def test_a_failed_export_has_advice_and_the_reason_of_aws(self, message: str | None, reason: str) -> None:
+        advice = f"Run the task again, which starts another export: {reason}"
+        assert self.judge("FAILED", message) == (VerdictKind.FAILED, advice)
+
+    @pytest.mark.parametrize("status", ["EXPORT_OF_THE_FUTURE", None])
+    def test_an_unknown_status_is_neither_running_nor_successful(self, status: str | None) -> None:
+        kind, advice = self.judge(status)
+        assert kind is VerdictKind.UNKNOWN
+        assert f"this version does not know the status {status!r}" in advice

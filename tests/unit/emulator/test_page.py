@@ -179,6 +179,27 @@ class TestImports:
         assert not {"script", "b"} & {tag for tag, _ in page.elements}
 
 
+class TestExports:
+    def test_without_exports_there_is_no_table_of_them(self, ads: AdsEmulator) -> None:
+        assert "Exports" not in get_page(ads).text
+
+    def test_the_newest_exports_are_first_and_have_their_content_status_and_message(
+        self, ads: AdsEmulator, discovery: Any
+    ) -> None:
+        ads.add_export_task(exportStatus="FAILED", statusMessage='<script>alert("1")</script>')
+        export_id = discovery.start_export_task(preferences={"ec2RecommendationsPreferences": {"enabled": True}})[
+            "exportId"
+        ]
+        wait_for(lambda: ads.export_tasks()[1]["exportStatus"] == "SUCCEEDED")
+        page = get_page(ads)
+        first, second = (row for row in page.rows if row and "export-" in row[0])
+        assert f"EC2 recommendations {export_id}" in " ".join(first[0].split())
+        assert "SUCCEEDED" in first[1]
+        assert "Summary" in second[0]
+        assert '<script>alert("1")</script>' in second[1]
+        assert "X-Amz-Signature" not in page.html
+
+
 class TestSecrets:
     def test_tokens_and_presigned_urls_are_not_shown(self, ads: AdsEmulator, import_file: ImportFile) -> None:
         task = import_file("ExternalId\n \n")
@@ -311,7 +332,7 @@ class TestFaults:
     def test_every_choice_of_the_form_is_a_fault(self, ads: AdsEmulator) -> None:
         choices = [str(option["value"]) for option in get_page(ads).attributes("option")]
         faults, operations = choices[: choices.index("")], choices[choices.index("") + 1 :]
-        assert {"drop", "hold", "lose", "malformed", "ThrottlingException", "OVER_LIMIT"} < set(faults)
+        assert {"drop", "hold", "lose", "malformed", "ThrottlingException", "OVER_LIMIT", "EXPORT_FAILED"} < set(faults)
         assert "DescribeImportTasks" in operations
         for fault in sorted(set(faults) - {"latency", "refuse"}):
             assert submit(ads, "/_ads/faults", fault=fault).status == 200

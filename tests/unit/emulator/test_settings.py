@@ -14,7 +14,7 @@ from tests.unit.emulator.conftest import describe, start_import, wait_for_import
     ("name", "seconds"),
     [
         *product(
-            ("import_seconds", "delete_seconds", "role_seconds", "token_seconds"),
+            ("import_seconds", "delete_seconds", "export_seconds", "role_seconds", "token_seconds"),
             (-1, math.nan, math.inf, 10**400, True, "1"),
         ),
         ("import_seconds", None),
@@ -42,9 +42,9 @@ def test_a_change_applies_to_the_running_import(ads: AdsEmulator, discovery: Any
 
 def test_the_defaults_are_described_as_they_are() -> None:
     emulator = AdsEmulator()
-    names = ("import_seconds", "delete_seconds", "token_seconds", "role_seconds")
-    assert [getattr(AdsEmulator, name).default for name in names] == [1.0, 1.0, None, 3600.0]
-    assert [getattr(emulator, name) for name in names] == [1.0, 1.0, None, 3600.0]
+    names = ("import_seconds", "delete_seconds", "export_seconds", "token_seconds", "role_seconds")
+    assert [getattr(AdsEmulator, name).default for name in names] == [1.0, 1.0, 1.0, None, 3600.0]
+    assert [getattr(emulator, name) for name in names] == [1.0, 1.0, 1.0, None, 3600.0]
 
 
 def test_each_emulator_has_its_own_settings() -> None:

@@ -47,6 +47,16 @@ class TestText:
         assert tested.convert_all([" web1", "web2\n", "web 3"]) == ["web1", "web2", "web 3"]
         assert tested.converted == 2
 
+    @pytest.mark.parametrize("space", ["\t", "\n", "\v", "\f", "\r", "\x1c", "\x1d", "\x1e", "\x1f", "\x85", "\u3000"])
+    def test_any_whitespace_is_removed(self, space: str) -> None:
+        assert text().convert_all([f"{space}web1", f"web2{space}"]) == ["web1", "web2"]
+
+    def test_cells_that_stayed_unchanged_stay_so_beside_others(self) -> None:
+        tested = text()
+        assert tested.convert_all(["web1", "web2"]) == ["web1", "web2"]
+        assert tested.convert_all(["web2", " web1", "web1", "n/a"]) == ["web2", "web1", "web1", ""]
+        assert tested.converted == 2
+
     @given(
         st.lists(
             st.text(

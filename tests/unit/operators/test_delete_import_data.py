@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from airflow_provider_ads.discovery.verdicts import MISSING_TASK_POLLS
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, DeletionWaitTimeout, ImportDeletionError
+from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsDeleteImportDataOperator
 from tests.support.lagging_emulator import LaggingEmulator
 from tests.support.recording_emulator import RecordingEmulator
@@ -72,6 +74,46 @@ class TestDelete:
         run = run_task(operator(ended, wait_for_completion=False, deferrable=deferrable), monkeypatch)
         assert (run.state, run.result) == ("success", ended)
         assert statuses(aws_default) == {"DELETE_IN_PROGRESS"}
+
+
+class TestXCom:
+    def test_the_imports_are_pushed_before_and_after_the_wait(
+        self, aws_default: AdsEmulator, ended: list[str], wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        aws_default.delete_seconds = 0.3
+        run = run_task(operator(ended[:2], **wait), monkeypatch)
+        assert {key for key, _ in run.pushes} == {"deletion"}
+        assert len(run.pushes) > 1
+        summaries = [AdsHook().get_import_task(import_task_id).summary() for import_task_id in ended[:2]]
+        assert {summary["status"] for summary in summaries} == {"DELETE_COMPLETE"}
+        assert run.xcoms["deletion"] == {"dry_run": False, "import_tasks": summaries}
+
+    def test_imports_that_are_no_longer_listed_keep_their_name_and_counts(
+        self, aws_default: AdsEmulator, wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        aws_default.delete_seconds = 0.3
+        old = aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE", serverImportSuccess=2)
+        run = run_task(operator([old, UNKNOWN_ID], delete_history=True, **wait), monkeypatch)
+        assert run.state == "success"
+        first, second = run.xcoms["deletion"]["import_tasks"]
+        assert (first["name"], first["serverImportSuccess"], first["status"]) == ("cmdb", 2, None)
+        assert (second["importTaskId"], second["name"], second["status"]) == (UNKNOWN_ID, None, None)
+
+    def test_a_failed_deletion_is_pushed(
+        self, aws_default: AdsEmulator, wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import_task_id = aws_default.add_import_task(status="DELETE_IN_PROGRESS")
+        fail = partial(aws_default.update_import_task, import_task_id, status="DELETE_FAILED")
+        with at_the_second_poll(aws_default, fail):
+            run = run_task(operator(import_task_id, **wait), monkeypatch)
+        assert run.state == "up_for_retry"
+        assert run.xcoms["deletion"]["import_tasks"][0]["status"] == "DELETE_FAILED"
+
+    def test_nothing_is_pushed_without_do_xcom_push(
+        self, aws_default: AdsEmulator, ended: list[str], wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = run_task(operator(ended[0], delete_history=True, do_xcom_push=False, **wait), monkeypatch)
+        assert (run.state, run.pushes) == ("success", [])
 
 
 class TestRetry:
@@ -158,7 +200,9 @@ class TestVerdict:
         assert run.state == "up_for_retry"
         assert isinstance(run.error, ImportDeletionError)
         assert run.error.errors == {ended[0]: "DELETE_FAILED"}
-        assert ended[1] not in str(run.error)
+        assert str(run.error).startswith(
+            "Delete the data again: part of it might be deleted.\n1 of 2 imports deleted\n"
+        )
 
     def test_an_unknown_status_is_an_error(
         self, aws_default: AdsEmulator, ended: list[str], wait: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -211,7 +255,7 @@ class TestDeferral:
         assert isinstance(run.error, DeletionWaitTimeout)
         assert ended[0] in str(run.error)
         assert "DELETE_IN_PROGRESS" in str(run.error)
-        assert "a retry of the task waits for it" in str(run.error)
+        assert "a retry of the task waits for the deletion" in str(run.error)
         assert "AdsImportTaskSensor" not in str(run.error)
 
     @pytest.mark.parametrize("delete_history", [False, True])
@@ -232,7 +276,7 @@ class TestDeferral:
         aws_default.delete_seconds = 60
         run = run_task(operator(ended[0], deferrable=True), monkeypatch, deferral_failure=TRIGGER_CRASHED)
         assert isinstance(run.error, AdsCallError)
-        assert "The deletion continues at AWS" in str(run.error)
+        assert str(run.error).startswith("See the log above, and run the task again: the trigger that waited")
 
 
 def test_a_killed_task_logs_that_the_deletion_continues(
@@ -242,4 +286,4 @@ def test_a_killed_task_logs_that_the_deletion_continues(
     task = operator(ended, wait_for_completion=False)
     task.execute(context_of(task))
     task.on_kill()
-    assert f"{ended[0]} and 24 more is still being deleted at AWS" in capsys.readouterr().out
+    assert "The task was killed, but AWS continues to delete the data of 25 imports; a retry" in capsys.readouterr().out

@@ -56,7 +56,9 @@ class TestFetch:
         assert content(run.result["failed_entries_url"]) == (HEADER + NOT_A_NUMBER + WITHOUT_IDENTITY).encode()
         assert len(content(run.result["errors_url"]).splitlines()) == 1 + 2
         printed = capsys.readouterr().out
-        assert f"2 failed rows in {folder}/failed-entries.csv, reasons in {folder}/errors.csv. Import import" in printed
+        assert (
+            f"2 failed rows in {folder}/failed-entries.csv, reasons in {folder}/errors.csv. IMPORT_COMPLETE" in printed
+        )
         assert re.search(r"^3 +RAM.TotalSizeInMB +2 ", printed, re.MULTILINE)
 
     def test_the_rows_of_a_failed_import_are_copied(
@@ -108,7 +110,7 @@ class TestRefusals:
         ("arguments", "message"),
         [
             ({"destination_url": "inventory/failed"}, "destination_url must have the form s3://bucket/prefix"),
-            ({"import_task_id": "import-task-1"}, "import_task_id must be 'import-task-' followed by"),
+            ({"import_task_id": "import-task-1"}, "An import_task_id is 'import-task-' followed by"),
         ],
     )
     def test_an_invalid_parameter_is_refused_before_any_call(

@@ -93,8 +93,8 @@ class TestPrepare:
 
     def test_a_missing_connection_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         error = run_task(operator(aws_conn_id="nope", region_name="us-west-2"), monkeypatch).error
-        assert str(error).startswith(f"GetObject for {SOURCE} in us-west-2 with aws_conn_id='nope' failed with NoCred")
-        assert "Airflow found no readable connection 'nope'" in str(error)
+        assert str(error).startswith("Create the connection 'nope' (Admin > Connections, or 'airflow connections add")
+        assert f"GetObject for {SOURCE} in us-west-2 with aws_conn_id='nope' failed with NoCred" in str(error)
 
     def test_parameters_are_templated(self) -> None:
         own = {"source_url", "destination_url", "column_mapping", "row_filter", "tags"}
@@ -132,7 +132,7 @@ class TestQuota:
         aws_default.inject("ServerInternalErrorException", operation="DescribeImportTasks")
         run = run_task(operator(), monkeypatch)
         assert (run.state, len(run.result)) == ("success", 1)
-        assert "that the account uses could not be determined: DescribeImportTasks" in capsys.readouterr().out
+        assert "that the account uses could not be determined: Try again later" in capsys.readouterr().out
         assert aws_default.calls()["DescribeImportTasks"] == 1
 
 

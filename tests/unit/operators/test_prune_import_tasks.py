@@ -84,9 +84,74 @@ class TestPrune:
         run = run_task(operator(new, dry_run=True), monkeypatch)
         assert (run.state, run.result) == ("success", [old])
         assert ads.calls()["BatchDeleteImportData"] == 0
-        lines = capsys.readouterr().out.splitlines()
-        assert ["would be deleted" in line for line in lines if old in line] == [True]
-        assert ["3 imports" in line for line in lines if "already deleted" in line] == [True]
+        log = capsys.readouterr().out
+        assert "1 import would be deleted, 0 older kept, 3 deleted before\nto delete  IMPORT_COMPLETE  " in log
+        assert log.count(old) == 1
+
+
+def records(requested: float, count: int, status: str = "IMPORT_COMPLETE", **fields: Any) -> dict[str, Any]:
+    return {"requested": requested, "status": status, "serverImportSuccess": count, **fields}
+
+
+class TestXComs:
+    @pytest.mark.parametrize("wait", WAITS)
+    def test_the_imports_are_pushed_before_and_after_the_wait(
+        self, ads: AdsEmulator, wait: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old, new = [add(ads, 1e9 + seconds) for seconds in range(2)], add(ads, 2e9)
+        ads.delete_seconds = 0.3
+        run = run_task(operator(new, **WAITS[wait]), monkeypatch)
+        pushed = [value for key, value in run.pushes if key == "deletion"]
+        assert all(value["dry_run"] is False for value in pushed)
+        assert all([task["importTaskId"] for task in value["import_tasks"]] == old for value in pushed)
+        statuses = [task["status"] for value in pushed for task in value["import_tasks"]]
+        assert "DELETE_IN_PROGRESS" in statuses
+        assert statuses[-2:] == ["DELETE_COMPLETE"] * 2
+
+    @pytest.mark.parametrize("dry_run", [False, True])
+    def test_the_records_of_the_account_are_pushed_without_another_call(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch, dry_run: bool
+    ) -> None:
+        add(ads, **records(1e9, 100))
+        add(ads, **records(1e9, 20, "DELETE_IN_PROGRESS", importDeletedTime=3e9))
+        add(ads, **records(1e9, 8_000, "DELETE_COMPLETE", importDeletedTime=1.1e9))
+        add(ads, **records(1e9, 3, name="dmz-1"))
+        new = add(ads, **records(2e9, 500))
+        run = run_task(operator(new, dry_run=dry_run, wait_for_completion=False), monkeypatch)
+        assert run.xcoms["record_quota"] == {"before": 623, "after": 523 if dry_run else 503}
+        assert ads.calls()["DescribeImportTasks"] == 2
+
+    def test_imports_beyond_the_daily_limit_keep_their_records(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old, new = [add(ads, **records(1e9 + number, 10)) for number in range(2)], add(ads, 2e9)
+        ads.inject("OVER_LIMIT", import_task_id=old[1])
+        run = run_task(operator(new), monkeypatch)
+        assert [task["importTaskId"] for task in run.xcoms["deletion"]["import_tasks"]] == old[:1]
+        assert run.xcoms["record_quota"] == {"before": 20, "after": 10}
+
+    def test_a_dry_run_pushes_the_imports_that_would_be_deleted(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old, new = add(ads, 1e9), add(ads, 2e9)
+        deletion = run_task(operator(new, dry_run=True), monkeypatch).xcoms["deletion"]
+        assert deletion == {"dry_run": True, "import_tasks": [AdsHook().get_import_task(old).summary()]}
+
+    def test_a_run_that_deletes_nothing_says_so(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        run = run_task(operator(add(ads, **records(2e9, 5))), monkeypatch)
+        assert run.xcoms == {
+            "deletion": {"dry_run": False, "import_tasks": []},
+            "record_quota": {"before": 5, "after": 5},
+        }
+
+    @pytest.mark.parametrize("dry_run", [False, True])
+    def test_nothing_is_pushed_without_do_xcom_push(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch, dry_run: bool
+    ) -> None:
+        add(ads, 1e9)
+        task = operator(add(ads, 2e9), delete_history=True, dry_run=dry_run, do_xcom_push=False)
+        run = run_task(task, monkeypatch)
+        assert (run.state, run.pushes) == ("success", [])
 
 
 class TestRetry:
@@ -127,7 +192,7 @@ class TestRefusal:
         new = [add(ads, 2e9 + 1), add(ads, 2e9 + 2, serverImportFailure=1), add(ads, 2e9 + 3, "IMPORT_FAILED")]
         run = run_task(operator(new), monkeypatch)
         assert (run.state, type(run.error)) == ("failed", AirflowFailException)
-        assert isinstance(run.error.__cause__, ImportOutcomeError)  # type: ignore[union-attr]
+        assert isinstance(run.error.__context__, ImportOutcomeError)  # type: ignore[union-attr]
         assert [import_task_id in str(run.error) for import_task_id in new] == [False, True, True]
         assert "allow_failed_records=True" in str(run.error)
         assert ads.calls()["BatchDeleteImportData"] == 0
@@ -159,7 +224,7 @@ class TestDailyLimit:
         run = run_task(operator(new), monkeypatch)
         assert (run.state, run.result) == ("success", [*old[:11], *old[12:20]])
         assert ads.calls()["BatchDeleteImportData"] == 2
-        (line,) = (line for line in capsys.readouterr().out.splitlines() if "Left for the next run" in line)
+        (line,) = (line for line in capsys.readouterr().out.splitlines() if "left for the next run" in line)
         assert all(each in line for each in [old[11], *old[20:]])
 
     def test_a_deletion_that_exceeds_the_limit_later_is_left_too(
@@ -174,6 +239,8 @@ class TestDailyLimit:
         monkeypatch.setattr(AdsHook, "delete_import_data", delete_and_end)
         run = run_task(operator(new), monkeypatch)
         assert (run.state, run.result) == ("success", [old[0]])
+        statuses = [task["status"] for task in run.xcoms["deletion"]["import_tasks"]]
+        assert statuses == ["DELETE_COMPLETE", "DELETE_FAILED_LIMIT_EXCEEDED"]
 
     def test_any_other_refusal_is_an_error(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
         old, new = [add(ads, 2e9 + seconds) for seconds in range(2)], add(ads, 2e9 + 100)

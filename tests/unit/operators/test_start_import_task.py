@@ -51,10 +51,12 @@ class TestWithoutWaiting:
     ) -> None:
         run = run_task(operator(inventory, deferrable=deferrable), monkeypatch)
         (task,) = aws_default.import_tasks()
-        assert (run.state, run.result, run.xcoms, run.deferrals) == ("success", task["importTaskId"], {}, [])
+        assert (run.state, run.result, run.deferrals) == ("success", task["importTaskId"], [])
+        assert run.pushes == [("import_task", ImportTask.from_response(task).summary())]
         assert (task["name"], task["importUrl"]) == ("cmdb", inventory)
         log = capsys.readouterr().out
-        assert f"Import {run.result} ('cmdb'): IMPORT_IN_PROGRESS. Region us-west-2, file {inventory}" in log
+        outcome = "IMPORT_IN_PROGRESS: started in us-west-2"
+        assert f"{outcome}. {inventory} ('cmdb', {run.result})" in log
         assert ("Not waiting for the import, because wait_for_completion is False" in log) is deferrable
 
     def test_the_users_token_is_sent_unchanged(
@@ -70,6 +72,7 @@ class TestWithoutWaiting:
             ({"name": " "}, "1 to 255 characters"),
             ({"import_url": "s3://bucket"}, "a scheme, a bucket and an object"),
             ({"client_request_token": "t" * 101}, "1 to 100 characters"),
+            ({"max_failed_records": "many"}, "a whole number of 0 or more"),
         ],
     )
     def test_bad_input_is_refused_before_any_call(
@@ -88,6 +91,25 @@ class TestWithoutWaiting:
         assert "home region" in str(run.error)
 
 
+def test_a_wait_on_a_worker_pushes_each_change_of_the_counts(
+    aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws_default.import_seconds = 60
+    counts = iter(
+        [(1, "IMPORT_IN_PROGRESS"), (2, "IMPORT_IN_PROGRESS"), (2, "IMPORT_IN_PROGRESS"), (3, "IMPORT_COMPLETE")]
+    )
+
+    def count_more(seconds: float) -> None:
+        count, status = next(counts)
+        (task,) = aws_default.import_tasks()
+        aws_default.update_import_task(task["importTaskId"], serverImportSuccess=count, status=status)
+
+    monkeypatch.setattr("airflow_provider_ads.waiting.time.sleep", count_more)
+    run = run_task(operator(inventory, **WAITS["sync"]), monkeypatch)
+    pushed = [value["serverImportSuccess"] for key, value in run.pushes if key == "import_task"]
+    assert pushed[1:] == [1, 2, 3]
+
+
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 class TestWaiting:
     def test_the_result_is_the_id_and_the_summary_is_pushed(
@@ -99,6 +121,13 @@ class TestWaiting:
         assert run.xcoms["import_task"]["status"] == "IMPORT_COMPLETE"
         assert run.xcoms["import_task"]["serverImportSuccess"] == 3
 
+    def test_the_summary_is_pushed_before_the_wait(
+        self, aws_default: AdsEmulator, inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
+    ) -> None:
+        run = run_task(operator(inventory, **wait), monkeypatch)
+        statuses = [value["status"] for key, value in run.pushes if key == "import_task"]
+        assert statuses == ["IMPORT_IN_PROGRESS", "IMPORT_COMPLETE"]
+
     def test_failed_records_fail_the_task_without_a_retry(
         self, aws_default: AdsEmulator, half_bad_inventory: str, monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
     ) -> None:
@@ -106,7 +135,9 @@ class TestWaiting:
         assert isinstance(run.error, AirflowFailException)
         assert "max_failed_records" in str(run.error)
         assert run.xcoms["import_task"]["serverImportFailure"] == 1
-        assert run_task(operator(half_bad_inventory, max_failed_records=1, **wait), monkeypatch).state == "success"
+        for limit in (1, "1", "None", None):
+            run = run_task(operator(half_bad_inventory, max_failed_records=limit, **wait), monkeypatch)
+            assert run.state == "success"
 
     @pytest.mark.parametrize(
         ("status", "state", "error"),
@@ -227,7 +258,7 @@ class TestListOfFiles:
         run = run_task(operator(parts[:1], **mode), monkeypatch)
         (task,) = aws_default.import_tasks()
         assert (run.result, task["name"]) == ([task["importTaskId"]], "cmdb-part-0001")
-        assert all(isinstance(value, list) for value in run.xcoms.values())
+        assert all(isinstance(value, list) for _, value in run.pushes)
 
     def test_all_files_are_one_deferral(
         self, aws_default: AdsEmulator, parts: list[str], monkeypatch: pytest.MonkeyPatch
@@ -270,10 +301,10 @@ class TestListOfFiles:
         assert (run.state, run.xcoms["return_value"]) == ("failed", ids if as_list else ids[0])
 
     @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
-    def test_no_result_is_pushed_without_do_xcom_push(
+    def test_nothing_is_pushed_without_do_xcom_push(
         self, aws_default: AdsEmulator, parts: list[str], monkeypatch: pytest.MonkeyPatch, wait: dict[str, Any]
     ) -> None:
-        assert run_task(operator(parts, do_xcom_push=False, **wait), monkeypatch).xcoms == {}
+        assert run_task(operator(parts, do_xcom_push=False, **wait), monkeypatch).pushes == []
 
     @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
     @pytest.mark.parametrize(
@@ -306,8 +337,7 @@ class TestListOfFiles:
         with at_the_second_poll(aws_default, end_imports):
             run = run_task(operator(parts, **wait), monkeypatch)
         assert (run.state, type(run.error)) == (state, error)
-        for status in statuses:
-            assert (status in str(run.error)) is (status != "IMPORT_COMPLETE")
+        assert all(status in str(run.error) for status in statuses)
 
     @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
     def test_max_failed_records_applies_to_each_import(
@@ -317,7 +347,7 @@ class TestListOfFiles:
         files = [aws_default.upload(f"s3://inventory/{number}.csv", bad) for number in range(3)]
         assert run_task(operator(files, max_failed_records=1, **wait), monkeypatch).state == "success"
         run = run_task(operator(files, **wait), monkeypatch)
-        assert str(run.error).count("exceeds max_failed_records=0") == 3
+        assert "\n0 of 3 imports succeeded: 3 imported, 3 failed\n" in str(run.error)
 
     def test_the_logs_are_tables_under_a_total(
         self,
@@ -330,11 +360,13 @@ class TestListOfFiles:
         aws_default.import_seconds = 0.1
         run = run_task(operator([*parts[:2], half_bad_inventory], **WAITS["sync"]), monkeypatch)
         log = capsys.readouterr().out
-        assert "3 of 3 imports started\nstarted        IMPORT_IN_PROGRESS  cmdb-part-0001  import-task-" in log
-        assert "2 of 3 imports succeeded: 3 servers imported, 1 failed\nIMPORT_COMPLETE  " in log
-        last_row = f"IMPORT_COMPLETE_WITH_ERRORS      1 imported      1 failed  cmdb-inventory  {run.result or ''}"
-        assert last_row in log
-        assert log.count("The number of failed records, 1, exceeds") == 1
+        in_progress = "IMPORT_IN_PROGRESS  0 imported  0 failed"
+        assert f"3 of 3 imports started\nstarted  {in_progress}  cmdb-part-0001  import-task-" in log
+        assert "imports succeeded" not in log
+        advice, _, total, first_row, *_ = str(run.error).replace(". ", ".\n").splitlines()
+        assert advice.startswith("Correct the failed records and import them again")
+        assert total == "2 of 3 imports succeeded: 3 imported, 1 failed"
+        assert first_row.startswith("IMPORT_COMPLETE_WITH_ERRORS  1 imported  1 failed  cmdb-inventory  import-task-")
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -480,7 +512,7 @@ class TestDeferral:
         aws_default.import_seconds = 60
         run = run_task(operator(inventory, **WAITS["deferrable"]), monkeypatch, deferral_failure=failure)
         assert run.state == "up_for_retry"
-        assert "wait for it with AdsImportTaskSensor" in str(run.error)
+        assert re.match("See the log above, and run the task again|Allow more time, and wait for the", str(run.error))
 
     def test_the_result_needs_nothing_but_the_event(self, aws_default: AdsEmulator) -> None:
         task = operator("s3://bucket/key", **WAITS["deferrable"])
@@ -494,11 +526,12 @@ class TestConstructor:
         monkeypatch.setattr(AdsHook, "__init__", lambda *_, **__: pytest.fail("a hook was built"))
         operator("{{ params.url }}", aws_conn_id="no_such_connection")
 
-    def test_name_url_token_and_connection_are_templated(self) -> None:
+    def test_name_url_token_limit_and_connection_are_templated(self) -> None:
         assert set(AdsStartImportTaskOperator.template_fields) == {
             "name",
             "import_url",
             "client_request_token",
+            "max_failed_records",
             "aws_conn_id",
             "region_name",
             "verify",

@@ -1,0 +1,50 @@
+"""The sum of a run: every row that was read, and its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_ads.discovery import statuses
+
+__all__ = ["account_for_rows"]
+
+
+def account_for_rows(
+    report: Mapping[str, Any] | None, import_tasks: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+) -> str:
+    """
+    Return the sum of a run, such as ``6,000 rows = 5,983 imported + 5 failed + 12 quarantined``.
+
+    A difference is in the sum as ``unaccounted``. Lines below the sum contain the applications, which the service
+    counts apart from the rows, and each import that did not succeed.
+
+    :param report: the XCom ``report`` of
+        :class:`~airflow_provider_ads.operators.prepare_import_file.AdsPrepareImportFileOperator`; None if the task
+        pushed none.
+    :param import_tasks: the XCom ``import_task``, a summary or a list of summaries; None if no import was started.
+    """
+    tasks = [import_tasks] if isinstance(import_tasks, Mapping) else list(import_tasks or ())
+    imported, failed, applications, failed_applications = (
+        sum(task[f"{kind}Import{outcome}"] or 0 for task in tasks)
+        for kind in ("server", "application")
+        for outcome in ("Success", "Failure")
+    )
+    if report is None:
+        lines = [f"{imported:,} imported, {failed:,} failed. There is no report on the rows"]
+    elif report["rows_read"] is None:
+        lines = [
+            f"{imported:,} imported, {failed:,} failed. The source was imported unchanged, so no rows were counted"
+        ]
+    else:
+        quarantined, filtered = report["rows_quarantined"] or 0, sum(report["rows_filtered"].values())
+        rest = report["rows_read"] - imported - failed - quarantined - filtered
+        terms = [(quarantined, "quarantined"), (filtered, "filtered"), (rest, "unaccounted")]
+        lines = [
+            f"{report['rows_read']:,} rows = {imported:,} imported + {failed:,} failed"
+            + "".join(f" {'-' if count < 0 else '+'} {abs(count):,} {outcome}" for count, outcome in terms if count)
+        ]
+    if applications or failed_applications:
+        lines.append(f"{applications:,} applications imported, {failed_applications:,} failed")
+    lines += [f"{task['status']}: {task['name']}" for task in tasks if not statuses.is_done(task["status"])]
+    return "\n".join(lines)

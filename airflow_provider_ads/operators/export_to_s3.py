@@ -1,0 +1,199 @@
+"""Export discovered data and EC2 recommendations from AWS Application Discovery Service to S3."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+
+from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.download import ArchiveDownloadError
+from airflow_provider_ads.discovery.export_task import ExportTask
+from airflow_provider_ads.discovery.exported_files import open_exported_files
+from airflow_provider_ads.discovery.parameters import check_ec2_recommendations
+from airflow_provider_ads.discovery.verdicts import VerdictKind, judge_export
+from airflow_provider_ads.exceptions import AdsCallError, ExportFailedError
+from airflow_provider_ads.links import MigrationHubLink
+from airflow_provider_ads.operators.s3_files import AdsS3FilesOperator
+from airflow_provider_ads.triggers import AdsExportTrigger
+from airflow_provider_ads.version_compat import conf
+from airflow_provider_ads.waiting import AdsWaitingOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+    from airflow.sdk import XComArg
+
+__all__ = ["EXPORT_TASK_XCOM_KEY", "AdsExportToS3Operator"]
+
+#: Key of the XCom with the export's summary. It is pushed before the wait begins and again after it.
+EXPORT_TASK_XCOM_KEY = "export_task"
+
+
+class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
+    """
+    AWS Application Discovery Service: export what Migration Hub knows to S3, such as EC2 instance recommendations.
+
+    The operator starts an export, waits for it, and writes each file of its archive, unchanged, to a folder in
+    ``destination_url`` that is named after the export. Recommendations are in a file whose name begins with
+    ``EC2InstanceRecommendations``, with one row for each server:
+    https://docs.aws.amazon.com/migrationhub/latest/ug/understanding-ec2-recommendations.html
+
+    The result is ``{"export_id": "...", "files": ["s3://...", ...], "is_truncated": False}``. The XCom ``export_task``
+    is the export's summary, even if the task fails. A truncated export is incomplete, and logged as a warning.
+
+    An export might not contain what was imported just before, so let a few minutes pass after an import:
+    https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-api-queries.html
+
+    The service accepts no token for exports, so a retry starts another export. It cannot cancel exports.
+
+    The service offers the files as an archive behind a presigned URL. The URL is a credential, so the operator requests
+    it just before the download and does not store it:
+    https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ExportInfo.html
+
+    :param destination_url: the folder for the files, as ``s3://bucket/prefix``. (templated)
+    :param ec2_recommendations: the preferences of EC2 recommendations without ``enabled``, such as
+        ``{"preferredRegion": "us-west-2"}``:
+        https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_Ec2RecommendationsExportPreferences.html.
+        None to export a summary of all servers, applications and tags instead. (default: None)
+    :param deferrable: True to wait in the triggerer without occupying a worker. The wait is unlimited unless
+        ``execution_timeout`` is set, which counts from the start of the attempt, deferred or not.
+        (default: ``[operators] default_deferrable``)
+    :param poll_interval: seconds, or a ``timedelta``, between two polls; more than 0. (default: 60)
+    :param aws_conn_id: the Airflow connection for the service and S3; None for boto3's own credentials. (templated)
+    :param region_name: the Migration Hub home region; None for the connection's region. (templated)
+    :param verify: True or False to verify certificates or not, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments of :class:`botocore.config.Config`.
+    :raises ValueError: ``poll_interval`` is out of range, or ``ec2_recommendations`` is not a dictionary without
+        ``enabled``.
+    """
+
+    template_fields: Sequence[str] = aws_template_fields("destination_url")
+    trigger_class = AdsExportTrigger
+    operator_extra_links = (MigrationHubLink(),)
+
+    #: The URLs of the files written so far.
+    files: Sequence[str] = ()
+
+    def __init__(
+        self,
+        *,
+        destination_url: str | XComArg,
+        ec2_recommendations: Mapping[str, Any] | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float | timedelta = 60,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(wait_for_completion=True, deferrable=deferrable, poll_interval=poll_interval, **kwargs)
+        self.destination_url = destination_url
+        self.ec2_recommendations = check_ec2_recommendations(ec2_recommendations)
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """
+        Start an export, wait for it, and write its files.
+
+        :return: the export's id, the URLs of the files, and whether the export is incomplete.
+        :raises ValueError: ``destination_url`` does not have the required form; nothing was sent.
+        :raises ExportFailedError: the export failed.
+        :raises AdsCallError: a call failed, the status is unknown, or the archive is missing or damaged.
+        """
+        self.folder_url()
+        self.check_deferral()
+        export_id = self.hook.start_export_task(self.ec2_recommendations)
+        self.import_tasks = [ExportTask.from_id(export_id)]
+        self._push_summary(context)
+        (export_task,) = self.import_tasks = self.describe([export_id])
+        self.log.info("%s", export_task.describe(f"started in {self.hook.conn_region_name}"))
+        MigrationHubLink.persist_for(context, self)
+        return self._end_wait(context, self.wait(context, self.import_tasks)[0])
+
+    def execute_complete(self, context: Any, event: Any = None) -> dict[str, Any]:
+        """Resume after the triggerer's wait; returns and raises what :meth:`execute` does."""
+        return self._end_wait(context, self.read_event(context, event)[0])
+
+    def describe(self, export_ids: Sequence[str]) -> list[ExportTask]:
+        """Return the current state of the export."""
+        return self.hook.get_export_tasks(export_ids)
+
+    def defer_until(self, deadline: float | None) -> None:
+        """Defer the task until the export has ended."""
+        (export_task,) = self.import_tasks
+        self.log.info("Waiting in the triggerer for export %s", export_task.export_id)
+        self.defer_to(self.trigger_class, deadline, export_id=export_task.export_id, poll_interval=self.poll_interval)
+
+    def describe_awaited(self, context: Any, export_ids: list[str]) -> list[ExportTask]:
+        """Describe the export; an empty list if its id is not known."""
+        return self.describe(export_ids) if export_ids else []
+
+    def _poll_once_more(self, context: Any, export_ids: list[str]) -> list[ExportTask]:
+        if not export_ids:
+            # Airflow itself ended the deferral, so only the XCom contains the id. Only the main thread reads XComs.
+            ti = context["ti"]
+            summary = ti.xcom_pull(task_ids=self.task_id, key=EXPORT_TASK_XCOM_KEY, map_indexes=ti.map_index)
+            export_ids = [summary["exportId"]] if summary else []
+        return super()._poll_once_more(context, export_ids)
+
+    @property
+    def subject(self) -> str:
+        """The export that the task waits for, as words of a message."""
+        return f"the export in the XCom {EXPORT_TASK_XCOM_KEY!r}"
+
+    def on_kill(self) -> None:
+        """Log that the export continues when the task is killed or exceeds its ``execution_timeout``."""
+        for export_task in self.import_tasks:
+            if not export_task.is_listed or statuses.is_export_running(export_task.status):
+                self.log.warning(
+                    "The task was killed. A retry starts another export, although this one continues at AWS: %s",
+                    export_task,
+                )
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """
+        Return the written files for OpenLineage; Airflow calls this even if the task has failed.
+
+        :param task_instance: the task instance that has ended.
+        """
+        from airflow_provider_ads.lineage import lineage_of_export
+
+        return lineage_of_export(self.files)
+
+    def _end_wait(self, context: Any, export_task: ExportTask) -> dict[str, Any]:
+        self.import_tasks = [export_task]
+        self._push_summary(context)
+        kind, advice = judge_export(export_task)
+        if kind is VerdictKind.FAILED:
+            raise ExportFailedError(f"{advice}\n{export_task}.", export_task.summary())
+        if kind is not VerdictKind.DONE:
+            raise AdsCallError(f"{advice}\n{export_task}.", code="UnknownStatus")
+        # An earlier answer's URL might have expired, and events contain none.
+        (export_task,) = self.describe([export_task.export_id])
+        self._write(export_task)
+        is_truncated = bool(export_task.is_truncated)
+        if is_truncated:
+            self.log.warning("%s", export_task.describe("incomplete, because it would exceed AWS's size limit"))
+        self.log.info("%s:\n%s", export_task.describe(f"{len(self.files)} files"), "\n".join(self.files))
+        return {"export_id": export_task.export_id, "files": [*self.files], "is_truncated": is_truncated}
+
+    def _write(self, export_task: ExportTask) -> None:
+        """Write each file of the export's archive."""
+        url = export_task.configurations_download_url
+        if url is None:
+            raise AdsCallError(
+                f"Run the task again, which starts another export: AWS does not offer the archive.\n{export_task}.",
+                code="ArchiveNotFound",
+            )
+        # AWS allows every character but whitespace in an id.
+        folder = self.folder_url(re.sub(r"[^\w.-]", "_", export_task.export_id))
+        self.files = files = []
+        try:
+            with open_exported_files(url, self.ca_bundle) as exported:
+                for name, path in exported.items():
+                    files.append(self.upload(path, folder + name))
+        except ArchiveDownloadError as error:
+            raise AdsCallError(f"{error}\n{export_task}.", error.code, transient=error.transient) from None
+
+    def _push_summary(self, context: Any) -> None:
+        if context["ti"].task.do_xcom_push:
+            context["ti"].xcom_push(key=EXPORT_TASK_XCOM_KEY, value=self.import_tasks[0].summary())

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.inventory.accounting import account_for_rows
+
+
+def report(rows_read: int | None, quarantined: int | None = 0, **filtered: int) -> dict[str, Any]:
+    return {"rows_read": rows_read, "rows_quarantined": quarantined, "rows_filtered": filtered}
+
+
+def summary(imported: int | None, failed: int | None, status: str = "IMPORT_COMPLETE", **fields: Any) -> dict[str, Any]:
+    return ImportTask(
+        import_task_id="import-task-1",
+        name="part 1",
+        status=status,
+        server_import_success=imported,
+        server_import_failure=failed,
+        **fields,
+    ).summary()
+
+
+@pytest.mark.parametrize(
+    ("prepared", "imports", "text"),
+    [
+        (report(6), summary(6, 0), "6 rows = 6 imported + 0 failed"),
+        (
+            report(6_000, 12, status=100, kind=20),
+            [summary(3_000, 2), summary(2_863, 3)],
+            "6,000 rows = 5,863 imported + 5 failed + 12 quarantined + 120 filtered",
+        ),
+        (report(6), summary(4, 1), "6 rows = 4 imported + 1 failed + 1 unaccounted"),
+        (report(6), summary(7, 0), "6 rows = 7 imported + 0 failed - 1 unaccounted"),
+        (report(6, 2), None, "6 rows = 0 imported + 0 failed + 2 quarantined + 4 unaccounted"),
+        (
+            report(6),
+            [summary(3, 0), summary(None, None, "IMPORT_FAILED")],
+            "6 rows = 3 imported + 0 failed + 3 unaccounted\nIMPORT_FAILED: part 1",
+        ),
+        (
+            report(6),
+            summary(6, 0, application_import_success=2, application_import_failure=1),
+            "6 rows = 6 imported + 0 failed\n2 applications imported, 1 failed",
+        ),
+        (
+            report(None, None),
+            summary(40, 0),
+            "40 imported, 0 failed. The source was imported unchanged, so no rows were counted",
+        ),
+        (None, None, "0 imported, 0 failed. There is no report on the rows"),
+    ],
+    ids=[
+        "one import",
+        "several imports",
+        "a difference",
+        "too many",
+        "no import",
+        "a failed import",
+        "applications",
+        "RVTools export",
+        "nothing",
+    ],
+)
+def test_every_row_is_in_the_sum(prepared: Any, imports: Any, text: str) -> None:
+    assert account_for_rows(prepared, imports) == text
