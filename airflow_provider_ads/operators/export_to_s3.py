@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
+from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.download import ArchiveDownloadError
 from airflow_provider_ads.discovery.export_task import ExportTask
 from airflow_provider_ads.discovery.exported_files import open_exported_files
@@ -142,10 +143,11 @@ class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
     def on_kill(self) -> None:
         """Log that the export continues when the task is killed or exceeds its ``execution_timeout``."""
         for export_task in self.import_tasks:
-            self.log.warning(
-                "The task was killed. A retry starts another export, although this one continues at AWS: %s",
-                export_task,
-            )
+            if not export_task.is_listed or statuses.is_export_running(export_task.status):
+                self.log.warning(
+                    "The task was killed. A retry starts another export, although this one continues at AWS: %s",
+                    export_task,
+                )
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """

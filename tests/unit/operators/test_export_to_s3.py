@@ -319,3 +319,6 @@ class TestTimeout:
         assert "A retry starts another export, although this one continues at AWS: EXPORT: IN_PROGRESS (export-" in (
             capsys.readouterr().out
         )
+        task.import_tasks = [AdsHook().get_export_task(aws_default.add_export_task(exportStatus="SUCCEEDED"))]
+        task.on_kill()
+        assert "The task was killed" not in capsys.readouterr().out
