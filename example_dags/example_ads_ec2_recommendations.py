@@ -2,6 +2,7 @@
 Import a CMDB export every night, then write EC2 instance recommendations for the servers to S3.
 
     s3://.../cmdb-export.csv ──> prepare ──> import_files ──> asset migration_hub_servers
+                                                  ├──> fetch_failed_records
                                                   └──> delete_older_imports ──> wait_for_aws
                                                             └──> export_recommendations ──> s3://.../recommendations
 
@@ -26,6 +27,7 @@ from airflow.sdk import DAG, Asset, Param
 
 from airflow_provider_ads.operators import (
     AdsExportToS3Operator,
+    AdsFailedRecordsToS3Operator,
     AdsPrepareImportFileOperator,
     AdsPruneImportTasksOperator,
     AdsStartImportTaskOperator,
@@ -79,6 +81,7 @@ with DAG(
             "Memory (MB)": "RAM.TotalSizeInMB",
             "Operating System": "OS.Name",
         },
+        on_invalid_rows="quarantine",  # import the valid rows
         tags={"import": "{{ run_id | replace(':', '') }}"},  # finds the servers of this run
     )
     # [END prepare]
@@ -91,13 +94,22 @@ with DAG(
         deferrable=True,
         poll_interval=timedelta(seconds=15),
         execution_timeout=timedelta(hours=6),
+        max_failed_records=10,  # more than 10 failed records of one part fail the task
         outlets=[Asset("migration_hub_servers")],
+    )
+
+    AdsFailedRecordsToS3Operator(
+        task_id="fetch_failed_records",
+        import_task_id=import_files.output,
+        destination_url="s3://migration-inventory/failed/{{ run_id }}",
+        trigger_rule="all_done",  # even if failed records made import_files fail
     )
 
     delete_older_imports = AdsPruneImportTasksOperator(
         task_id="delete_older_imports",
         name_prefix="{{ params.prefix }}",
         superseded_by=import_files.output,
+        allow_failed_records=True,  # import_files limits their number
         deferrable=True,
         poll_interval=timedelta(seconds=15),
     )

@@ -111,10 +111,11 @@ class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
         # now would start another export.
         export_id = self.hook.start_export_task(self.ec2_recommendations)
         export_task = ExportTask(export_id=export_id, export_status="IN_PROGRESS")
-        self.push_import_tasks(context, [export_task])
+        self.import_tasks = [export_task]
+        self.push_import_tasks(context, self.import_tasks)
         self.log.info("%s", export_task.describe(f"started in {self.hook.conn_region_name}"))
         MigrationHubLink.persist_for(context, self)
-        return self._end_wait(context, self.wait(context, [export_task])[0])
+        return self._end_wait(context, self.wait(context, self.import_tasks)[0])
 
     def execute_complete(self, context: Any, event: Any = None) -> dict[str, Any]:
         """Resume after the triggerer's wait; returns and raises what :meth:`execute` does."""
@@ -153,12 +154,13 @@ class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
         return f"the export in the XCom {EXPORT_TASK_XCOM_KEY!r}"
 
     def on_kill(self) -> None:
-        """Log what happens to the export when the task is killed or exceeds its ``execution_timeout``."""
+        """Log that the export continues when the task is killed or exceeds its ``execution_timeout``."""
         for export_task in self.import_tasks:
-            state = "continues at AWS" if self.trigger_class.is_running(export_task.status) else "has ended"
-            self.log.warning(
-                "The task was killed. A retry starts another export, although this one %s: %s", state, export_task
-            )
+            if self.trigger_class.is_running(export_task.status):
+                self.log.warning(
+                    "The task was killed. A retry starts another export, although this one continues at AWS: %s",
+                    export_task,
+                )
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """

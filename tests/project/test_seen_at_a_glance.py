@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_ads.emulator import AdsEmulator
-from airflow_provider_ads.operators import AdsPrepareImportFileOperator, AdsStartImportTaskOperator
+from airflow_provider_ads.operators import (
+    AdsExportToS3Operator,
+    AdsPrepareImportFileOperator,
+    AdsStartImportTaskOperator,
+)
 from airflow_provider_ads.sensors import AdsImportTaskSensor
 from tests.support.task_runs import Run, run_task
 
@@ -154,6 +158,24 @@ class TestOutcomes:
         assert total == "1 of 2 imports succeeded: 3 imported, 1 failed"
         assert failed.startswith("IMPORT_COMPLETE_WITH_ERRORS  1 imported  1 failed  cmdb-2026-11-25-servers  import-")
         assert succeeded.startswith("IMPORT_COMPLETE  ")
+
+    def test_of_a_good_and_a_failed_export(
+        self, aws_default: AdsEmulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def export(task_id: str) -> AdsExportToS3Operator:
+            return AdsExportToS3Operator(
+                task_id=task_id, destination_url="s3://migration-inventory", poll_interval=0.05
+            )
+
+        aws_default.inject("EXPORT_FAILED", calls=1, message="No servers found")
+        started, advice, outcome = self.lines(export("failed"), caplog, monkeypatch)
+        assert started.startswith("EXPORT: IN_PROGRESS, started in us-west-2 (export-")
+        assert advice.index("Run the task again") <= BEGUN
+        assert outcome.startswith("EXPORT: FAILED (export-")
+        caplog.clear()
+        started, ended, *files = self.lines(export("good"), caplog, monkeypatch)
+        assert ended.startswith("EXPORT: SUCCEEDED, 8 files (export-")
+        assert len(files) == 8
 
     @pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
     def test_of_a_skip_is_logged_once(

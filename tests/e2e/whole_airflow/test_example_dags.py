@@ -196,7 +196,11 @@ def test_the_next_good_run_replaces_all_older_imports(imports: ImportRuns) -> No
 def test_recommendations_for_the_servers_of_a_run_are_written_to_s3(started: Any) -> None:
     run = started[__name__]["recommendations"].result()
     assert run.states() == dict.fromkeys(
-        ["prepare", "import_files", "delete_older_imports", "wait_for_aws", "export_recommendations"], "success"
+        [
+            *("prepare", "import_files", "fetch_failed_records"),
+            *("delete_older_imports", "wait_for_aws", "export_recommendations"),
+        ],
+        "success",
     )
     (recommendations,) = (url for url in run.xcom("export_recommendations")["files"] if "/EC2Instance" in url)
     rows = list(csv.DictReader(read_object(recommendations).decode().splitlines()))

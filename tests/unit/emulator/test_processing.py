@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ads.emulator import AdsEmulator
+from airflow_provider_ads.emulator import AdsEmulator, processing
 from airflow_provider_ads.emulator.s3 import Storage
 from tests.unit.emulator.conftest import (
     ImportFile,
@@ -285,3 +285,25 @@ class TestDeletion:
         assert f"{import_task_id}: the deletion failed unexpectedly" in caplog.text
         delete(import_task_id)
         assert describe(discovery, import_task_id)["status"] == "DELETE_COMPLETE"
+
+
+class TestExports:
+    def test_only_the_archives_of_the_newest_exports_are_kept(
+        self, ads: AdsEmulator, discovery: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(processing, "_MAX_EXPORT_ARCHIVES", 2)
+        ads.export_seconds = 0
+        for _ in range(4):
+            discovery.start_export_task()
+            wait_for(lambda: {task["exportStatus"] for task in ads.export_tasks()} == {"SUCCEEDED"})
+        statuses = [send(task["configurationsDownloadUrl"]).status for task in ads.export_tasks()]
+        assert statuses == [404, 404, 200, 200]
+
+    def test_an_export_that_cannot_be_written_fails(
+        self, ads: AdsEmulator, discovery: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ads.export_seconds = 0
+        monkeypatch.setattr(Storage, "write_archive", None)
+        discovery.start_export_task()
+        wait_for(lambda: ads.export_tasks()[0]["exportStatus"] == "FAILED")
+        assert ads.export_tasks()[0]["statusMessage"] == "The emulator failed unexpectedly"

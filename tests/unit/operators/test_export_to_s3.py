@@ -19,7 +19,7 @@ from airflow_provider_ads.hooks import AdsHook
 from airflow_provider_ads.operators import AdsExportToS3Operator, export_to_s3
 from tests.support.moto import read_object
 from tests.support.presigned_urls import s3_error, sending, serving, zip_of
-from tests.support.task_runs import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, Run, run_task
+from tests.support.task_runs import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, Run, context_of, run_task
 
 #: botocore itself does not retry.
 ONE_ATTEMPT = {"retries": {"total_max_attempts": 1}}
@@ -403,13 +403,29 @@ class TestTimeout:
         assert error.code == "TriggerFailure"
         assert "the export in the XCom 'export_task'" in str(error)
 
-    @pytest.mark.parametrize(
-        ("status", "words"), [("IN_PROGRESS", "this one continues at AWS"), ("SUCCEEDED", "this one has ended")]
-    )
-    def test_a_killed_task_logs_the_state_of_the_export(
-        self, aws_default: AdsEmulator, capsys: pytest.CaptureFixture[str], status: str, words: str
+    def test_a_killed_task_logs_that_the_export_continues(
+        self, aws_default: AdsEmulator, capsys: pytest.CaptureFixture[str]
     ) -> None:
         task = operator()
-        task.import_tasks = [AdsHook().get_export_task(aws_default.add_export_task(exportStatus=status))]
+        task.import_tasks = [AdsHook().get_export_task(aws_default.add_export_task())]
         task.on_kill()
-        assert f"A retry starts another export, although {words}: EXPORT: {status} (export-" in capsys.readouterr().out
+        assert "A retry starts another export, although this one continues at AWS: EXPORT: IN_PROGRESS (export-" in (
+            capsys.readouterr().out
+        )
+        task.import_tasks = [AdsHook().get_export_task(aws_default.add_export_task(exportStatus="SUCCEEDED"))]
+        task.on_kill()
+        assert "The task was killed" not in capsys.readouterr().out
+
+    def test_a_task_killed_between_the_start_and_the_wait_names_the_export(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def kill(*_: Any) -> None:
+            raise SystemExit
+
+        monkeypatch.setattr(AdsExportToS3Operator, "wait", kill)
+        task = operator()
+        with pytest.raises(SystemExit):
+            task.execute(context_of(task))
+        task.on_kill()
+        (started,) = aws_default.export_tasks()
+        assert f"EXPORT: IN_PROGRESS ({started['exportId']})" in capsys.readouterr().out
