@@ -449,7 +449,7 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         describe: Callable[[list[str]], dict[str, T]],
         not_found: Callable[[str, str | None], AdsCallError],
     ) -> list[T]:
-        """Return the tasks in the order of the ids; look again for those that the service does not list."""
+        """Return the tasks in the order of the ids; poll again for those that the service does not list."""
         found: dict[str, T] = {}
         for poll in range(MISSING_TASK_POLLS):
             if poll:

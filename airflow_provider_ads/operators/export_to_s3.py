@@ -38,7 +38,7 @@ DOWNLOAD_PAUSES = (2.0, 4.0, 8.0, 16.0, 32.0)
 
 class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
     """
-    AWS Application Discovery Service: export what Migration Hub knows to S3, such as EC2 instance recommendations.
+    AWS Application Discovery Service: export Migration Hub's data to S3, such as EC2 instance recommendations.
 
     The operator starts an export, waits for it, and writes each file of its archive, unchanged, to a folder in
     ``destination_url`` that is named after the export. Recommendations are in a file whose name begins with
