@@ -65,9 +65,9 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
 
     The id of an import that is started elsewhere, for example in the Migration Hub console, is not known in advance:
     wait for it by ``name``. The sensor then also waits until there is an import with that name. Names can be reused.
-    Each poll describes the newest import with the name, the one with the latest ``importRequestTime``, whatever its
-    status. An import that ended long ago therefore ends the wait immediately, and a newer one that is requested during
-    the wait replaces the one before it. Use a unique name for each import; include the date, for example.
+    Each poll describes the newest import with the name, the one with the latest ``importRequestTime``, regardless of
+    its status. An import that ended long ago therefore ends the wait immediately, and a newer one that is requested
+    during the wait replaces the one before it. Use a unique name for each import; include the date, for example.
 
     The result is the summary of the import, or a list of summaries in the order given: see
     :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. It is also pushed as the XCom
