@@ -65,10 +65,10 @@ class AwsSettings:
     """
     The hook arguments that a trigger stores.
 
-    :param aws_conn_id: the Airflow connection; None for boto3's own credentials.
+    :param aws_conn_id: the Airflow connection; None for boto3's default credentials.
     :param region_name: the region; None for the connection's region.
-    :param verify: True or False to verify certificates or not, or the path of a CA bundle.
-    :param botocore_config: arguments of :class:`botocore.config.Config`.
+    :param verify: False to skip the verification of certificates, or the path of a CA bundle.
+    :param botocore_config: arguments for :class:`botocore.config.Config`.
     """
 
     aws_conn_id: str | None

@@ -2,10 +2,10 @@
 Exceptions of this provider, and advice for AWS's errors::
 
     AdsError
-    ├── ImportOutcomeError           an import ended, but not as it should
+    ├── ImportOutcomeError           an import failed, or lost too many records
     ├── ImportDeletionError          the data of an import could not be deleted
     ├── ExportFailedError            an export failed
-    └── AdsCallError                 the outcome is unknown: AWS refused, did not answer, or its answer made no sense
+    └── AdsCallError                 the outcome is unknown: AWS refused, did not answer, or gave an unusable answer
         ├── ImportTaskNotFound       AWS does not list the import
         ├── ExportTaskNotFound       AWS does not list the export
         └── ImportWaitTimeout        timed out before the import ended

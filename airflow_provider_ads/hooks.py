@@ -191,7 +191,7 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         ``example_dags/example_ads_check_connection.py``.
 
         :return: True and the result; or False and one line for each failed check with the reason and what to do next.
-            The method does not raise, whatever the connection contains and AWS answers.
+            The method does not raise, no matter what the connection contains and AWS returns.
         """
         problems: list[str] = []
         with self._record_problem(problems, "credentials", "GetCallerIdentity", None):

@@ -65,9 +65,9 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
 
     The id of an import that is started elsewhere, for example in the Migration Hub console, is not known in advance:
     wait for it by ``name``. The sensor then also waits until there is an import with that name. Names can be reused.
-    Each poll describes the newest import with the name, the one with the latest ``importRequestTime``, whatever its
-    status. An import that ended long ago therefore ends the wait immediately, and a newer one that is requested during
-    the wait replaces the one before it. Use a unique name for each import; include the date, for example.
+    Each poll describes the newest import with the name, the one with the latest ``importRequestTime``, regardless of
+    its status. An import that ended long ago therefore ends the wait immediately, and a newer one that is requested
+    during the wait replaces the one before it. Use a unique name for each import; include the date, for example.
 
     The result is the summary of the import, or a list of summaries in the order given: see
     :meth:`~airflow_provider_ads.discovery.import_task.ImportTask.summary`. It is also pushed as the XCom
@@ -77,8 +77,8 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
 
     :param import_task_id: the id of an import, or any iterable of ids; ``.output`` of a mapped task for all the imports
         that it started. (templated)
-    :param name: the name of an import, instead of ``import_task_id``. It must match exactly, including case and blanks;
-        AWS supports no wildcards
+    :param name: the name of an import, instead of ``import_task_id``. It must match exactly, including case and
+        whitespace; AWS supports no wildcards
         (https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ImportTaskFilter.html). (templated)
     :param max_failed_records: server and application records of each import that are allowed to fail; None for any
         number. (templated) (default: 0)
@@ -90,10 +90,10 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         ``soft_fail``. It counts from the start of the attempt; on Airflow 2.11 in reschedule mode, from that of the
         first attempt since the last clear. ``execution_timeout`` counts only the time on a worker; on Airflow 2.11 it
         also counts the time while the task is deferred. (default: ``[sensors] default_timeout``)
-    :param aws_conn_id: the Airflow connection with the credentials; None for boto3's own. (templated)
+    :param aws_conn_id: the Airflow connection; None for boto3's default credentials. (templated)
     :param region_name: the Migration Hub home region; None for the connection's region. (templated)
-    :param verify: True or False to verify certificates or not, or the path of a CA bundle. (templated)
-    :param botocore_config: arguments of :class:`botocore.config.Config`.
+    :param verify: False to skip the verification of certificates, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments for :class:`botocore.config.Config`.
     :raises ValueError: not exactly one of ``import_task_id`` and ``name`` is given, ``max_failed_records`` or
         ``poke_interval`` is out of range, or ``never_fail`` or ``silent_fail`` is set.
     """

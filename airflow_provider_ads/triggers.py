@@ -73,10 +73,10 @@ class AdsWaitTrigger(BaseTrigger, Generic[T]):
 
     :param poll_interval: seconds between two polls.
     :param deadline: when the wait times out, in seconds since the epoch; None for never.
-    :param aws_conn_id: the Airflow connection; None for boto3's own credentials.
-    :param region_name: the Migration Hub home region; None for that of the connection.
-    :param verify: True or False to verify certificates or not, or the path of a CA bundle.
-    :param botocore_config: arguments of :class:`botocore.config.Config`.
+    :param aws_conn_id: the Airflow connection; None for boto3's default credentials.
+    :param region_name: the Migration Hub home region; None for the connection's region.
+    :param verify: False to skip the verification of certificates, or the path of a CA bundle.
+    :param botocore_config: arguments for :class:`botocore.config.Config`.
     """
 
     #: The record of what the trigger waits for.
@@ -236,10 +236,10 @@ class AdsImportTaskTrigger(AdsWaitTrigger[ImportTask]):
     :param import_task_ids: the imports to wait for.
     :param poll_interval: seconds between two polls.
     :param deadline: when the wait times out, in seconds since the epoch; None for never.
-    :param aws_conn_id: the Airflow connection; None for boto3's own credentials.
-    :param region_name: the Migration Hub home region; None for that of the connection.
-    :param verify: True or False to verify certificates or not, or the path of a CA bundle.
-    :param botocore_config: arguments of :class:`botocore.config.Config`.
+    :param aws_conn_id: the Airflow connection; None for boto3's default credentials.
+    :param region_name: the Migration Hub home region; None for the connection's region.
+    :param verify: False to skip the verification of certificates, or the path of a CA bundle.
+    :param botocore_config: arguments for :class:`botocore.config.Config`.
     """
 
     record = ImportTask

@@ -15,13 +15,14 @@ s3://.../cmdb-export.csv
 **What to change**
 
 1. `region_name`: your Migration Hub home region.
-2. `source_url`: your export, and below, `column_mapping`: the columns of the import template for your headers.
-   `python -m airflow_provider_ads.inventory FILE` proposes them.
-3. `ec2_recommendations`: the region, tenancy and sizing that you plan for.
+2. `source_url`: your export.
+3. `column_mapping`: the columns of the import template for your headers, which
+   `python -m airflow_provider_ads.inventory FILE` proposes.
+4. `ec2_recommendations`: the region, tenancy and sizing that you plan for.
 
-An export might not contain what was imported just before, so `wait_for_aws` lets some minutes pass without occupying
+An export might not contain what was imported just before, so `wait_for_aws` waits for some minutes without occupying
 a worker. The result of `export_recommendations` contains the URLs of the files. Every server of a run has the tag
-`import` with the run's id: filter the column `Tags` by it.
+`import` with the run's id, by which you can filter the column `Tags`.
 """
 
 from __future__ import annotations
@@ -64,13 +65,13 @@ with DAG(
             "recommended-",
             type="string",
             pattern="-$",
-            description="The names of this inventory's imports begin with it. Each run deletes the older ones",
+            description="The prefix of this inventory's imports. Each run deletes older imports with this prefix",
         ),
         "minutes_before_export": Param(
             5,
             type="number",
             minimum=0,
-            description="Minutes after the import before the export, which AWS needs until exports contain new data",
+            description="Minutes between import and export, because AWS takes some time until exports contain new data",
         ),
     },
     tags=["example", "migration"],

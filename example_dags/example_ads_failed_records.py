@@ -77,7 +77,7 @@ with DAG(
             "cmdb-",
             type="string",
             pattern="-$",
-            description="The names of this inventory's imports begin with it. Each run deletes the older ones",
+            description="The prefix of this inventory's imports. Each run deletes older imports with this prefix",
         ),
     },
     tags=["example", "migration"],

@@ -50,7 +50,7 @@ with DAG(
             10,
             type=["null", "integer"],
             minimum=0,
-            description="More failed records fail the task. Leave it empty to allow any number",
+            description="The task fails if more records fail. Leave it empty to allow any number",
         ),
     },
     tags=["example", "migration"],

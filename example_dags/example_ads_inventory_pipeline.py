@@ -12,8 +12,9 @@ s3://.../cmdb-export.csv
 **What to change**
 
 1. `region_name`: your Migration Hub home region.
-2. `source_url`: your export, and below, `column_mapping`: the columns of the import template for your headers.
-   `python -m airflow_provider_ads.inventory FILE` proposes them.
+2. `source_url`: your export.
+3. `column_mapping`: the columns of the import template for your headers, which
+   `python -m airflow_provider_ads.inventory FILE` proposes.
 
 The log of `show_sum` accounts for every row. To import another file, trigger the Dag and enter its URL into the form.
 If it is another inventory, enter another prefix too; otherwise it replaces this one. Each event of the asset contains
@@ -63,13 +64,13 @@ with DAG(
             "cmdb-",
             type="string",
             pattern="-$",
-            description="The names of this inventory's imports begin with it. Each run deletes the older ones",
+            description="The prefix of this inventory's imports. Each run deletes older imports with this prefix",
         ),
         "max_failed_records": Param(
             10,
             type=["null", "integer"],
             minimum=0,
-            description="More failed records of one part fail the run. Leave it empty to allow any number",
+            description="The run fails if more records of one part fail. Leave it empty to allow any number",
         ),
     },
     tags=["example", "migration"],

@@ -59,6 +59,6 @@ class ExportTask(TaskRecord):
         """
         Return a log line without its period: the status, then details, then the id.
 
-        :param details: further parts of the outcome, such as ``2 files``.
+        :param details: further details, such as ``2 files``.
         """
         return f"EXPORT: {', '.join([self.export_status or 'no status', *details])} ({self.export_id})"

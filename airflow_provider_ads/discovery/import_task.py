@@ -83,7 +83,7 @@ class ImportTask(TaskRecord):
 
         A running import has no counts until one of them exceeds 0.
 
-        :param details: further parts of the outcome, such as ``started in us-west-2``.
+        :param details: further details, such as ``started in us-west-2``.
         :param with_url: True for the URL of the file instead of its name.
         """
         servers = ((self.server_import_success, "imported"), (self.server_import_failure, "failed"))
@@ -101,7 +101,7 @@ class ImportTask(TaskRecord):
 
     @property
     def shown_status(self) -> str:
-        """The status, or words for a missing one."""
+        """The status, or a placeholder if it is missing."""
         return self.status or ("no status" if self.is_listed else "not listed")
 
     @property

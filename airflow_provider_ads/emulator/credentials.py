@@ -1,9 +1,9 @@
 """
 Optional credential checks: known access keys, Signature Version 4, and the credentials of assumed roles.
 
-They are on if ``access_keys`` is not None. The emulator then verifies the signature of each request and refuses wrong
-credentials with AWS's error codes. ``AssumeRole`` and ``AssumeRoleWithWebIdentity`` return new credentials for a listed
-role, and ``AccessDenied`` for any other role.
+The checks are on if ``access_keys`` is not None. The emulator then verifies the signature of each request, and refuses
+wrong credentials with AWS's error codes. ``AssumeRole`` and ``AssumeRoleWithWebIdentity`` return new credentials for
+a listed role, and ``AccessDenied`` for any other role.
 
 The limits are:
 

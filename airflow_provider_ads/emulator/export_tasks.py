@@ -3,7 +3,7 @@ The state of the service's export tasks, and the rules for starting and describi
 
 Where AWS documents nothing, the emulator's own choices are:
 
-- An export must be started in the home region, as an import, and can be described in every region.
+- An export must be started in the home region, like an import, and can be described in every region.
 - Exports run at the same time. AWS documents limits only for exports of a single agent, five at a time and two a day,
   and the emulator has no agents: such an export is refused.
 - An export contains what the account holds when it ends. AWS's exports can lag behind imports; the emulator's do not.

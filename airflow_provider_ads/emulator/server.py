@@ -43,8 +43,7 @@ class AdsEmulator(Settings):
     A browser shows them at :attr:`endpoint_url`.
 
     The emulator imports uploaded files by the service's documented rules, and exports the servers that were imported.
-    Where AWS documents nothing, it makes its own
-    choices, which the docstrings of its modules state.
+    Where AWS documents nothing, it makes its own choices, which the docstrings of its modules state.
 
     :param host: the address to listen on.
     :param port: the port to listen on; 0: a free one.
@@ -325,8 +324,7 @@ class AdsEmulator(Settings):
         - ``refuse``: the port and all open connections are closed.
         - ``INTERNAL_SERVER_ERROR``, ``NOT_FOUND`` or ``OVER_LIMIT``: ``BatchDeleteImportData`` returns this error for
           an import task and does not delete it. Each such task counts as a call.
-
-        - ``EXPORT_FAILED`` or ``EXPORT_TRUNCATED``: an export that ``StartExportTask`` starts ends like this, with
+        - ``EXPORT_FAILED`` or ``EXPORT_TRUNCATED``: an export that ``StartExportTask`` starts ends in this way, with
           ``message`` as its ``statusMessage``.
 
         Without ``calls`` and ``seconds``, a fault lasts until :meth:`clear_faults`. Latencies add up. Of other

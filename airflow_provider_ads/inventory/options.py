@@ -33,17 +33,17 @@ class PrepareOptions:
     :param max_file_bytes: maximum size of a part in bytes, at most the 10,000,000 that the service accepts.
     :param on_invalid_rows: ``fail``: an invalid row is an error. ``quarantine``: invalid rows are written unchanged to
         a file of their own, with their line numbers and reasons, and all other rows to the parts.
-    :param delimiter: what divides the cells of a text; None to find out.
-    :param encoding: the encoding of a text; None to find out.
+    :param delimiter: the delimiter of a text file; None to detect it.
+    :param encoding: the encoding of a text file; None to detect it.
     :param decimal: the decimal separator of numbers; None for a point, unless the numbers look different.
-    :param thousands: what divides groups of three digits; None for nothing, unless the numbers look different.
+    :param thousands: the separator of groups of three digits; None for none, unless the numbers look different.
     :param na_values: further placeholders, which count as empty: a list, or a dict of lists by header.
     :param keep_default_na: False to treat only ``na_values`` as placeholders.
     :param sheet_name: the sheet of a workbook; None for the only visible one with the mapped headers.
-    :param row_filter: the rows to keep, as values by header, or ``{"not": [...]}`` for values of rows to leave out.
+    :param row_filter: the rows to keep, as values by header, or ``{"not": [...]}`` for the values of rows to remove.
     :param tags: values by name of tags that are added to every row.
     :param rvtools_as_template: True to convert an RVTools export to the import template.
-    :raises ValueError: a parameter has another form.
+    :raises ValueError: a parameter is invalid.
     """
 
     column_mapping: ColumnMapping | None = None

@@ -21,7 +21,7 @@ class ColumnReport:
     :param column: the template column.
     :param unit: the unit of the numbers in the source; None if they have none.
     :param converted: number of cells that were changed.
-    :param empty: number of cells that are empty, or stand for an empty one.
+    :param empty: number of cells that are empty or contain a placeholder.
     :param invalid: number of cells that cannot be imported.
     :param minimum: the smallest number of the first 25,000 rows in the template's unit; None without numbers.
     :param median: their median.
@@ -55,11 +55,11 @@ class PreparedImportFile:
         They are omitted, because the service would ignore them.
     :param source_format: how the source was read, such as ``CSV in UTF-8 with semicolons``.
     :param lines_skipped: lines above the header.
-    :param rows_filtered: number of rows that ``row_filter`` left out, by header.
+    :param rows_filtered: number of rows that ``row_filter`` removed, by header.
     :param rows_short: number of rows whose last cells are missing, which count as empty.
     :param duplicate_rows: number of rows among the first 25,000 with the identities of an earlier one.
     :param shared_addresses: number of IP addresses that several of the first 25,000 rows have.
-    :param warnings: what the user might not expect, as sentences.
+    :param warnings: surprises in the source, as sentences.
     """
 
     file_classification: str

@@ -38,7 +38,7 @@ DOWNLOAD_PAUSES = (2.0, 4.0, 8.0, 16.0, 32.0)
 
 class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
     """
-    AWS Application Discovery Service: export Migration Hub's data to S3, such as EC2 instance recommendations.
+    AWS Application Discovery Service: export discovered data, such as EC2 instance recommendations, to S3.
 
     The operator starts an export, waits for it, and writes each file of its archive, unchanged, to a folder in
     ``destination_url`` that is named after the export. Recommendations are in a file whose name begins with
@@ -66,10 +66,10 @@ class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
         ``execution_timeout`` is set, which counts from the start of the attempt, deferred or not.
         (default: ``[operators] default_deferrable``)
     :param poll_interval: seconds, or a ``timedelta``, between two polls; more than 0. (default: 60)
-    :param aws_conn_id: the Airflow connection for the service and S3; None for boto3's own credentials. (templated)
+    :param aws_conn_id: the Airflow connection for the service and S3; None for boto3's default credentials. (templated)
     :param region_name: the Migration Hub home region; None for the connection's region. (templated)
-    :param verify: True or False to verify certificates or not, or the path of a CA bundle. (templated)
-    :param botocore_config: arguments of :class:`botocore.config.Config`.
+    :param verify: False to skip the verification of certificates, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments for :class:`botocore.config.Config`.
     :raises ValueError: ``poll_interval`` is out of range, or ``ec2_recommendations`` contains ``enabled``.
     """
 

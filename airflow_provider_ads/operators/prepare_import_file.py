@@ -41,7 +41,7 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
     The source is one of these, plain or compressed with gzip:
 
     - A text file of any size with a header and a row for each server. The delimiter, the encoding and the header's
-      line are found out.
+      line are detected.
     - A workbook: .xlsx, .xlsm, .xls, .xlsb or .ods. It needs the extra ``workbook``.
     - An RVTools export, as an .xlsx or ZIP file.
 
@@ -76,26 +76,26 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
     :param source_url: the export, as ``s3://bucket/key``. (templated)
     :param destination_url: the folder for the files, as ``s3://bucket/prefix``. (templated)
     :param column_mapping: template columns by the source's headers, such as ``{"Server Name": "HostName"}``, with None
-        for each column to ignore. A dict says more, such as ``{"Memory (GB)": {"column": "RAM.TotalSizeInMB", "unit":
-        "GB"}}``: see :class:`~airflow_provider_ads.inventory.columns.ColumnOptions`. Headers that are template columns
-        need no entry; any other header without an entry is ignored and reported. (templated) (default: None)
+        for each column to ignore. A dict adds options, such as ``{"Memory (GB)": {"column": "RAM.TotalSizeInMB",
+        "unit": "GB"}}``: see :class:`~airflow_provider_ads.inventory.columns.ColumnOptions`. Headers that are template
+        columns need no entry; any other header without an entry is ignored and reported. (templated) (default: None)
     :param max_file_bytes: the maximum size of a part, 1 to 10,000,000 bytes. (default: 10,000,000)
     :param on_invalid_rows: ``fail``: invalid rows fail the task, which lists the first 20. ``quarantine``: invalid rows
         are written unchanged, with their line numbers and reasons, to ``quarantine.csv`` in the folder, and all other
         rows to parts; if there are no other rows, the task fails. (default: ``fail``)
-    :param delimiter: what divides the cells of a text file; None to find out. (default: None)
-    :param encoding: the encoding of a text file, such as ``cp1252``; None to find out. (default: None)
+    :param delimiter: the delimiter of a text file; None to detect it. (default: None)
+    :param encoding: the encoding of a text file, such as ``cp1252``; None to detect it. (default: None)
     :param decimal: the decimal separator, a point or a comma; None for a point, unless the numbers look different.
         (default: None)
-    :param thousands: what divides groups of three digits: a point, a comma, a blank or an apostrophe; None for nothing,
-        unless the numbers look different. (default: None)
+    :param thousands: the separator of groups of three digits: a point, a comma, a blank or an apostrophe; None for
+        none, unless the numbers look different. (default: None)
     :param na_values: further placeholders, which count as empty cells: a list, or a dict of lists by header.
         (default: None)
     :param keep_default_na: True to count pandas' placeholders, ``unknown``, ``-`` and the like as empty cells too.
         (default: True)
     :param sheet_name: the sheet of a workbook; None for the only visible one with the mapped headers. (default: None)
     :param row_filter: the rows to import, as values by header, such as ``{"Status": ["Operational"]}``, or ``{"Class":
-        {"not": ["Service"]}}`` for those to leave out. (templated) (default: None)
+        {"not": ["Service"]}}`` for the rows to remove. (templated) (default: None)
     :param tags: values by name of tags that are added to every row, such as ``{"import": "{{ run_id }}"}``. A row's own
         tag takes precedence. (templated) (default: None)
     :param rvtools_as_template: True to convert an RVTools export to the import template, for one that is too large or

@@ -75,10 +75,10 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
     :param deferrable: True to wait in the triggerer without occupying a worker; without ``wait_for_completion`` it has
         no effect. (default: ``[operators] default_deferrable``)
     :param poll_interval: seconds, or a ``timedelta``, between two polls; more than 0. (default: 60)
-    :param aws_conn_id: the Airflow connection with the credentials; None for boto3's own. (templated)
+    :param aws_conn_id: the Airflow connection; None for boto3's default credentials. (templated)
     :param region_name: the Migration Hub home region; None for the connection's region. (templated)
-    :param verify: True or False to verify certificates or not, or the path of a CA bundle. (templated)
-    :param botocore_config: arguments of :class:`botocore.config.Config`.
+    :param verify: False to skip the verification of certificates, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments for :class:`botocore.config.Config`.
     :raises ValueError: ``poll_interval`` is out of range.
     """
 

@@ -33,7 +33,7 @@ def test_the_changelog_agrees_with_the_version() -> None:
 
 def test_no_section_of_the_changelog_is_empty() -> None:
     # A section contains its subsections; "Unreleased" is empty right after a release.
-    for heading, following in (("##", "## "), ("###", "##")):
+    for heading, following in (("##", "## "), ("###", "#{2,3} ")):
         sections = re.findall(rf"^{heading} (.+)\n((?:(?!{following}).*\n)*)", CHANGELOG, re.MULTILINE)
         assert [title for title, text in sections if "\n- " not in text and title != "Unreleased"] == []
 
