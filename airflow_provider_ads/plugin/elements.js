@@ -15,6 +15,15 @@ function button(className, action, ...children) {
   return node;
 }
 
+// Texts that change with the time alone, which must not cost viewers their selection or focus.
+const updates = [];
+
+function changingText(text) {
+  const node = element("span", "", text());
+  updates.push(() => (node.textContent = text()));
+  return node;
+}
+
 function section(title, ...children) {
   return element("section", "", element("h2", "", title), ...children);
 }

@@ -213,9 +213,11 @@ function render(data, show) {
   const state = JSON.stringify(data);
   main.ariaBusy = "false";
   if (state === shown) {
+    for (const update of updates) update();
     return;
   }
   shown = state;
+  updates.length = 0;
   main.replaceChildren(...show().flat(Infinity).filter(Boolean));
 }
 

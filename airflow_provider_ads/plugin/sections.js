@@ -57,8 +57,8 @@ function stateOf({ subject: { state, end_date: end }, active }) {
   const words = (state ?? "no status").replaceAll("_", " ");
   const label = words[0].toUpperCase() + words.slice(1);
   if (state in STATE_KINDS) return dot(STATE_KINDS[state], `${label} · ${date(end)}`);
-  const time = new Date().toLocaleTimeString("en-GB", { timeZone: timeZone() });
-  return dot("running", active ? `${label} · updated ${time}` : label);
+  const time = () => new Date().toLocaleTimeString("en-GB", { timeZone: timeZone() });
+  return dot("running", active ? changingText(() => `${label} · updated ${time()}`) : label);
 }
 
 function headline(summary) {
@@ -192,7 +192,7 @@ function importTable({ rows }) {
       number(row.failed, "failed"),
       row.total > 0 && bar("small", terms),
       status,
-      row.ended || row.kind === "running" ? duration(row.started, row.ended) : "–",
+      row.ended || row.kind === "running" ? changingText(() => duration(row.started, row.ended)) : "–",
     ];
   };
   const foot = [

@@ -16,7 +16,7 @@ const IMPORT_TASK_ID = /import-task-[0-9a-f]{32}/;
 
 // The keys of XComs, and the shapes of their values. Tasks are known by what they push, because users write subclasses.
 const SHAPES = {
-  report: (value) => isObject(value) && isListOf(value.parts, (part) => isObject(part) && part.url),
+  report: (value) => isObject(value) && isListOf(value.parts, (part) => typeof part?.url === "string"),
   import_task: (value) => asList(value).every((task) => isObject(task) && task.importTaskId),
   record_quota: (value) => isObject(value) && "before" in value && "after" in value,
   deletion: (value) => isObject(value) && isListOf(value.import_tasks, isObject),
