@@ -16,7 +16,7 @@ from airflow_provider_ads.discovery.limits import IMPORT_RECORDS_PER_ACCOUNT
 __all__ = ["serve_page"]
 
 #: The scripts, in the order in which they need each other.
-_SCRIPTS = ("requests.js", "summary.js", "page.js")
+_SCRIPTS = ("requests.js", "summary.js", "elements.js", "sections.js", "page.js")
 
 
 async def serve_page(

@@ -4,6 +4,7 @@ const isRunning = (status) => FACTS.running.includes(status);
 const isDone = (status) => FACTS.done.includes(status);
 const isFailed = (status) => FACTS.failed.includes(status);
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const isListOf = (value, isOne) => Array.isArray(value) && value.every(isOne);
 const asList = (value) => (Array.isArray(value) ? value : [value]);
 const sum = (numbers) => numbers.reduce((total, number) => total + (number ?? 0), 0);
 const isActive = (run) => run.state === "running" || run.state === "queued";
@@ -13,18 +14,18 @@ const nameOf = ({ task_display_name: name, task_id: taskId, map_index: mapIndex 
 
 const IMPORT_TASK_ID = /import-task-[0-9a-f]{32}/;
 
-// The keys of XComs, and what their values look like. A task is known by what it pushes, because users write subclasses.
+// The keys of XComs, and the shapes of their values. Tasks are known by what they push, because users write subclasses.
 const SHAPES = {
-  report: (value) => isObject(value) && Array.isArray(value.parts),
+  report: (value) => isObject(value) && isListOf(value.parts, (part) => typeof part?.url === "string"),
   import_task: (value) => asList(value).every((task) => isObject(task) && task.importTaskId),
   record_quota: (value) => isObject(value) && "before" in value && "after" in value,
-  deletion: (value) => isObject(value) && Array.isArray(value.import_tasks),
+  deletion: (value) => isObject(value) && isListOf(value.import_tasks, isObject),
 };
 const isFailedRecords = (value) => asList(value).every((each) => isObject(each) && "failed_entries_url" in each);
 const isIds = (value) => asList(value).length > 0 && asList(value).every((id) => IMPORT_TASK_ID.test(id));
 
 // True if the entry was pushed by an attempt before the one that is about to start. Airflow deletes a task's XComs when
-// an attempt starts, and gives the task instance a new id, which begins with the time in milliseconds, when it is cleared.
+// an attempt starts. When it clears a task instance, it gives it a new id, which begins with the time in milliseconds.
 function isOutdated(entry, taskInstance) {
   if (!taskInstance || taskInstance.state === null || taskInstance.state === "restarting") return true;
   if (taskInstance.state !== "scheduled" && taskInstance.state !== "queued") return false;
@@ -62,19 +63,23 @@ function readAll(entries) {
   return Promise.all(entries.map(async (entry) => ({ ...entry, value: await getValue(entry) })));
 }
 
-// Airflow 3.1 and 3.2 list task instances without their rendered fields, and Airflow keeps those of the latest runs only.
+// Airflow 3.1 and 3.2 list task instances without their rendered fields. Airflow keeps only those of the latest runs.
 function about({ rendered_fields: fields, operator }) {
   return { operator: operator ?? "", fields: fields ?? {} };
 }
 
-// One task can wait for the imports that all instances of a mapped task started. Its later summaries then have an import
-// for each of them and for each prepared part, so the values of the mapped task add nothing.
+// One task can wait for the imports that all instances of a mapped task started. Its later summaries then contain an
+// import for each of them and for each prepared part, so the values of the mapped task add nothing.
 function isCovered(entry, others, read) {
   const later = read.filter((each) => each.key === "import_task" && each.timestamp > entry.timestamp);
   const imports = later.filter(({ value }) => SHAPES.import_task(value)).flatMap(({ value }) => asList(value));
-  const parts = read.filter(({ key, value }) => key === "report" && SHAPES.report(value)).flatMap(({ value }) => value.parts);
+  const parts = read
+    .filter(({ key, value }) => key === "report" && SHAPES.report(value))
+    .flatMap(({ value }) => value.parts);
   const urls = new Set(imports.map((task) => task.importUrl));
-  return parts.length > 0 && parts.every((part) => urls.has(part.url)) && new Set(others.map(idOf)).size <= imports.length;
+  return (
+    parts.length > 0 && parts.every((part) => urls.has(part.url)) && new Set(others.map(idOf)).size <= imports.length
+  );
 }
 
 // Some tasks push only a result: those that fetch failed records, and all of version 0.1.0.
@@ -94,7 +99,9 @@ function summarize(run, taskInstances, values, only = null) {
   const deletions = valid("deletion").map((each) => each.value);
   const own = new Set([...valid("import_task"), ...results].flatMap(({ value }) => idsIn(value)));
   const imports = findImports(all("import_task"), results, (id) => !only || own.has(id));
-  const parts = new Map(all("report").flatMap((each) => each.value.parts.map((part) => [part.url, { ...part, shown: isShown(each) }])));
+  const parts = new Map(
+    all("report").flatMap((each) => each.value.parts.map((part) => [part.url, { ...part, shown: isShown(each) }])),
+  );
   const rows = [...importRows(imports, parts), ...partRows(run, taskInstances, parts, only)];
   rows.sort((a, b) => a.url.localeCompare(b.url, "en", { numeric: true }));
   return {
@@ -104,12 +111,18 @@ function summarize(run, taskInstances, values, only = null) {
     subject: taskInstances.find((each) => only && isShown(each)) ?? run,
     rows,
     reports,
-    ...addUp(rows, reports.map((each) => each.value), isActive(run)),
+    ...addUp(
+      rows,
+      reports.map((each) => each.value),
+      isActive(run),
+    ),
     applications: {
       imported: sum(imports.map((each) => each.applicationImportSuccess)),
       failed: sum(imports.map((each) => each.applicationImportFailure)),
     },
-    dryRuns: valid("deletion").filter((each) => each.value.dry_run).map(idOf),
+    dryRuns: valid("deletion")
+      .filter((each) => each.value.dry_run)
+      .map(idOf),
     deletions: [...deletions, ...deletionsOfEarlierVersions(results)],
     quotas: valid("record_quota").filter((each) => each.value.before !== null),
     corrections: corrections(results, imports),
@@ -117,7 +130,8 @@ function summarize(run, taskInstances, values, only = null) {
     blockedTasks: taskInstances.filter((each) => each.state === "upstream_failed" && isShown(each)),
     // Other tasks can push values of another kind with some of these keys.
     unreadable: values.filter(
-      ({ key, value, isOurs, ...each }) => key in SHAPES && isShown(each) && isOurs && value !== null && !SHAPES[key](value),
+      ({ key, value, isOurs, ...each }) =>
+        key in SHAPES && isShown(each) && isOurs && value !== null && !SHAPES[key](value),
     ),
   };
 }
@@ -156,7 +170,7 @@ function importRows(imports, parts) {
     const total = expected === null ? (ended ? counted : null) : Math.max(expected, counted);
     const rest = total === null ? 0 : total - counted;
     return {
-      url: task.importUrl ?? task.importTaskId,
+      url: String(task.importUrl ?? task.importTaskId),
       total,
       // Before the end, a count of 0 can mean that there is none yet.
       imported: ended || counted ? imported : null,
@@ -202,7 +216,9 @@ function statusKind(status, failed) {
 
 // IMPORT_FAILED_SERVER_LIMIT_EXCEEDED reads as "failed: server limit exceeded".
 function statusLabel(status) {
-  const words = String(status ?? "unknown").toLowerCase().replaceAll("_", " ");
+  const words = String(status ?? "unknown")
+    .toLowerCase()
+    .replaceAll("_", " ");
   return words.replace(/^import /, "").replace(/^failed (.)/, "failed: $1");
 }
 

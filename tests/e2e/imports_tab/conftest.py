@@ -126,6 +126,7 @@ def runs(airflow: LocalAirflow) -> Iterator[dict[str, Future[Run]]]:
         "with references": ("tab_references", {"source_url": good}),
         "without imports": ("tab_without_imports", {}),
         "hostile": ("tab_reports", {"xcoms": HOSTILE_XCOMS}),
+        "malformed": ("tab_reports", {"xcoms": {"report": {"parts": [], "quarantine_url": "s3://a/b", "columns": 5}}}),
     }
     with ThreadPoolExecutor(len(configurations)) as threads:
         start = Runs(airflow, threads).start

@@ -237,6 +237,11 @@ def test_every_name_in_a_report_is_shown_as_text(tab: Tab, runs: Runs) -> None:
     assert "exceeds the quota" in tab.text
 
 
+def test_xcoms_of_another_form_are_explained(tab: Tab, runs: Runs) -> None:
+    open_run(tab, runs["malformed"].result())
+    assert tab.heading == "The XComs cannot be shown"
+
+
 def test_an_id_that_is_not_known_is_explained(tab: Tab) -> None:
     tab.open(dag_id=HOSTILE, run_id=HOSTILE)
     assert tab.heading.startswith("Airflow does not have this ")
