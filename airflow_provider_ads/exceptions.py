@@ -199,10 +199,10 @@ class ImportWaitTimeout(AdsCallError):
     :param last_error: the error of the last poll, if it failed.
     """
 
-    #: What to do, and what becomes of the import: the beginning of the message.
+    #: The beginning of the message: what to do, and the state of the import at AWS.
     advice = (
-        "Allow more time, and wait for the import with AdsImportTaskSensor: it keeps running at AWS, which processes "
-        "imports one at a time and cannot cancel them."
+        "Allow more time, with a sensor's timeout or an operator's execution_timeout. The import keeps running at AWS, "
+        "which processes imports one at a time and cannot cancel them; AdsImportTaskSensor can wait for it."
     )
 
     #: What the wait was for.

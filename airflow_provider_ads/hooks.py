@@ -449,7 +449,7 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
         describe: Callable[[list[str]], dict[str, T]],
         not_found: Callable[[str, str | None], AdsCallError],
     ) -> list[T]:
-        """Return the tasks in the order of the ids; look again for those that the service does not list."""
+        """Return the tasks in the order of the ids; poll again for those that the service does not list."""
         found: dict[str, T] = {}
         for poll in range(MISSING_TASK_POLLS):
             if poll:
@@ -543,12 +543,12 @@ class MalformedAnswer(IncompleteReadError):
     fmt = "HTTP {status}, {content_type}, {length:,} bytes, without {expected}"
 
 
-#: The part of each operation's response that the provider needs.
-_EXPECTED = {
-    "DescribeExportTasks": "exportsInfo",
-    "DescribeImportTasks": "tasks",
-    "StartExportTask": "exportId",
-    "StartImportTask": "task",
+#: The part of each operation's response that the provider needs, and how to read the ids in it.
+_EXPECTED: dict[str, tuple[str, Callable[[Any], list[Any]]]] = {
+    "DescribeExportTasks": ("exportsInfo", lambda answer: [task["exportId"] for task in answer["exportsInfo"]]),
+    "DescribeImportTasks": ("tasks", lambda answer: [task["importTaskId"] for task in answer["tasks"]]),
+    "StartExportTask": ("exportId", lambda answer: [answer["exportId"]]),
+    "StartImportTask": ("task", lambda answer: [answer["task"]["importTaskId"]]),
 }
 
 
@@ -560,28 +560,19 @@ def _check_answer(operation_model: Any, response_dict: Mapping[str, Any], **_: A
     """
     if response_dict["status_code"] >= 300:
         return
+    expected, read_ids = _EXPECTED.get(operation_model.name, ("a JSON object", lambda _: []))
     try:
         answer = json.loads(response_dict["body"])
-    except ValueError:
-        answer = None
-    is_complete = isinstance(answer, dict)
-    expected = _EXPECTED.get(operation_model.name)
-    if is_complete and expected:
-        content = answer.get(expected)
-        is_complete = all(map(_has_id, content if isinstance(content, list) else [content]))
+        is_complete = isinstance(answer, dict) and all(isinstance(id_, str) and id_ for id_ in read_ids(answer))
+    except (LookupError, TypeError, ValueError):
+        is_complete = False
     if not is_complete:
         raise MalformedAnswer(
             status=response_dict["status_code"],
             content_type=response_dict["headers"].get("Content-Type", "no content type"),
             length=len(response_dict["body"]),
-            expected=repr(expected) if expected else "a JSON object",
+            expected=repr(expected) if operation_model.name in _EXPECTED else expected,
         )
-
-
-def _has_id(task: Any) -> bool:
-    """Return True for a task with an id, and for the id of an export."""
-    found = (task.get("importTaskId") or task.get("exportId")) if isinstance(task, dict) else task
-    return isinstance(found, str)
 
 
 def _batches(values: Iterable[str], size: int) -> list[list[str]]:

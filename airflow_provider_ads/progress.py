@@ -75,7 +75,7 @@ class ProgressLog:
         last_error = self._last_poll.error
         if poll.error is not None:
             if last_error is None or last_error.code != poll.error.code:
-                self._write(logging.WARNING, f"Polling again soon: {poll.error}")
+                self._write(logging.WARNING, f"Polling again soon; the last poll failed.\n{poll.error}")
         elif running and [str(task) for task in tasks] != [str(task) for task in last_tasks]:
             self._write(logging.INFO, self._progress(tasks, running))
         if (running or not tasks) and time.monotonic() - self._last_line > QUIET_LOG_INTERVAL:

@@ -336,14 +336,16 @@ def end_wait(
     if not verdicts:
         return
     bad = [verdict for verdict in verdicts if verdict.kind is not VerdictKind.DONE]
-    # Imports with the same status have the same advice, apart from their URLs.
-    by_status: dict[str | None, str] = {}
+    # Apart from their URLs, imports with the same status have the same advice, with or without failed records.
+    by_status: dict[tuple[str | None, bool], str] = {}
     for verdict in bad or verdicts:
-        by_status.setdefault(verdict.import_task.status, verdict.advice)
+        task = verdict.import_task
+        by_status.setdefault((task.status, bool(task.failed_records)), verdict.advice)
     advice = [each for each in dict.fromkeys(by_status.values()) if each]
     tasks = [verdict.import_task for verdict in sorted(verdicts, key=lambda each: each.kind is VerdictKind.DONE)]
     outcome = f"{tasks[0]}."
-    if len(tasks) > 1:
+    # The description of an import that the service no longer lists does not say that it was deleted.
+    if len(tasks) > 1 or not tasks[0].is_listed:
         total = f"{len(verdicts) - len(bad):,} of {len(verdicts):,} imports {done}"
         outcome = f"{total.format(counts=describe_counts(tasks))}\n{format_table(tasks)}"
     if not bad:

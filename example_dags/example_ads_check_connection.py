@@ -1,7 +1,11 @@
 """
 Check that a connection can be used for imports into AWS Migration Hub, and report what is missing.
 
-    check_connection ──> credentials, region, home region, permission to list imports
+```text
+check_connection
+├─> credentials, region, home region
+└─> permission to list imports
+```
 
 **What to change**
 

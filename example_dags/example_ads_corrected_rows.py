@@ -1,7 +1,12 @@
 """
 Import corrected rows of an earlier import: trigger this Dag, and enter the URL of the corrected file.
 
-    s3://.../corrected.csv ──> start_import ──> wait_for_import ──> fetch_failed_records
+```text
+s3://.../corrected.csv
+└─> start_import
+    └─> wait_for_import
+        └─> fetch_failed_records
+```
 
 **What to change**
 

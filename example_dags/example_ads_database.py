@@ -1,7 +1,11 @@
 """
 Query a database every night, and import the result into AWS Migration Hub.
 
-    database ──> query ──> prepare ──> import_files ──> asset migration_hub_servers
+```text
+database ─> query
+└─> prepare
+    └─> import_files ─> asset migration_hub_servers
+```
 
 **What to change**
 

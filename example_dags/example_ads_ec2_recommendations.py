@@ -1,10 +1,16 @@
 """
 Import a CMDB export every night, then write EC2 instance recommendations for the servers to S3.
 
-    s3://.../cmdb-export.csv ──> prepare ──> import_files ──> asset migration_hub_servers
-                                                  ├──> fetch_failed_records
-                                                  └──> delete_older_imports ──> wait_for_aws
-                                                            └──> export_recommendations ──> s3://.../recommendations
+```text
+s3://.../cmdb-export.csv
+└─> prepare
+    └─> import_files ─> asset migration_hub_servers
+        ├─> fetch_failed_records
+        └─> delete_older_imports
+            └─> wait_for_aws
+                └─> export_recommendations
+                    └─> s3://.../recommendations
+```
 
 **What to change**
 

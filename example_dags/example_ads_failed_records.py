@@ -1,9 +1,13 @@
 """
 Import a server inventory every night, fetch the failed rows, and delete the import of the night before.
 
-    s3://.../servers.csv ──> start_import ──> wait_for_import ──> asset migration_hub_servers
-                                                     ├──> fetch_failed_records ──> s3://.../failed
-                                                     └──> delete_older_imports
+```text
+s3://.../servers.csv
+└─> start_import
+    └─> wait_for_import ─> asset migration_hub_servers
+        ├─> fetch_failed_records ─> s3://.../failed
+        └─> delete_older_imports
+```
 
 **What to change**
 

@@ -1,7 +1,11 @@
 """
 Import a server inventory into AWS Migration Hub every night, and wait for it without holding a worker.
 
-    s3://.../servers.csv ──> start_import ──> wait_for_import ──> asset migration_hub_servers
+```text
+s3://.../servers.csv
+└─> start_import
+    └─> wait_for_import ─> asset migration_hub_servers
+```
 
 **What to change**
 

@@ -1,9 +1,13 @@
 """
 Prepare a CMDB export, import it in parts, fetch the failed rows, and delete the imports that the parts replace.
 
-    s3://.../cmdb-export.csv ──> prepare ──> import_files ──> asset migration_hub_servers
-                                                  ├──> delete_older_imports
-                                                  └──> fetch_failed_records ──> show_sum
+```text
+s3://.../cmdb-export.csv
+└─> prepare
+    └─> import_files ─> asset migration_hub_servers
+        ├─> delete_older_imports
+        └─> fetch_failed_records ─> show_sum
+```
 
 **What to change**
 

@@ -1,8 +1,12 @@
 """
 Import an RVTools export into AWS Migration Hub every night, and delete the import that it replaces.
 
-    s3://.../export.xlsx ──> prepare ──> import_files ──> asset migration_hub_servers
-                                              └──> delete_older_imports
+```text
+s3://.../export.xlsx
+└─> prepare
+    └─> import_files ─> asset migration_hub_servers
+        └─> delete_older_imports
+```
 
 **What to change**
 

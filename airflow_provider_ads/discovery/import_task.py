@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.parameters import escaped
 from airflow_provider_ads.discovery.record import TaskRecord
 
 __all__ = ["ImportTask", "newest_by_name"]
@@ -68,6 +69,11 @@ class ImportTask(TaskRecord):
         failed = (self.server_import_failure or 0) + (self.application_import_failure or 0)
         return max(failed, 1) if statuses.has_failed_records(self.status) else failed
 
+    @property
+    def failed_servers(self) -> int:
+        """Number of failed records that are not applications."""
+        return self.failed_records - (self.application_import_failure or 0)
+
     def __str__(self) -> str:
         return self.describe()
 
@@ -75,16 +81,19 @@ class ImportTask(TaskRecord):
         """
         Return a log line without its period: status and counts, then details, then file, name and id.
 
+        A running import has no counts until one of them exceeds 0.
+
         :param details: further details, such as ``started in us-west-2``.
         :param with_url: True for the URL of the file instead of its name.
         """
         servers = ((self.server_import_success, "imported"), (self.server_import_failure, "failed"))
         applications = ((self.application_import_success, "imported"), (self.application_import_failure, "failed"))
-        counts = [f"{count:,} {label}" for count, label in servers if count is not None]
         # Most inventories have no applications.
-        counts += [f"{count:,} applications {label}" for count, label in applications if count]
+        counts = [f"{count:,} applications {label}" for count, label in applications if count]
+        if counts or not statuses.is_running(self.status) or any(count for count, _ in servers):
+            counts = [f"{count:,} {label}" for count, label in servers if count is not None] + counts
         outcome = ", ".join([*counts, *details])
-        url = self.import_url or ""
+        url = escaped(self.import_url or "")
         file = url if with_url else PurePosixPath(url).name
         names = [*filter(None, [file]), *([] if self.name is None else [repr(self.name)]), self.import_task_id]
         identity = names[0] + (f" ({', '.join(names[1:])})" if names[1:] else "")

@@ -27,6 +27,7 @@ __all__ = [
     "check_max_failed_records",
     "check_name",
     "check_poll_interval",
+    "escaped",
     "filter_parameters",
     "import_urls_by_name",
     "is_list",
@@ -288,6 +289,11 @@ def quote(value: object) -> str:
     """Return the ``repr`` of a value, shortened to one line of a message."""
     text = repr(value)
     return text if len(text) <= 120 else f"{text[:100]}... ({len(text):,} characters)"
+
+
+def escaped(text: str) -> str:
+    """Return a text with its control characters escaped, so that it stays on one line of a log and cannot color it."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def join_first(texts: Sequence[str], separator: str = "; ") -> str:

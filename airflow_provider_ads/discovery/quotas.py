@@ -65,7 +65,7 @@ class RecordQuota:
             if rows is None
             else f"The file's {rows:,} rows need {rows / IMPORT_RECORDS_PER_ACCOUNT:.1%} of {quota}. Of these"
         )
-        running = f"; {self.running:,} more imports are in progress" if self.running else ""
+        running = f"; imports in progress: {self.running:,}" if self.running else ""
         text = f"{need}, the listed imports use {self.used:,} ({self.used / IMPORT_RECORDS_PER_ACCOUNT:.1%}){running}"
         if self.has_room_for(rows):
             return text

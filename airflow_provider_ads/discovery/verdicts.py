@@ -12,6 +12,7 @@ from enum import Enum
 from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.export_task import ExportTask
 from airflow_provider_ads.discovery.import_task import ImportTask
+from airflow_provider_ads.discovery.parameters import escaped
 
 __all__ = ["MISSING_TASK_POLLS", "Verdict", "VerdictKind", "judge_deletion", "judge_export", "judge_import"]
 
@@ -22,6 +23,12 @@ MISSING_TASK_POLLS = 3
 _FETCH_FAILED_RECORDS = (
     "AdsFailedRecordsToS3Operator fetches the failed rows and the reasons; the Imports page of the Migration Hub "
     "console offers them too"
+)
+
+#: Advice for an import of a file that AWS could read.
+_CORRECT_EVERY_ROW = (
+    "Correct the rows, or convert the file with AdsPrepareImportFileOperator: AWS could read {import_url}, but every "
+    f"row failed. {_FETCH_FAILED_RECORDS}"
 )
 
 #: Advice by status for an import that has failed.
@@ -135,7 +142,10 @@ def judge_import(import_task: ImportTask, max_failed_records: int | None) -> Ver
             f"allows any number). {_FETCH_FAILED_RECORDS}.",
         )
     if statuses.is_failed(status) or statuses.is_deletion(status):
-        advice = _IMPORT_ADVICE[str(status)].format(import_url=import_task.import_url or "its URL is not known")
+        advice = _IMPORT_ADVICE[str(status)]
+        if advice is _IMPORT_ADVICE["IMPORT_FAILED"] and import_task.failed_records:
+            advice = _CORRECT_EVERY_ROW
+        advice = advice.format(import_url=escaped(import_task.import_url or "its URL is not known"))
         return Verdict(VerdictKind.FAILED, import_task, f"{advice}.")
     return _unknown(import_task, "the import succeeded")
 

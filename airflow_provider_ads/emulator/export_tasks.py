@@ -166,7 +166,7 @@ class ExportTasks:
         with self._changed:
             if self._settings.home_region is None:
                 raise ValueError("An export task needs a home region, and home_region is None.")
-            # Its time never passes.
+            # The processing thread never ends it.
             task = self._add(self._settings.home_region, fields)
             task.created = float("inf")
             return task.id

@@ -25,6 +25,14 @@ __all__ = ["ImportTask", "ImportTasks", "current_time", "page_token", "parse_pag
 
 _FIELDS = frozenset(cast(StructureShape, DISCOVERY.shape_for("ImportTask")).members)
 
+#: The counts of records that were imported or failed.
+_COUNTS = (
+    "serverImportSuccess",
+    "serverImportFailure",
+    "applicationImportSuccess",
+    "applicationImportFailure",
+)
+
 #: The field that each filter compares.
 _FILTERED_FIELDS = {
     "IMPORT_TASK_ID": "importTaskId",
@@ -113,6 +121,7 @@ class ImportTasks:
         https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html
         Imports must be started in the home region:
         https://docs.aws.amazon.com/migrationhub-home-region/latest/APIReference/Welcome.html
+        The counts of the new task are 0, as in AWS's sample response.
         AWS does not document how long it remembers a token. The emulator's own choice: in the token's region, for
         ``token_seconds`` from the creation of its task, and no longer than the task is described. The home region is
         checked first.
@@ -314,6 +323,7 @@ class ImportTasks:
             "importUrl": f"s3://inventory/{import_task_id}.csv",
             "status": "IMPORT_IN_PROGRESS",
             "importRequestTime": current_time(),
+            **dict.fromkeys(_COUNTS, 0),
         }
         task = ImportTask(region, {**defaults, **fields}, next(self._numbers))
         self._tasks.append(task)

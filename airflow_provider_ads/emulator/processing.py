@@ -64,7 +64,7 @@ class ImportProcessor(Thread):
 
         - A file that is missing or too large is ``IMPORT_FAILED`` without an archive, although that page promises an
           archive for every ``IMPORT_FAILED``.
-        - Counts are set once the type of the file is known.
+        - Counts are 0 until the import ends.
         - Imported applications count by name, failed ones by row.
         - Rows with more cells than the header fail.
         - An import that would exceed the quota of records or servers imports nothing. A row that would exceed one of

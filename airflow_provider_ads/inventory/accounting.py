@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_ads.discovery import statuses
+from airflow_provider_ads.discovery.parameters import escaped
 
 __all__ = ["account_for_rows"]
 
@@ -16,8 +17,9 @@ def account_for_rows(
     """
     Return the sum of a run, such as ``6,000 rows = 5,983 imported + 5 failed + 12 quarantined``.
 
-    Rows without a known outcome are in the sum as ``unaccounted``. Lines below the sum contain the applications, which
-    the service counts apart from the rows, and each import that did not succeed.
+    Rows without a known outcome are in the sum as ``unaccounted``, or as ``in progress`` while an import runs. Lines
+    below the sum contain the applications, which the service counts apart from the rows, and each import that did not
+    succeed.
 
     :param report: the XCom ``report`` of
         :class:`~airflow_provider_ads.operators.prepare_import_file.AdsPrepareImportFileOperator`; None if the task
@@ -26,25 +28,35 @@ def account_for_rows(
     """
     tasks = [import_tasks] if isinstance(import_tasks, Mapping) else list(import_tasks or ())
     imported, failed, applications, failed_applications = (
-        sum(task[f"{kind}Import{outcome}"] or 0 for task in tasks)
+        sum(task.get(f"{kind}Import{outcome}") or 0 for task in tasks)
         for kind in ("server", "application")
         for outcome in ("Success", "Failure")
     )
     if report is None:
         lines = [f"{imported:,} imported, {failed:,} failed. There is no report on the rows"]
-    elif report["rows_read"] is None:
+    elif report.get("rows_read") is None:
         lines = [
             f"{imported:,} imported, {failed:,} failed. The source was imported unchanged, so no rows were counted"
         ]
     else:
-        quarantined, filtered = report["rows_quarantined"] or 0, sum(report["rows_filtered"].values())
+        # Version 0.1.0 had no filters.
+        quarantined, filtered = report["rows_quarantined"] or 0, sum(report.get("rows_filtered", {}).values())
         rest = report["rows_read"] - imported - failed - quarantined - filtered
-        terms = [(quarantined, "quarantined"), (filtered, "filtered"), (rest, "unaccounted")]
+        is_running = any(statuses.is_running(task["status"]) for task in tasks)
+        in_progress = rest if is_running and rest > 0 else 0
+        terms = [
+            (quarantined, "quarantined"),
+            (filtered, "filtered"),
+            (in_progress, "in progress"),
+            (rest - in_progress, "unaccounted"),
+        ]
         lines = [
             f"{report['rows_read']:,} rows = {imported:,} imported + {failed:,} failed"
             + "".join(f" {'-' if count < 0 else '+'} {abs(count):,} {outcome}" for count, outcome in terms if count)
         ]
     if applications or failed_applications:
         lines.append(f"{applications:,} applications imported, {failed_applications:,} failed")
-    lines += [f"{task['status']}: {task['name']}" for task in tasks if not statuses.is_done(task["status"])]
+    lines += [
+        f"{task['status']}: {escaped(task['name'] or '')}" for task in tasks if not statuses.is_done(task["status"])
+    ]
     return "\n".join(lines)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
-from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.download import ArchiveDownloadError
 from airflow_provider_ads.discovery.export_task import ExportTask
 from airflow_provider_ads.discovery.exported_files import open_exported_files
@@ -30,6 +30,10 @@ __all__ = ["EXPORT_TASK_XCOM_KEY", "AdsExportToS3Operator"]
 
 #: Key of the XCom with the export's summary. It is pushed before the wait begins and again after it.
 EXPORT_TASK_XCOM_KEY = "export_task"
+
+#: Seconds to wait before each further attempt to download an archive, about a minute in all. A retry of the task would
+#: start another export.
+DOWNLOAD_PAUSES = (2.0, 4.0, 8.0, 16.0, 32.0)
 
 
 class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
@@ -57,7 +61,7 @@ class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
     :param ec2_recommendations: the preferences of EC2 recommendations without ``enabled``, such as
         ``{"preferredRegion": "us-west-2"}``:
         https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_Ec2RecommendationsExportPreferences.html.
-        None to export a summary of all servers, applications and tags instead. (default: None)
+        None to export a summary of all servers, applications and tags instead. (templated) (default: None)
     :param deferrable: True to wait in the triggerer without occupying a worker. The wait is unlimited unless
         ``execution_timeout`` is set, which counts from the start of the attempt, deferred or not.
         (default: ``[operators] default_deferrable``)
@@ -66,11 +70,11 @@ class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
     :param region_name: the Migration Hub home region; None for the connection's region. (templated)
     :param verify: False to skip the verification of certificates, or the path of a CA bundle. (templated)
     :param botocore_config: arguments for :class:`botocore.config.Config`.
-    :raises ValueError: ``poll_interval`` is out of range, or ``ec2_recommendations`` is not a dictionary, or
-        contains ``enabled``.
+    :raises ValueError: ``poll_interval`` is out of range, or ``ec2_recommendations`` contains ``enabled``.
     """
 
-    template_fields: Sequence[str] = aws_template_fields("destination_url")
+    template_fields: Sequence[str] = aws_template_fields("destination_url", "ec2_recommendations")
+    template_fields_renderers = {"ec2_recommendations": "json"}
     trigger_class = AdsExportTrigger
     operator_extra_links = (MigrationHubLink(),)
 
@@ -81,30 +85,34 @@ class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
         self,
         *,
         destination_url: str | XComArg,
-        ec2_recommendations: Mapping[str, Any] | None = None,
+        ec2_recommendations: Mapping[str, Any] | XComArg | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | timedelta = 60,
         **kwargs: Any,
     ) -> None:
         super().__init__(wait_for_completion=True, deferrable=deferrable, poll_interval=poll_interval, **kwargs)
         self.destination_url = destination_url
-        self.ec2_recommendations = check_ec2_recommendations(ec2_recommendations)
+        self.ec2_recommendations: Any = ec2_recommendations
+        if isinstance(ec2_recommendations, Mapping):
+            check_ec2_recommendations(ec2_recommendations)
 
     def execute(self, context: Any) -> dict[str, Any]:
         """
         Start an export, wait for it, and write its files.
 
         :return: the export's id, the URLs of the files, and whether the export is incomplete.
-        :raises ValueError: ``destination_url`` does not have the required form; nothing was sent.
+        :raises ValueError: a rendered parameter does not have the required form; nothing was sent.
         :raises ExportFailedError: the export failed.
         :raises AdsCallError: a call failed, the status is unknown, or the archive is missing or damaged.
         """
         self.folder_url()
         self.check_deferral()
+        # The service returns only the id. It is described by the wait, which tolerates an outage: a task that failed
+        # now would start another export.
         export_id = self.hook.start_export_task(self.ec2_recommendations)
-        self.import_tasks = [ExportTask.from_id(export_id)]
-        self._push_summary(context)
-        (export_task,) = self.import_tasks = self.describe([export_id])
+        export_task = ExportTask(export_id=export_id, export_status="IN_PROGRESS")
+        self.import_tasks = [export_task]
+        self.push_import_tasks(context, self.import_tasks)
         self.log.info("%s", export_task.describe(f"started in {self.hook.conn_region_name}"))
         MigrationHubLink.persist_for(context, self)
         return self._end_wait(context, self.wait(context, self.import_tasks)[0])
@@ -116,6 +124,11 @@ class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
     def describe(self, export_ids: Sequence[str]) -> list[ExportTask]:
         """Return the current state of the export."""
         return self.hook.get_export_tasks(export_ids)
+
+    def push_import_tasks(self, context: Any, import_tasks: Sequence[ExportTask]) -> None:
+        """Push the export's summary as the XCom ``export_task``, unless the task has ``do_xcom_push=False``."""
+        if context["ti"].task.do_xcom_push:
+            context["ti"].xcom_push(key=EXPORT_TASK_XCOM_KEY, value=import_tasks[0].summary())
 
     def defer_until(self, deadline: float | None) -> None:
         """Defer the task until the export has ended."""
@@ -143,7 +156,7 @@ class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
     def on_kill(self) -> None:
         """Log that the export continues when the task is killed or exceeds its ``execution_timeout``."""
         for export_task in self.import_tasks:
-            if not export_task.is_listed or statuses.is_export_running(export_task.status):
+            if self.trigger_class.is_running(export_task.status):
                 self.log.warning(
                     "The task was killed. A retry starts another export, although this one continues at AWS: %s",
                     export_task,
@@ -161,20 +174,33 @@ class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
 
     def _end_wait(self, context: Any, export_task: ExportTask) -> dict[str, Any]:
         self.import_tasks = [export_task]
-        self._push_summary(context)
+        self.push_import_tasks(context, self.import_tasks)
         kind, advice = judge_export(export_task)
         if kind is VerdictKind.FAILED:
             raise ExportFailedError(f"{advice}\n{export_task}.", export_task.summary())
         if kind is not VerdictKind.DONE:
             raise AdsCallError(f"{advice}\n{export_task}.", code="UnknownStatus")
-        # An earlier answer's URL might have expired, and events contain none.
-        (export_task,) = self.describe([export_task.export_id])
-        self._write(export_task)
+        self._download(export_task.export_id)
         is_truncated = bool(export_task.is_truncated)
         if is_truncated:
             self.log.warning("%s", export_task.describe("incomplete, because it would exceed AWS's size limit"))
         self.log.info("%s:\n%s", export_task.describe(f"{len(self.files)} files"), "\n".join(self.files))
         return {"export_id": export_task.export_id, "files": [*self.files], "is_truncated": is_truncated}
+
+    def _download(self, export_id: str) -> None:
+        """Write each file of the export's archive, in several attempts if the failure is usually temporary."""
+        for pause in (*DOWNLOAD_PAUSES, None):
+            try:
+                # An earlier answer's URL might have expired, and events contain none.
+                (export_task,) = self.describe([export_id])
+                self._write(export_task)
+            except AdsCallError as error:
+                if pause is None or not error.transient:
+                    raise
+                self.log.warning("Downloading again in %.0f seconds: %s", pause, error)
+                time.sleep(pause)
+            else:
+                return
 
     def _write(self, export_task: ExportTask) -> None:
         """Write each file of the export's archive."""
@@ -193,7 +219,3 @@ class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
                     files.append(self.upload(path, folder + name))
         except ArchiveDownloadError as error:
             raise AdsCallError(f"{error}\n{export_task}.", error.code, transient=error.transient) from None
-
-    def _push_summary(self, context: Any) -> None:
-        if context["ti"].task.do_xcom_push:
-            context["ti"].xcom_push(key=EXPORT_TASK_XCOM_KEY, value=self.import_tasks[0].summary())

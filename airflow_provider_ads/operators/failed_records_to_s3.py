@@ -122,6 +122,6 @@ class AdsFailedRecordsToS3Operator(AdsS3FilesOperator):
             raise AdsCallError(
                 f"{error}\n{task}.", error.code, task.import_task_id, transient=error.transient
             ) from None
-        rows = f"{failed_records:,}"
-        self.log.info("%s failed rows in %s, reasons in %s. %s\n%s", rows, entries_url, errors_url, task, table)
+        rows = f"{failed_records:,} failed row{'' if failed_records == 1 else 's'}"
+        self.log.info("%s in %s, reasons in %s. %s\n%s", rows, entries_url, errors_url, task, table)
         return {"failed_records": failed_records, "errors_url": errors_url, "failed_entries_url": entries_url}

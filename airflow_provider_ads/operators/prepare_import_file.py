@@ -180,7 +180,7 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
                 if self.source_url in [folder_url + name for name in prepared.files]:
                     raise ImportFileError("A part would overwrite the source. Choose another destination_url.")
             except ImportFileError as error:
-                fail_without_retry(ImportFileError(f"{self.source_url}: {error}"))
+                fail_without_retry(ImportFileError(f"{error}\nThe source is {self.source_url}."))
             for name in prepared.files:
                 self.upload(folder / name, folder_url + name)
         self.log.info("Prepared %s in %s:\n%s", self.source_url, folder_url, prepared)

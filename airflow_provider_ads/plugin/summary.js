@@ -36,40 +36,52 @@ const isAboutOthers = ({ key, map_index: index }) => key === "report" || (key ==
 
 // Read the values that the page of a run or a task needs, and return them with their entries, the oldest first.
 async function readValues({ taskInstances, entries }, keys, only = null) {
-  const isOwn = (entry) => !only || idOf(entry) === idOf(only);
   const byId = new Map(taskInstances.map((taskInstance) => [idOf(taskInstance), taskInstance]));
   const current = entries
-    .map((entry) => ({ ...entry, fields: byId.get(idOf(entry))?.rendered_fields ?? {} }))
-    .filter((entry) => !isOutdated(entry, byId.get(idOf(entry))) && (isOwn(entry) || isAboutOthers(entry)));
-  const known = new Set(current.filter(({ key }) => key in SHAPES).map(idOf));
+    .filter((entry) => !isOutdated(entry, byId.get(idOf(entry))))
+    .filter((entry) => !only || idOf(entry) === idOf(only) || isAboutOthers(entry))
+    .map((entry) => ({ ...entry, ...about(byId.get(idOf(entry))) }));
+  const withKey = (...names) => new Set(current.filter(({ key }) => names.includes(key)).map(idOf));
+  const known = withKey(...Object.keys(SHAPES));
+  const ours = withKey("import_task", "record_quota", "migration_hub_link");
   const needed = current.filter((entry) =>
     entry.key === "return_value" && keys.includes("return_value")
-      ? !known.has(idOf(entry)) && canBeResultOfOperator(entry.fields)
+      ? !known.has(idOf(entry)) && canBeResultOfOurs(entry)
       : entry.key in SHAPES && keys.includes(entry.key),
   );
-  // One task can wait for the imports that many others started. Its summaries make theirs unnecessary.
   const isOfMany = ({ key, map_index: index }) => !only && index >= 0 && ["import_task", "return_value"].includes(key);
   const read = await readAll(needed.filter((entry) => !isOfMany(entry)));
-  const isCovered = ({ timestamp, fields }) =>
-    read.some(
-      (other) =>
-        other.key === "import_task" &&
-        other.timestamp > timestamp &&
-        asList(other.value).some((task) => task?.importUrl === fields.import_url && task?.name === fields.name),
-    );
-  const others = await readAll(needed.filter((entry) => isOfMany(entry) && !isCovered(entry)));
-  return [...read, ...others].sort((a, b) => (a.timestamp < b.timestamp ? -1 : 1));
+  const others = needed.filter(isOfMany);
+  const values = [...read, ...(await readAll(others.filter((entry) => !isCovered(entry, others, read))))];
+  return values
+    .map((value) => ({ ...value, isOurs: ours.has(idOf(value)) }))
+    .sort((a, b) => (a.timestamp < b.timestamp ? -1 : 1));
 }
 
 function readAll(entries) {
   return Promise.all(entries.map(async (entry) => ({ ...entry, value: await getValue(entry) })));
 }
 
-// Operators that push only a result: those that fetch failed records, and those of version 0.1.0. Airflow keeps rendered
-// fields only of the latest runs.
-function canBeResultOfOperator(fields) {
+// Airflow 3.1 and 3.2 list task instances without their rendered fields, and Airflow keeps those of the latest runs only.
+function about({ rendered_fields: fields, operator }) {
+  return { operator: operator ?? "", fields: fields ?? {} };
+}
+
+// One task can wait for the imports that all instances of a mapped task started. Its later summaries then have an import
+// for each of them and for each prepared part, so the values of the mapped task add nothing.
+function isCovered(entry, others, read) {
+  const later = read.filter((each) => each.key === "import_task" && each.timestamp > entry.timestamp);
+  const imports = later.filter(({ value }) => SHAPES.import_task(value)).flatMap(({ value }) => asList(value));
+  const parts = read.filter(({ key, value }) => key === "report" && SHAPES.report(value)).flatMap(({ value }) => value.parts);
+  const urls = new Set(imports.map((task) => task.importUrl));
+  return parts.length > 0 && parts.every((part) => urls.has(part.url)) && new Set(others.map(idOf)).size <= imports.length;
+}
+
+// Some tasks push only a result: those that fetch failed records, and all of version 0.1.0.
+function canBeResultOfOurs({ fields, operator }) {
   const names = ["destination_url", "import_url", "superseded_by", "import_task_id"];
-  return Object.keys(fields).length === 0 || names.some((name) => name in fields);
+  if (Object.keys(fields).length > 0) return names.some((name) => name in fields);
+  return !["PythonOperator", "_PythonDecoratedOperator", "BashOperator", "_BashDecoratedOperator"].includes(operator);
 }
 
 // Return everything that the page shows about a run, or about one of its task instances.
@@ -103,10 +115,9 @@ function summarize(run, taskInstances, values, only = null) {
     corrections: corrections(results, imports),
     failedTasks: taskInstances.filter((each) => each.state === "failed" && isShown(each)),
     blockedTasks: taskInstances.filter((each) => each.state === "upstream_failed" && isShown(each)),
-    // Other tasks can push the same keys, but they have no AWS connection.
+    // Other tasks can push values of another kind with some of these keys.
     unreadable: values.filter(
-      ({ key, value, fields, ...each }) =>
-        key in SHAPES && isShown(each) && "aws_conn_id" in fields && value !== null && !SHAPES[key](value),
+      ({ key, value, isOurs, ...each }) => key in SHAPES && isShown(each) && isOurs && value !== null && !SHAPES[key](value),
     ),
   };
 }
@@ -116,10 +127,10 @@ const idsIn = (value) => asList(value).map((each) => each?.importTaskId ?? each)
 // Return the latest state of each import. Later summaries replace earlier ones.
 function findImports(entries, results, isShown) {
   const byId = new Map();
-  for (const { value, fields } of results) {
+  for (const { value, ...entry } of results) {
     // Version 0.1.0 pushes only the ids of the imports that it starts.
-    const urls = asList(fields.import_url);
-    const ids = isIds(value) && fields.import_url ? asList(value) : [];
+    const urls = asList(entry.fields.import_url);
+    const ids = isIds(value) && !isDeletion(entry) ? asList(value) : [];
     ids.forEach((id, index) => byId.set(id, { importTaskId: id, status: FACTS.running[0], importUrl: urls[index] }));
   }
   for (const task of entries.flatMap(({ value }) => asList(value))) byId.set(task.importTaskId, task);
@@ -238,10 +249,15 @@ function corrections(results, imports) {
     });
 }
 
-// Version 0.1.0 pushes only the ids, and not if they were deleted or only would have been.
+// Version 0.1.0 pushes only the ids, which are those of deleted imports if the task has no file.
+function isDeletion({ fields, operator }) {
+  return Object.keys(fields).length > 0 ? !fields.import_url : /Delete|Prune/.test(operator);
+}
+
+// It does not push if they were deleted or only would have been.
 function deletionsOfEarlierVersions(results) {
   return results
-    .filter(({ value, fields }) => isIds(value) && ("superseded_by" in fields || "import_task_id" in fields))
+    .filter(({ value, ...entry }) => isIds(value) && isDeletion(entry))
     .map(({ value }) => ({ dry_run: null, import_tasks: asList(value).map((id) => ({ importTaskId: id })) }));
 }
 

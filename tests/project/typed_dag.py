@@ -99,6 +99,7 @@ with DAG(dag_id="typed_dag", schedule=None, start_date=datetime(2026, 1, 1, tzin
     AdsExportToS3Operator(
         task_id="export", destination_url=source_url(), ec2_recommendations={"preferredRegion": "us-west-2"}
     )
+    AdsExportToS3Operator(task_id="export_output", destination_url="s3://b/p", ec2_recommendations=batch.output)
     prepare >> start >> wait >> fetch >> prune >> delete
 
     AdsStartImportTaskOperator(task_id="no_number", name="x", import_url="s3://b/k", max_failed_records=1.5)  # type: ignore[arg-type]

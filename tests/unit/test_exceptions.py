@@ -96,8 +96,9 @@ class TestWaitTimeout:
         [
             (
                 ImportWaitTimeout([{"importTaskId": ID, "name": "cmdb", "status": "IMPORT_IN_PROGRESS"}], "Throttled."),
-                "Allow more time, and wait for the import with AdsImportTaskSensor: it keeps running at AWS, which "
-                "processes imports one at a time and cannot cancel them.\n"
+                "Allow more time, with a sensor's timeout or an operator's execution_timeout. The import keeps running "
+                "at AWS, which processes imports one at a time and cannot cancel them; AdsImportTaskSensor can wait "
+                "for it.\n"
                 f"Timed out waiting for the import. Last status: IMPORT_IN_PROGRESS: 'cmdb' ({ID}).\n"
                 "The last poll failed: Throttled.",
             ),

@@ -473,12 +473,18 @@ def test_a_malformed_answer_is_a_transient_error_of_every_method(
         ("list_import_tasks", "{}"),
         ("list_import_tasks", '{"tasks": null}'),
         ("list_import_tasks", '{"tasks": [{"name": "cmdb"}]}'),
+        ("list_import_tasks", '{"tasks": ["cmdb"]}'),
+        ("list_import_tasks", '{"tasks": {"importTaskId": "import-task-1"}}'),
         ("start_import_task", "{}"),
         ("start_import_task", '{"task": {"status": "IMPORT_IN_PROGRESS"}}'),
         ("start_export_task", "{}"),
         ("start_export_task", '{"exportId": {}}'),
+        ("start_export_task", '{"exportId": ""}'),
+        ("start_export_task", '{"exportId": {"exportId": "export-1"}}'),
         ("get_export_task", "{}"),
         ("get_export_task", '{"exportsInfo": [{"exportStatus": "FAILED"}]}'),
+        ("get_export_task", '{"exportsInfo": ["export-1"]}'),
+        ("get_export_task", '{"exportsInfo": [{"importTaskId": "export-1"}]}'),
     ],
 )
 def test_an_answer_without_its_tasks_or_their_ids_is_malformed(

@@ -61,7 +61,7 @@ class TestProgressLog:
             progress_log.write(each)
         line, error = caplog.messages
         assert re.fullmatch(rf"IMPORT_IN_PROGRESS: waiting for \d:\d\d:\d\d. 'cmdb' \({ID}\)", line)
-        assert error == "Polling again soon: throttled"
+        assert error == "Polling again soon; the last poll failed.\nthrottled"
 
     def test_several_imports_are_one_line_with_the_counts_so_far(
         self, log: logging.Logger, caplog: pytest.LogCaptureFixture

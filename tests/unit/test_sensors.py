@@ -188,7 +188,7 @@ class TestInEveryMode:
         error = run(import_task_id, timeout=short_timeout, soft_fail=soft_fail).error
         assert isinstance(error, AirflowSensorTimeout) is not soft_fail
         assert "The last poll failed" not in str(error)
-        words = "Allow more time, and wait for the import with AdsImportTaskSensor: it keeps running at AWS"
+        words = "Allow more time, with a sensor's timeout or an operator's execution_timeout. The import keeps running"
         logged = capsys.readouterr().out
         # Airflow shows the message of a failure, but not that of a skip.
         message, other = (logged, str(error)) if soft_fail else (str(error), logged)

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from selenium.webdriver import Chrome
@@ -178,25 +179,30 @@ def chrome() -> Iterator[Chrome]:
 @pytest.fixture
 def tab(chrome: Chrome, airflow: LocalAirflow) -> Tab:
     """The page of the tab, for a viewer who may do everything."""
-    chrome.delete_all_cookies()
-    return Tab(chrome, airflow.url)
+    return log_in(chrome, airflow, f"{airflow.url}/auth/token")
 
 
 @pytest.fixture
 def tab_of(chrome: Chrome, second_airflow: LocalAirflow) -> Callable[[str | None], Tab]:
     """Return a function that returns the page of the tab under a base path, for a user, or for nobody."""
 
-    def log_in(user: str | None) -> Tab:
-        chrome.get(f"{second_airflow.url}/ads-imports/")
-        chrome.delete_all_cookies()
-        if user is not None:
-            body = json.dumps({"username": user, "password": USERS[user]}).encode()
-            request = urllib.request.Request(
-                f"{second_airflow.url}/auth/token", body, {"Content-Type": "application/json"}
-            )
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                token = json.load(answer)["access_token"]
-            chrome.add_cookie({"name": "_token", "value": token, "path": "/base/path"})
-        return Tab(chrome, second_airflow.url)
+    def tab(user: str | None) -> Tab:
+        if user is None:
+            return log_in(chrome, second_airflow, None)
+        body = json.dumps({"username": user, "password": USERS[user]}).encode()
+        request = urllib.request.Request(f"{second_airflow.url}/auth/token", body, {"Content-Type": "application/json"})
+        return log_in(chrome, second_airflow, request)
 
-    return log_in
+    return tab
+
+
+def log_in(chrome: Chrome, airflow: LocalAirflow, request: urllib.request.Request | str | None) -> Tab:
+    """Give the browser the token that a request returns, or none, and return the page of the tab."""
+    # A browser accepts cookies only for the server that it shows.
+    chrome.get(f"{airflow.url}/ads-imports/")
+    chrome.delete_all_cookies()
+    if request is not None:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            token = json.load(answer)["access_token"]
+        chrome.add_cookie({"name": "_token", "value": token, "path": urlsplit(airflow.url).path or "/"})
+    return Tab(chrome, airflow.url)

@@ -56,7 +56,7 @@ class Tab:
     def wait_for(self, condition: Callable[[], Any]) -> Any:
         """Wait until a condition is true, and return its value."""
         ignored = [StaleElementReferenceException, LookupError]
-        return WebDriverWait(self.chrome, 60, 0.1, [*ignored]).until(lambda _: condition())
+        return WebDriverWait(self.chrome, 240, 0.1, [*ignored]).until(lambda _: condition())
 
     def elements(self, selector: str) -> list[WebElement]:
         """Return the elements that match a CSS selector."""

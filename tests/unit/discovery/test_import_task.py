@@ -75,10 +75,24 @@ class TestImportTask:
             ({"status": "DELETE_COMPLETE"}, f"DELETE_COMPLETE: {ID}"),
             ({"name": "cmdb"}, f"no status: 'cmdb' ({ID})"),
             ({"import_url": "s3://b/k.csv", "server_import_success": 0}, f"no status: 0 imported. k.csv ({ID})"),
+            ({"import_url": "s3://b/a\n\x1b[31m", "name": "a\nb"}, rf"no status: a\n\x1b[31m ('a\nb', {ID})"),
         ],
     )
     def test_str_lacks_what_is_not_known(self, fields: dict[str, Any], line: str) -> None:
         assert str(ImportTask(import_task_id=ID, **fields)) == line
+
+    @pytest.mark.parametrize(
+        ("counts", "line"),
+        [
+            ((0, 0), f"IMPORT_IN_PROGRESS: {ID}"),
+            ((5, 0), f"IMPORT_IN_PROGRESS: 5 imported, 0 failed. {ID}"),
+            ((0, 1), f"IMPORT_IN_PROGRESS: 0 imported, 1 failed. {ID}"),
+        ],
+    )
+    def test_a_running_import_shows_counts_once_one_exceeds_0(self, counts: tuple[int, int], line: str) -> None:
+        imported, failed = counts
+        running = task("IMPORT_IN_PROGRESS", serverImportSuccess=imported, serverImportFailure=failed)
+        assert str(running) == line
 
     def test_details_follow_the_counts_and_the_url_replaces_the_files_name(self) -> None:
         task = ImportTask(import_task_id=ID, status="NEW", server_import_success=1605, import_url="s3://b/k.csv")

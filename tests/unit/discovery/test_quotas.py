@@ -35,7 +35,7 @@ def test_records_of_all_imports_but_deleted_ones_are_added_up(tasks: Any, quota:
             7_000,
             True,
             "The file's 7,000 rows need 28.0% of the account's 25,000 import records. Of these, the listed imports use "
-            "18,000 (72.0%); 2 more imports are in progress",
+            "18,000 (72.0%); imports in progress: 2",
         ),
         (
             RecordQuota(used=18_000, running=0),

@@ -82,6 +82,16 @@ class TestJudgeImport:
         assert verdict.advice.split()[0] in {"Check", "Convert", "Delete", "Import"}
         assert len(verdict.advice.splitlines()) == 1
 
+    def test_the_rows_are_to_be_corrected_if_aws_could_read_the_file(self) -> None:
+        url = "s3://bucket/servers.csv"
+        unread = judge_import(task("IMPORT_FAILED", importUrl=url, serverImportFailure=0), None)
+        assert unread.advice.startswith(
+            f"Check that the file exists and that the role may read it (s3:GetObject): {url}"
+        )
+        read = judge_import(task("IMPORT_FAILED", importUrl=url, serverImportFailure=2), None)
+        assert read.advice.startswith("Correct the rows, or convert the file with AdsPrepareImportFileOperator")
+        assert (read.kind, read.try_again) == (VerdictKind.FAILED, True)
+
     @pytest.mark.parametrize("status", ["IMPORT_PAUSED", "", None])
     def test_a_new_status_is_unknown(self, status: str | None) -> None:
         verdict = judge_import(task(status), None)

@@ -33,6 +33,9 @@ def test_the_response_to_a_start_contains_the_task(discovery: Any) -> None:
     task = discovery.start_import_task(**START, clientRequestToken="token")["task"]
     assert re.fullmatch("import-task-[0-9a-f]{32}", task.pop("importTaskId"))
     assert task.pop("importRequestTime").tzinfo is not None
+    kinds = ("serverImportSuccess", "serverImportFailure", "applicationImportSuccess", "applicationImportFailure")
+    counts = {kind: task.pop(kind) for kind in kinds}
+    assert set(counts.values()) == {0}
     assert task == {**START, "clientRequestToken": "token", "status": "IMPORT_IN_PROGRESS"}
 
 

@@ -155,7 +155,7 @@ class TestImports:
     def test_a_failed_import_has_its_reason(self, ads: AdsEmulator, discovery: Any) -> None:
         run_import(discovery, "s3://missing/servers.csv")
         status = "IMPORT_FAILED s3://missing/servers.csv: NoSuchBucket"
-        wait_for(lambda: get_page(ads).row("n s3:")[1:6] == [status, "", "", "", ""])
+        wait_for(lambda: get_page(ads).row("n s3:")[1:6] == [status, "0", "0", "0", "0"])
 
     def test_a_running_import_has_its_age(self, ads: AdsEmulator) -> None:
         ads.add_import_task(name="running", importRequestTime=datetime.now(UTC))

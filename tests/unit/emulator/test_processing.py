@@ -57,9 +57,9 @@ class TestStatus:
         assert outcome(task) == expected
         assert fetch_archive(task)["failed-entries-file.csv"] == failed
 
-    def test_an_unsupported_file_type_has_no_counts(self, import_file: ImportFile) -> None:
+    def test_the_counts_of_an_unsupported_file_type_are_0(self, import_file: ImportFile) -> None:
         task = import_file(b"\x89PNG\r\n")
-        assert outcome(task) == ("IMPORT_FAILED_UNSUPPORTED_FILE_TYPE", None, None)
+        assert outcome(task) == ("IMPORT_FAILED_UNSUPPORTED_FILE_TYPE", 0, 0)
         assert task.keys().isdisjoint({"errorsAndFailedEntriesZip", "fileClassification"})
 
     @pytest.mark.parametrize(("size", "status"), [(10_000_000, "IMPORT_COMPLETE"), (10_000_001, "IMPORT_FAILED")])
@@ -83,7 +83,7 @@ class TestStatus:
     ) -> None:
         caplog.set_level("INFO")
         task = run_import(discovery, import_url)
-        assert outcome(task) == ("IMPORT_FAILED", None, None)
+        assert outcome(task) == ("IMPORT_FAILED", 0, 0)
         assert "errorsAndFailedEntriesZip" not in task
         wait_for(lambda: f"{task['importTaskId']}: IMPORT_FAILED: {reason}" in caplog.messages)
 

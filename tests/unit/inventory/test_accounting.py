@@ -34,6 +34,12 @@ def summary(imported: int | None, failed: int | None, status: str = "IMPORT_COMP
         ),
         (report(6), summary(4, 1), "6 rows = 4 imported + 1 failed + 1 unaccounted"),
         (report(6), summary(7, 0), "6 rows = 7 imported + 0 failed - 1 unaccounted"),
+        (
+            report(6, 1),
+            [summary(3, 0), summary(0, 0, "IMPORT_IN_PROGRESS")],
+            "6 rows = 3 imported + 0 failed + 1 quarantined + 2 in progress\nIMPORT_IN_PROGRESS: part 1",
+        ),
+        ({"rows_read": 6, "rows_quarantined": 1}, summary(5, 0), "6 rows = 5 imported + 0 failed + 1 quarantined"),
         (report(6, 2), None, "6 rows = 0 imported + 0 failed + 2 quarantined + 4 unaccounted"),
         (
             report(6),
@@ -57,6 +63,8 @@ def summary(imported: int | None, failed: int | None, status: str = "IMPORT_COMP
         "several imports",
         "a difference",
         "too many",
+        "an import in progress",
+        "a report of version 0.1.0",
         "no import",
         "a failed import",
         "applications",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -65,6 +66,17 @@ class TestDelete:
         run = run_task(operator(ended, delete_history=True, **wait), monkeypatch)
         assert (run.state, run.result) == ("success", ended)
         assert aws_default.import_tasks() == []
+
+    def test_the_log_says_that_an_import_without_history_was_deleted(
+        self,
+        aws_default: AdsEmulator,
+        ended: list[str],
+        wait: dict[str, Any],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        run_task(operator(ended[0], delete_history=True, **wait), monkeypatch)
+        assert re.search(rf"1 of 1 imports deleted\nnot listed +{ended[0]}", capsys.readouterr().out)
 
     @pytest.mark.parametrize("deferrable", [False, True])
     def test_without_waiting_it_ends_when_the_service_has_accepted(

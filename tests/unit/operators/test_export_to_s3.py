@@ -16,10 +16,13 @@ from airflow_provider_ads import hooks
 from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError, ExportFailedError, ExportWaitTimeout
 from airflow_provider_ads.hooks import AdsHook
-from airflow_provider_ads.operators import AdsExportToS3Operator
+from airflow_provider_ads.operators import AdsExportToS3Operator, export_to_s3
 from tests.support.moto import read_object
-from tests.support.presigned_urls import serving, zip_of
-from tests.support.task_runs import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, Run, run_task
+from tests.support.presigned_urls import s3_error, sending, serving, zip_of
+from tests.support.task_runs import TRIGGER_CRASHED, TRIGGER_TIMED_OUT, Run, context_of, run_task
+
+#: botocore itself does not retry.
+ONE_ATTEMPT = {"retries": {"total_max_attempts": 1}}
 
 INVENTORY = "ExternalId,HostName,CPU.NumberOfCores,RAM.TotalSizeInMB\n1,a.example,2,4096\n2,b.example,4,8192\n"
 
@@ -148,11 +151,80 @@ class TestExport:
             run_task(operator(deferrable=True), monkeypatch, on_event=on_event)
         assert aws_default.calls() == {"DescribeExportTasks": 1}
 
+    def test_the_xcom_has_the_id_as_soon_as_the_export_has_started(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with once_started(aws_default):
+            run = run_task(operator(), monkeypatch)
+        summaries = [value for _, value in run.pushes]
+        assert {summary["exportId"] for summary in summaries} == {run.result["export_id"]}
+        # The service returns only the id; the first poll adds the time.
+        assert [summary["exportStatus"] for summary in summaries] == ["IN_PROGRESS", "IN_PROGRESS", "SUCCEEDED"]
+        assert [bool(summary["exportRequestTime"]) for summary in summaries] == [False, True, True]
+
+    def test_preferences_can_be_templates(self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        task = operator(ec2_recommendations={"preferredRegion": "{{ params.region }}"})
+        task.render_template_fields({"params": {"region": "eu-west-1"}})
+        run = run_task(task, monkeypatch)
+        assert run.state == "success", run.error
+        assert "Europe (Ireland)" in read_object(run.result["files"][0]).decode()
+
     def test_lineage_has_the_files_as_outputs(self, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.importorskip("airflow.providers.openlineage")
         run = run_task(operator(), monkeypatch)
         lineage = run.task.get_openlineage_facets_on_complete(None)
         assert [f"{output.namespace}/{output.name}" for output in lineage.outputs] == run.result["files"]
+
+
+class TestOutages:
+    """A retry starts another export, so an outage does not fail a task whose export has started."""
+
+    @both_modes
+    def test_an_outage_just_after_the_start_does_not_fail_the_task(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+    ) -> None:
+        aws_default.upload("s3://inventory/other", "")
+        aws_default.inject("ThrottlingException", operation="DescribeExportTasks", calls=2)
+        run = run_task(operator(deferrable=deferrable, botocore_config=ONE_ATTEMPT), monkeypatch)
+        assert run.state == "success", run.error
+        assert len(aws_default.export_tasks()) == 1
+
+    @pytest.fixture
+    def pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Two further attempts to download, without a pause."""
+        monkeypatch.setattr(export_to_s3, "DOWNLOAD_PAUSES", (0, 0))
+
+    @pytest.mark.usefixtures("pauses")
+    def test_an_outage_after_the_wait_does_not_fail_the_task(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def on_event(event: Any) -> Any:
+            aws_default.inject("ThrottlingException", operation="DescribeExportTasks", calls=2)
+            return event
+
+        aws_default.upload("s3://inventory/other", "")
+        task = operator(deferrable=True, botocore_config=ONE_ATTEMPT)
+        run = run_task(task, monkeypatch, on_event=on_event)
+        assert run.state == "success", run.error
+
+    @pytest.mark.usefixtures("pauses")
+    @pytest.mark.parametrize("failures", [2, 3])
+    def test_a_download_that_fails_temporarily_is_repeated(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, failures: int
+    ) -> None:
+        aws_default.upload("s3://inventory/other", "")
+        answers = [sending(s3_error("SlowDown", "Slow down."), 503)] * failures + [sending(zip_of(("a.csv", b"a")))]
+        requests = iter(answers)
+        with (
+            serving(lambda request: next(requests)(request)) as url,
+            once_started(aws_default, exportStatus="SUCCEEDED", configurationsDownloadUrl=url),
+        ):
+            run = run_task(operator(), monkeypatch)
+        if failures == 2:
+            assert [read_object(each) for each in run.result["files"]] == [b"a"]
+        else:
+            assert (error_of(run).code, error_of(run).transient) == ("ArchiveRefused", True)
+        assert len(aws_default.export_tasks()) == 1
 
 
 class TestFailures:
@@ -214,6 +286,30 @@ class TestFailures:
         assert error.code == "ParamValidationError"
         assert '"region"' in str(error)
         assert not aws_default.calls()
+
+    @pytest.mark.parametrize("preferences", ["{'preferredRegion': 'us-west-2'}", ["us-west-2"], {"enabled": True}])
+    def test_rendered_preferences_are_checked_before_any_call(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, preferences: Any
+    ) -> None:
+        task = operator()
+        task.ec2_recommendations = preferences
+        run = run_task(task, monkeypatch)
+        with pytest.raises(ValueError, match="ec2_recommendations must be a dictionary"):
+            raise run.error or AssertionError("not refused")
+        assert not aws_default.calls()
+
+    def test_preferences_with_enabled_are_refused_when_the_dag_is_parsed(self) -> None:
+        with pytest.raises(ValueError, match="without 'enabled'"):
+            operator(ec2_recommendations={"enabled": True})
+
+    @both_modes
+    def test_a_missing_permission_to_describe_has_advice(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+    ) -> None:
+        aws_default.inject("AuthorizationErrorException", operation="DescribeExportTasks")
+        run = run_task(operator(deferrable=deferrable), monkeypatch)
+        assert str(error_of(run)).startswith("Allow discovery:DescribeExportTasks in the IAM policy")
+        assert run.xcoms["export_task"]["exportId"] in str(run.error)
 
     def test_an_invalid_destination_is_refused_before_any_call(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
@@ -281,15 +377,12 @@ class TestTimeout:
     ) -> None:
         aws_default.export_seconds = 3600
         original = hooks.AdsHook.get_export_tasks
-        described: list[Any] = []
 
         def describe(hook: Any, export_ids: Any) -> Any:
-            # The second description is that of the resumed task.
-            if described:
-                aws_default.export_seconds = 0
-                while aws_default.export_tasks()[0]["exportStatus"] == "IN_PROGRESS":
-                    time.sleep(0.01)
-            described.append(export_ids)
+            # Only the resumed task describes the export.
+            aws_default.export_seconds = 0
+            while aws_default.export_tasks()[0]["exportStatus"] == "IN_PROGRESS":
+                time.sleep(0.01)
             return original(hook, export_ids)
 
         monkeypatch.setattr(hooks.AdsHook, "get_export_tasks", describe)
@@ -322,3 +415,17 @@ class TestTimeout:
         task.import_tasks = [AdsHook().get_export_task(aws_default.add_export_task(exportStatus="SUCCEEDED"))]
         task.on_kill()
         assert "The task was killed" not in capsys.readouterr().out
+
+    def test_a_task_killed_between_the_start_and_the_wait_names_the_export(
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def kill(*_: Any) -> None:
+            raise SystemExit
+
+        monkeypatch.setattr(AdsExportToS3Operator, "wait", kill)
+        task = operator()
+        with pytest.raises(SystemExit):
+            task.execute(context_of(task))
+        task.on_kill()
+        (started,) = aws_default.export_tasks()
+        assert f"EXPORT: IN_PROGRESS ({started['exportId']})" in capsys.readouterr().out

@@ -62,12 +62,13 @@ class TestFetch:
         assert re.search(r"^3 +RAM.TotalSizeInMB +2 ", printed, re.MULTILINE)
 
     def test_the_rows_of_a_failed_import_are_copied(
-        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+        self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         import_task_id = imported(aws_default, HEADER + WITHOUT_IDENTITY)
         assert AdsHook().get_import_task(import_task_id).status == "IMPORT_FAILED"
         run = run_task(operator(import_task_id), monkeypatch)
         assert content(run.result["failed_entries_url"]) == (HEADER + WITHOUT_IDENTITY).encode()
+        assert "1 failed row in s3://inventory/failed/" in capsys.readouterr().out
 
     def test_several_imports_have_a_list_of_results_in_order(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch

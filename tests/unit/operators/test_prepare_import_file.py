@@ -164,7 +164,8 @@ class TestRefusals:
         aws_default.upload(SOURCE, EXPORT + INVALID_ROWS)
         run = run_task(operator(), monkeypatch)
         assert isinstance(run.error, AirflowFailException)
-        assert str(run.error).startswith(f"{SOURCE}: 2 of 102 rows cannot be imported.")
+        assert str(run.error).startswith("2 of 102 rows cannot be imported.")
+        assert str(run.error).endswith(f"\nThe source is {SOURCE}.")
         assert "line 102: 'Memory' (RAM.TotalSizeInMB): 'much' is not a number" in str(run.error)
         assert objects() == {}
 

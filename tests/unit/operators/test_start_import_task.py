@@ -512,7 +512,7 @@ class TestDeferral:
         aws_default.import_seconds = 60
         run = run_task(operator(inventory, **WAITS["deferrable"]), monkeypatch, deferral_failure=failure)
         assert run.state == "up_for_retry"
-        assert re.match("See the log above, and run the task again|Allow more time, and wait for the", str(run.error))
+        assert re.match("See the log above, and run the task again|Allow more time, with a sensor", str(run.error))
 
     def test_the_result_needs_nothing_but_the_event(self, aws_default: AdsEmulator) -> None:
         task = operator("s3://bucket/key", **WAITS["deferrable"])
