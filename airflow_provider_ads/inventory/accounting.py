@@ -17,8 +17,9 @@ def account_for_rows(
     """
     Return the sum of a run, such as ``6,000 rows = 5,983 imported + 5 failed + 12 quarantined``.
 
-    A difference is in the sum as ``unaccounted``, or as ``in progress`` while an import runs. Lines below the sum
-    contain the applications, which the service counts apart from the rows, and each import that did not succeed.
+    Rows without a known outcome are in the sum as ``unaccounted``, or as ``in progress`` while an import runs. Lines
+    below the sum contain the applications, which the service counts apart from the rows, and each import that did not
+    succeed.
 
     :param report: the XCom ``report`` of
         :class:`~airflow_provider_ads.operators.prepare_import_file.AdsPrepareImportFileOperator`; None if the task
