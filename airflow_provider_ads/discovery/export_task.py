@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from airflow_provider_ads.discovery.record import TaskRecord
+from airflow_provider_ads.log_redaction import redact
 
 __all__ = ["ExportTask"]
 
@@ -41,6 +42,11 @@ class ExportTask(TaskRecord):
     is_truncated: bool | None = None
     requested_start_time: datetime | None = None
     requested_end_time: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.status_message is not None:
+            # The service's words might quote the link, which must appear nowhere.
+            object.__setattr__(self, "status_message", redact(self.status_message))
 
     @property
     def id(self) -> str:

@@ -37,6 +37,9 @@ MIN_FRACTIONS = 20
 #: Maximum number of characters in a number.
 MAX_DIGITS = 40
 
+#: Every number is smaller. Airflow cannot pass larger integers to a task, and no server has so much of anything.
+MAX_NUMBER = 2**63
+
 #: Number of cells with a separator that are kept to compare what they can mean.
 EXAMPLES = 20
 
@@ -159,7 +162,7 @@ class NumberConverter(CellConverter):
         self._factor = self._units[mapped.unit] if mapped.unit else Decimal(1)
         if self._factor == 1 and self._format.decimal == ".":
             # Three digits after a point can also be thousands, so convert() looks at them.
-            self.unchanged = r"(?:[0-9]{1,20}+(?:\.(?:[0-9]{1,2}+|[0-9]{4,19}+))?+)?+"
+            self.unchanged = r"(?:[0-9]{1,18}+(?:\.(?:[0-9]{1,2}+|[0-9]{4,19}+))?+)?+"
         #: The formats that all cells with a separator have, and some of these cells.
         self._formats = list(NUMBER_FORMATS)
         self._examples: dict[str, None] = {}
@@ -215,9 +218,12 @@ class NumberConverter(CellConverter):
         number = number_format.parse(digits)
         if number is None:
             return InvalidCell(f"{quote(cell)} is not a number of 0 or more{self._format_advice(digits)}.")
+        converted = _CONTEXT.multiply(number, factor)
+        if converted >= MAX_NUMBER:
+            return InvalidCell(f"{quote(cell)} is more than any server has.")
         if factor == 1 and number_format.decimal == "." and re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", digits):
             return digits
-        return _plain(_CONTEXT.multiply(number, factor))
+        return _plain(converted)
 
     def _compare_formats(self, digits: str) -> None:
         if not re.search(r"[.,'\s]", digits):

@@ -32,3 +32,14 @@ def test_a_log_line_begins_with_the_outcome_and_ends_with_the_id(
     task = ExportTask.from_response({"exportId": "e-1", **fields})
     assert task.describe(*details) == line
     assert details or str(task) == line
+
+
+def test_a_link_in_the_services_words_is_redacted() -> None:
+    link = (
+        "https://bucket.s3.amazonaws.com/export.zip?X-Amz-Expires=60&X-Amz-Signature=0123abcd&X-Amz-Security-Token=IQoJ"
+    )
+    task = ExportTask(export_id="export-1", status_message=f"Could not write {link}.")
+    shown = f"{task!r} {task.summary()}"
+    assert "Could not write https://bucket.s3.amazonaws.com/export.zip" in shown
+    assert "0123abcd" not in shown
+    assert "IQoJ" not in shown

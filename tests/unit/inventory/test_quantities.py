@@ -55,6 +55,12 @@ class TestConvert:
     def test_numbers_get_the_unit_and_notation_of_the_template(self, cell: str, number: str) -> None:
         assert converter().convert_all([cell]) == [number]
 
+    def test_a_number_that_airflow_cannot_pass_to_a_task_is_invalid(self) -> None:
+        largest = str(2**63 - 1)
+        assert converter().convert_all([largest, "9"]) == [largest, "9"]
+        for cell in (str(2**63), "9e18 TB"):
+            assert converter().convert_all([cell]) == [InvalidCell(f"'{cell}' is more than any server has.")]
+
     @pytest.mark.parametrize(("unit", "number"), [("B", "0.00390625"), ("KB", "4"), ("MB", "4096"), ("GB", "4194304")])
     def test_the_unit_of_the_mapping_applies_to_cells_without_one(self, unit: str, number: str) -> None:
         assert converter(unit=unit).convert_all(["4096", "1 GB"]) == [number, "1024"]
