@@ -147,7 +147,7 @@ class ImportTasks:
                             f"The client request token is in use by {task.id} with other parameters.",
                         )
                     return {"task": self._describe(task)}
-            task = self._add(region, dict(parameters))
+            task = self._add(region, {**dict.fromkeys(_COUNTS, 0), **parameters})
             self._queue.append(task)
             self._changed.notify_all()
             return {"task": self._describe(task)}
@@ -323,7 +323,6 @@ class ImportTasks:
             "importUrl": f"s3://inventory/{import_task_id}.csv",
             "status": "IMPORT_IN_PROGRESS",
             "importRequestTime": current_time(),
-            **dict.fromkeys(_COUNTS, 0),
         }
         task = ImportTask(region, {**defaults, **fields}, next(self._numbers))
         self._tasks.append(task)

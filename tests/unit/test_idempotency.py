@@ -236,7 +236,7 @@ def test_warns_if_the_first_attempt_is_given_a_failed_import(
     run = run_task(operator(), monkeypatch, run_started=STARTED)
     assert (run.state, run.result) == ("success", failed)
     log = capsys.readouterr().out
-    line = f"IMPORT_FAILED: 0 imported, 0 failed, not started in us-west-2. {URL} ('cmdb', {failed})."
+    line = f"IMPORT_FAILED: not started in us-west-2. {URL} ('cmdb', {failed})."
     assert f"{line}\nTo import again, clear the task" in log
 
 
