@@ -297,7 +297,7 @@ class TestLookup:
 async def test_an_error_names_a_connection_that_does_not_exist(account: RecordingEmulator) -> None:
     with pytest.raises(AdsCallError, match="'no_such_connection'") as error:
         await poll_to_the_end(["import-task-" + "f" * 32], AwsSettings("no_such_connection", "us-west-2", None, None))
-    assert "Create or correct the connection" in str(error.value)
+    assert str(error.value).startswith("Create the connection 'no_such_connection'")
 
 
 async def test_equal_settings_share_a_client_although_botocore_changes_them(account: RecordingEmulator) -> None:
