@@ -20,6 +20,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from airflow_provider_ads.emulator import AdsEmulator
+from sample_inventories.cmdb_export import make_cmdb_export
 from tests.support.airflow import LocalAirflow
 from tests.support.browser import open_browser
 
@@ -33,6 +34,8 @@ TIMEOUT = 120
 DAG_ID = "example_ads_import"
 IMPORT_URL = "s3://migration-inventory/servers.csv"
 GOOD = (ROOT / "sample_inventories" / "servers.csv").read_text()
+PIPELINE = "example_ads_inventory_pipeline"
+EXPORT_URL = "s3://migration-inventory/cmdb-export.csv"
 BAD = GOOD + 11 * ",,,,,,,1,2,Linux,Ubuntu 24.04,8192,,,,,,\n"
 
 
@@ -41,21 +44,39 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name, AdsEmulator() as ads:
         dags = Path(name, "dags")
         dags.mkdir()
-        text = (ROOT / "example_dags" / f"{DAG_ID}.py").read_text()
-        # Otherwise the retry would take five minutes.
-        (dags / f"{DAG_ID}.py").write_text(text.replace("timedelta(minutes=5)", "timedelta(seconds=5)"))
+        for dag_id in (DAG_ID, PIPELINE):
+            text = (ROOT / "example_dags" / f"{dag_id}.py").read_text()
+            # Otherwise the retry would take five minutes.
+            (dags / f"{dag_id}.py").write_text(text.replace("timedelta(minutes=5)", "timedelta(seconds=5)"))
         environment = {
             "AIRFLOW_CONN_AWS_DEFAULT": ads.airflow_connection,
+            "AIRFLOW__AWS_APPLICATION_DISCOVERY__IMPORTS_TAB": "True",
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
         }
         with LocalAirflow(ROOT / ".airflow-demo", dags, environment) as airflow, open_browser() as chrome:
+            show_imports_tab(airflow, ads, chrome)
             show_good_run(airflow, ads, chrome)
             show_partial_failure(airflow, ads, chrome)
             show_wrong_region(airflow, ads, chrome)
             capture_crash_recovery(airflow, ads)
     return 0
+
+
+def show_imports_tab(airflow: LocalAirflow, ads: AdsEmulator, chrome: Chrome) -> None:
+    """Take screenshots of the Imports tab of a run, in light and dark, and of its Dag."""
+    ads.import_seconds = 0.5
+    for rows in (6_000, 6_000, 4_100, 7_300):
+        ads.upload(EXPORT_URL, make_cmdb_export(rows))
+        run_id = airflow.trigger(PIPELINE)
+        finish(airflow, run_id, PIPELINE)
+    page = airflow.page(PIPELINE, run_id)
+    take_screenshot(chrome, page, IMAGES / "imports-tab.png", "7,300 rows", in_frame=True)
+    take_screenshot(chrome, airflow.page(PIPELINE), IMAGES / "imports-tab-dag.png", "4,100", in_frame=True)
+    chrome.execute_script("localStorage.setItem('theme', 'dark')")
+    take_screenshot(chrome, page, IMAGES / "imports-tab-dark.png", "7,300 rows", in_frame=True)
+    chrome.execute_script("localStorage.setItem('theme', 'light')")
 
 
 def show_good_run(airflow: LocalAirflow, ads: AdsEmulator, chrome: Chrome) -> None:
@@ -114,9 +135,9 @@ def capture_crash_recovery(airflow: LocalAirflow, ads: AdsEmulator) -> None:
     capture(airflow, run_id, LOGS / "crash-recovery.txt")
 
 
-def finish(airflow: LocalAirflow, run_id: str) -> None:
+def finish(airflow: LocalAirflow, run_id: str, dag_id: str = DAG_ID) -> None:
     """Wait until a run has ended."""
-    for _ in airflow.watch(DAG_ID, run_id, seconds=240):
+    for _ in airflow.watch(dag_id, run_id, seconds=240):
         pass
 
 
@@ -163,15 +184,23 @@ def wait_until(condition: Callable[[], Any], description: str) -> None:
         time.sleep(0.2)
 
 
-def take_screenshot(chrome: Chrome, page: str, path: Path, *texts: str) -> None:
-    """Take a screenshot of a page once it shows these texts."""
+def take_screenshot(chrome: Chrome, page: str, path: Path, *texts: str, in_frame: bool = False) -> None:
+    """
+    Take a screenshot of a page once it shows these texts.
+
+    :param in_frame: True if the page shows the texts in a frame, as the tab of a plugin does.
+    """
     chrome.get(page)
+    if in_frame:
+        frame = WebDriverWait(chrome, TIMEOUT).until(lambda driver: driver.find_elements(By.TAG_NAME, "iframe"))[0]
+        chrome.switch_to.frame(frame)
 
     def shows(driver: Chrome) -> bool:
         body = driver.find_element(By.TAG_NAME, "body").text
         return all(text in body for text in texts)
 
     WebDriverWait(chrome, TIMEOUT).until(shows)
+    chrome.switch_to.default_content()
     # The frames of tracebacks show where this repository is.
     chrome.execute_script("document.querySelectorAll('details[open]').forEach(each => { each.open = false })")
     # The page loads more, and has animations.

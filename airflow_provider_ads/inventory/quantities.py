@@ -37,7 +37,7 @@ MIN_FRACTIONS = 20
 #: Maximum number of characters in a number.
 MAX_DIGITS = 40
 
-#: Every number is smaller. Airflow cannot pass larger integers to a task, and no server has so much of anything.
+#: Larger numbers are not in the statistics. AWS refuses them, and Airflow cannot pass such integers to a task.
 MAX_NUMBER = 2**63
 
 #: Number of cells with a separator that are kept to compare what they can mean.
@@ -162,7 +162,7 @@ class NumberConverter(CellConverter):
         self._factor = self._units[mapped.unit] if mapped.unit else Decimal(1)
         if self._factor == 1 and self._format.decimal == ".":
             # Three digits after a point can also be thousands, so convert() looks at them.
-            self.unchanged = r"(?:[0-9]{1,18}+(?:\.(?:[0-9]{1,2}+|[0-9]{4,19}+))?+)?+"
+            self.unchanged = r"(?:[0-9]{1,20}+(?:\.(?:[0-9]{1,2}+|[0-9]{4,19}+))?+)?+"
         #: The formats that all cells with a separator have, and some of these cells.
         self._formats = list(NUMBER_FORMATS)
         self._examples: dict[str, None] = {}
@@ -178,12 +178,12 @@ class NumberConverter(CellConverter):
         if self._rows < SAMPLE_ROWS:
             self._rows += len(cells)
             if result is cells:
-                self.numbers.extend(map(float, filter(None, cells)))
+                self.numbers.extend(filter(_is_in_statistics, map(float, filter(None, cells))))
             else:
                 numbers = [
                     (cell, float(number))
                     for cell, number in zip(cells, result, strict=True)
-                    if number and not isinstance(number, InvalidCell)
+                    if number and not isinstance(number, InvalidCell) and _is_in_statistics(float(number))
                 ]
                 self.numbers.extend(number for _, number in numbers)
                 self._with_unit.extend(number for cell, number in numbers if cell in self._has_own_unit)
@@ -218,12 +218,9 @@ class NumberConverter(CellConverter):
         number = number_format.parse(digits)
         if number is None:
             return InvalidCell(f"{quote(cell)} is not a number of 0 or more{self._format_advice(digits)}.")
-        converted = _CONTEXT.multiply(number, factor)
-        if converted >= MAX_NUMBER:
-            return InvalidCell(f"{quote(cell)} is more than any server has.")
         if factor == 1 and number_format.decimal == "." and re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", digits):
             return digits
-        return _plain(converted)
+        return _plain(_CONTEXT.multiply(number, factor))
 
     def _compare_formats(self, digits: str) -> None:
         if not re.search(r"[.,'\s]", digits):
@@ -343,6 +340,9 @@ class NumberConverter(CellConverter):
                 "one of these entries of column_mapping:",
                 tuple(mapping_line(header, {"column": column, "unit": unit}) for unit in answers),
             )
+
+
+_is_in_statistics = float(MAX_NUMBER).__gt__
 
 
 def _plain(number: Decimal) -> str:
