@@ -340,7 +340,7 @@ function quotaSection({ quotas, dryRuns }) {
           ? "the rows are not known"
           : growth > 0
             ? `${count(growth)} added`
-            : `${count(-growth)} ${dryRuns.includes(idOf(entry)) ? "to free" : "freed"}`;
+            : `${count(Math.abs(growth))} ${dryRuns.includes(idOf(entry)) ? "to free" : "freed"}`;
       return element(
         "div",
         "quota",

@@ -91,9 +91,12 @@ def play(scenario: Scenario, runs: Runs, ads: AdsEmulator) -> Run:
                 ads.update_import_task(started["importTaskId"], status=status)
 
     run_id = runs.run("retries", conf, change).run_id
-    # A task that was cleared at the end of the run has started again.
-    for task_instances in airflow.watch("retries", run_id, seconds=600):
-        change(run_id, task_instances)
+    # A task that was cleared at the end of the run has started again, and so has the run.
+    before: set[str] | None = None
+    while done != before:
+        before = set(done)
+        for task_instances in airflow.watch("retries", run_id, seconds=600):
+            change(run_id, task_instances)
     return Run(airflow, "retries", run_id)
 
 
