@@ -4,7 +4,7 @@ Import a server inventory into AWS Migration Hub every night on Airflow 2.11, wi
 ```text
 s3://.../servers.csv
 └─> start_import
-    └─> wait_for_import ─> dataset migration_hub_servers
+    └─> wait_for_import ─> migration_hub_servers
 ```
 
 **What to change**

@@ -37,9 +37,6 @@ MIN_FRACTIONS = 20
 #: Maximum number of characters in a number.
 MAX_DIGITS = 40
 
-#: Larger numbers are not in the statistics. AWS refuses them, and Airflow cannot pass such integers to a task.
-MAX_NUMBER = 2**63
-
 #: Number of cells with a separator that are kept to compare what they can mean.
 EXAMPLES = 20
 
@@ -178,12 +175,12 @@ class NumberConverter(CellConverter):
         if self._rows < SAMPLE_ROWS:
             self._rows += len(cells)
             if result is cells:
-                self.numbers.extend(filter(_is_in_statistics, map(float, filter(None, cells))))
+                self.numbers.extend(map(float, filter(None, cells)))
             else:
                 numbers = [
                     (cell, float(number))
                     for cell, number in zip(cells, result, strict=True)
-                    if number and not isinstance(number, InvalidCell) and _is_in_statistics(float(number))
+                    if number and not isinstance(number, InvalidCell)
                 ]
                 self.numbers.extend(number for _, number in numbers)
                 self._with_unit.extend(number for cell, number in numbers if cell in self._has_own_unit)
@@ -340,9 +337,6 @@ class NumberConverter(CellConverter):
                 "one of these entries of column_mapping:",
                 tuple(mapping_line(header, {"column": column, "unit": unit}) for unit in answers),
             )
-
-
-_is_in_statistics = float(MAX_NUMBER).__gt__
 
 
 def _plain(number: Decimal) -> str:

@@ -12,6 +12,10 @@ from airflow_provider_ads.inventory.parts import Part
 __all__ = ["ColumnReport", "PreparedImportFile"]
 
 
+#: Airflow cannot pass larger integers from its database to a task, and PostgreSQL stores large floats as integers.
+MAX_NUMBER = 2**63
+
+
 @dataclass(frozen=True)
 class ColumnReport:
     """
@@ -102,7 +106,7 @@ class PreparedImportFile:
 
     def report(self, folder_url: str) -> dict[str, Any]:
         """
-        Return the result as JSON-safe values, for an XCom.
+        Return the result as JSON-safe values, for an XCom. Statistics of 2**63 or more are None; the log shows them.
 
         :param folder_url: URL of the folder with the files, with a trailing slash.
         """
@@ -120,7 +124,10 @@ class PreparedImportFile:
                 {"url": folder_url + part.name, "rows": part.rows, "size_bytes": part.size_bytes} for part in self.parts
             ],
             "quarantine_url": self.quarantine and folder_url + self.quarantine,
-            "columns": [asdict(column) for column in self.columns],
+            "columns": [
+                {name: None if isinstance(value, float) and value >= MAX_NUMBER else value for name, value in items}
+                for items in (asdict(column).items() for column in self.columns)
+            ],
             "columns_mapped": self.columns_mapped,
             "columns_ignored": list(self.columns_ignored),
             "columns_unknown": list(self.columns_unknown),

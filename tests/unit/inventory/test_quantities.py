@@ -55,12 +55,6 @@ class TestConvert:
     def test_numbers_get_the_unit_and_notation_of_the_template(self, cell: str, number: str) -> None:
         assert converter().convert_all([cell]) == [number]
 
-    def test_numbers_that_airflow_cannot_pass_to_a_task_are_not_in_the_statistics(self) -> None:
-        tested = converter()
-        assert tested.convert_all(["9", str(2**64)]) == ["9", str(2**64)]
-        assert tested.convert_all(["8 MB", str(2**63), "9e18 TB"])[:2] == ["8", str(2**63)]
-        assert list(tested.numbers) == [9, 8]
-
     @pytest.mark.parametrize(("unit", "number"), [("B", "0.00390625"), ("KB", "4"), ("MB", "4096"), ("GB", "4194304")])
     def test_the_unit_of_the_mapping_applies_to_cells_without_one(self, unit: str, number: str) -> None:
         assert converter(unit=unit).convert_all(["4096", "1 GB"]) == [number, "1024"]

@@ -132,3 +132,10 @@ def test_an_rvtools_export_has_no_row_counts(tmp_path: Path) -> None:
         ["rows", "bytes"],
         ["part-0001.zip", f"{len(content):,}"],
     ]
+
+
+def test_statistics_that_airflow_cannot_pass_to_a_task_are_only_in_the_log(tmp_path: Path) -> None:
+    prepared = prepare(f"HostName,RAM.TotalSizeInMB\nweb1,4096\nweb2,8192\nweb3,{2**64}\n", tmp_path)
+    _, memory = prepared.report("s3://inventory/prepared/")["columns"]
+    assert (memory["minimum"], memory["median"], memory["maximum"]) == (4096, 8192, None)
+    assert "1.844674407e+19" in str(prepared)
