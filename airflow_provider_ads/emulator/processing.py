@@ -143,7 +143,7 @@ class ExportProcessor(Thread):
     """
     A thread that completes each export when its time has passed.
 
-    Links to archives that are no longer kept stop working.
+    Links to older archives stop working.
 
     :param exports: the export tasks. Closing them ends the thread.
     :param imports: the import tasks.

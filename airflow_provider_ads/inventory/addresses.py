@@ -41,7 +41,7 @@ class _AddressConverter(CellConverter):
     """
     Convert lists of addresses.
 
-    :ivar dropped: number of different cells for each address that was left out because it identifies no server.
+    :ivar dropped: number of different cells for each address that was ignored because it identifies no server.
     """
 
     #: What an item is, for messages.
@@ -73,10 +73,10 @@ class _AddressConverter(CellConverter):
         return ", ".join(addresses)
 
     def warnings(self) -> Iterator[str]:
-        """Yield a warning about addresses that were left out."""
+        """Yield a warning about addresses that were ignored."""
         if self.dropped:
             examples = ", ".join(address for address, _ in self.dropped.most_common(3))
-            yield f"{self.mapped.label}addresses that identify no server were left out, such as {examples}."
+            yield f"{self.mapped.label}addresses that identify no server were ignored, such as {examples}."
 
     def split(self, text: str) -> list[str]:
         """Return the items of a list."""

@@ -145,7 +145,7 @@ class PreparedImportFile:
         lines += [f"{quote(header)} is ignored: it is not a template column" for header in self.columns_unknown]
         lines += [f"{quote(line)} is ignored: it is above the header" for line in self.lines_skipped]
         filtered = [(name, count) for name, count in self.rows_filtered.items() if count]
-        lines += [f"Rows left out because of {quote(name)}: {count:,}" for name, count in filtered]
+        lines += [f"Rows filtered by {quote(name)}: {count:,}" for name, count in filtered]
         if self.rows_short:
             lines.append(f"Rows without their last cells, which count as empty: {self.rows_short:,}")
         lines += [f"Warning: {warning}" for warning in self.warnings]

@@ -20,7 +20,7 @@ def check_row_filter(row_filter: object) -> dict[str, tuple[bool, list[str]]]:
     Return a row filter if it is valid.
 
     :param row_filter: values by header; None for no filter.
-    :return: by header, True if rows with these values are kept and False if they are left out, and the values.
+    :return: by header, True if rows with these values are kept and False if they are removed, and the values.
     :raises ValueError: it has another form.
     """
     if row_filter is None:
@@ -47,7 +47,7 @@ class RowFilter:
 
     :param conditions: what :func:`check_row_filter` returned.
     :param header: the source's headers.
-    :ivar filtered: number of rows that were left out, by header.
+    :ivar filtered: number of removed rows, by header.
     :raises ImportFileError: the source lacks a header.
     """
 

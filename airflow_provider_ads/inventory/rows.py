@@ -58,7 +58,7 @@ class RowConverter:
     :param options: how to convert.
     :ivar columns: the headers, matched with the template's columns.
     :ivar template_columns: the template columns of the converted rows.
-    :ivar filter: the filter, with the number of rows that it left out.
+    :ivar filter: the filter, with the number of rows that it removed.
     :ivar statistics: statistics about the valid rows.
     :ivar rows_short: number of rows whose last cells are missing.
     :raises ImportFileError: the headers do not fit the options, or no row with these columns can identify a server.

@@ -63,7 +63,7 @@ def test_a_form_checks_what_users_enter_and_scheduled_runs_need_none(path: Path)
     has_url = not {"import_url", "source_url"}.isdisjoint(params)
     assert has_url is (path.stem not in ("example_ads_check_connection", "example_ads_database"))
     for name, valid, invalid in (
-        ("import_url", "s3://bucket/key.csv", "/home/key.csv"),
+        ("import_url", "s3://bucket/key.csv", "https://bucket/key.csv"),
         ("source_url", "s3://bucket/key.csv", "s3://bucket"),
         ("prefix", "dmz-", "dmz"),
         ("max_failed_records", None, -1),

@@ -1,4 +1,4 @@
-"""What people meet first works: the package's links, the forms for issues, and the hooks before a commit."""
+"""The package's links, the issue forms and the pre-commit hooks work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMS = sorted(path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").iterdir() 
 
 
 def test_airflow_finds_a_link_to_documentation() -> None:
-    # Airflow's page of providers takes the URL of this name, and guesses one if there is none.
+    # Airflow's provider page links to the URL with this name. Without one, it guesses a link.
     assert PROJECT["urls"]["Documentation"].startswith("https://")
 
 

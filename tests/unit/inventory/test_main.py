@@ -105,7 +105,7 @@ class TestDryRun:
         output = tmp_path / "prepared"
         assert main([file, "--arguments", arguments, "--output", str(output)]) == 0
         assert (output / "part-0001.csv").read_text().split() == ["HostName,RAM.TotalSizeInMB", "web1,1536"]
-        assert "Rows left out because of 'Class': 1" in capsys.readouterr().out
+        assert "Rows filtered by 'Class': 1" in capsys.readouterr().out
 
     def test_files_are_written_if_asked_for(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         file = write(tmp_path / "cmdb.csv", "Server Name\nweb1\n")

@@ -420,7 +420,7 @@ INPUTS = [
             f"Name,IP\nweb1,{address}\n",
             IP,
             [["web1", ""]],
-            warning=f"addresses that identify no server were left out, such as {address}",
+            warning=f"addresses that identify no server were ignored, such as {address}",
         )
         for address in ("10.0.0.0/24", "224.0.0.251")
     ),

@@ -88,20 +88,18 @@ def test_the_log_shows_tables(tmp_path: Path) -> None:
         "(tags)       Tags                         1,501      0        0",
         "'Tags' is ignored: column_mapping maps it to None",
         "'Servers' is ignored: it is above the header",
-        "Rows left out because of 'Owner': 1",
+        "Rows filtered by 'Owner': 1",
         "Rows without their last cells, which count as empty: 1",
         *(f"Warning: {warning}" for warning in prepared.warnings),
     ]
 
 
-def test_the_log_does_not_list_filters_that_left_out_nothing(tmp_path: Path) -> None:
+def test_the_log_does_not_list_filters_that_removed_nothing(tmp_path: Path) -> None:
     row_filter = {"Class": {"not": ["Service"]}, "Status": ["Operational"]}
     prepared = prepare(
         "HostName,Class,Status\nweb1,Server,Operational\nweb2,Server,Retired\n", tmp_path, row_filter=row_filter
     )
-    assert [line for line in str(prepared).splitlines() if "left out" in line] == [
-        "Rows left out because of 'Status': 1"
-    ]
+    assert [line for line in str(prepared).splitlines() if "filtered by" in line] == ["Rows filtered by 'Status': 1"]
 
 
 def test_an_rvtools_export_has_no_row_counts(tmp_path: Path) -> None:

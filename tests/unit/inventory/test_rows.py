@@ -190,7 +190,7 @@ def test_a_few_rows_with_only_one_cell_are_a_warning(servers: int, is_warning: b
 
 def test_addresses_that_were_left_out_are_a_warning() -> None:
     *_, converter = convert(["HostName", "IPAddress"], ["web1", "127.0.0.1"], ["web2", "127.0.0.1;10.0.0.1"])
-    assert converter.warnings() == ["IPAddress: addresses that identify no server were left out, such as 127.0.0.1."]
+    assert converter.warnings() == ["IPAddress: addresses that identify no server were ignored, such as 127.0.0.1."]
 
 
 def test_the_report_has_the_figures_of_each_header() -> None:
