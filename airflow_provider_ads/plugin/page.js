@@ -13,6 +13,9 @@ let timer;
 let shown = "";
 let cameFromDag = false;
 
+// Summaries of runs that have ended, by run and what Airflow says of it: a run that is cleared has another state.
+const endedRuns = new Map();
+
 // -- The three pages -------------------------------------------------------------------------------------------------
 
 function backButton(dagId) {
@@ -47,8 +50,12 @@ async function runPage({ dagId, runId, taskId, mapIndex }) {
 async function dagPage({ dagId }) {
   const { dag_runs: dagRuns } = await getDagRuns(dagId, RUNS);
   const read = async (run) => {
+    const key = JSON.stringify(run);
+    if (endedRuns.has(key)) return endedRuns.get(key);
     const data = await getRun(dagId, run.dag_run_id, run);
-    return summarize(run, data.taskInstances, await readValues(data, ["report", "import_task"]));
+    const summary = summarize(run, data.taskInstances, await readValues(data, ["report", "import_task"]));
+    if (!isActive(run)) endedRuns.set(key, summary);
+    return summary;
   };
   const summaries = await Promise.all(dagRuns.map(read));
   return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import urllib.parse
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -185,6 +186,24 @@ def test_the_page_of_a_dag_shows_its_runs_and_opens_them(tab: Tab, runs: Runs, a
     tab.wait_for(lambda: tab.terms.get("imported") == imported[1])
     tab.elements("button.back")[0].click()
     tab.wait_for(lambda: tab.elements(".chart"))
+
+
+def test_the_page_of_a_dag_reads_a_run_that_has_ended_only_once(tab: Tab, runs: Runs) -> None:
+    run = runs["good"].result()
+    tab.open(dag_id=run.dag_id)
+    requested_urls(tab.chrome)
+    urls: list[str] = []
+
+    def lists_of_runs() -> int:
+        urls.extend(requested_urls(tab.chrome))
+        return sum("/dagRuns?" in url for url in urls)
+
+    for loads in (1, 2):
+        # The page loads its data again when it becomes visible.
+        tab.chrome.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
+        while lists_of_runs() < loads:
+            time.sleep(0.1)
+    assert [url for url in urls if urllib.parse.quote(run.run_id) in url] == []
 
 
 def test_the_page_of_a_mapped_task_instance_shows_its_import(tab: Tab, runs: Runs, aws: dict[str, AdsEmulator]) -> None:
