@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.parameters import escaped
 from airflow_provider_ads.discovery.record import TaskRecord
+from airflow_provider_ads.moved import find_moved_name
 
 __all__ = ["ImportTask", "newest_by_name"]
 
@@ -125,3 +128,7 @@ def newest_by_name(import_tasks: Iterable[ImportTask]) -> dict[str, ImportTask]:
     never = datetime.min.replace(tzinfo=UTC)
     in_order = sorted(import_tasks, key=lambda task: (task.import_request_time or never, task.import_task_id))
     return {task.name: task for task in in_order if task.name is not None}
+
+
+if not TYPE_CHECKING:
+    __getattr__ = partial(find_moved_name, __name__)

@@ -21,7 +21,7 @@ LAYERS = [
     {"airflow_provider_ads", "airflow_provider_ads.version_compat"},
     {
         *("airflow_provider_ads.archives", "airflow_provider_ads.links"),
-        *("airflow_provider_ads.log_redaction", "airflow_provider_ads.provider_info"),
+        *("airflow_provider_ads.log_redaction", "airflow_provider_ads.moved", "airflow_provider_ads.provider_info"),
     },
     {"airflow_provider_ads.discovery"},
     {"airflow_provider_ads.inventory", "airflow_provider_ads.exceptions", "airflow_provider_ads.lineage"},
