@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC
 from typing import Any, TypeVar
 
 import boto3
@@ -16,6 +17,7 @@ from airflow.providers.amazon.aws.hooks import base_aws
 from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, NoCredentialsError
+from botocore.utils import parse_timestamp
 
 from airflow_provider_ads.discovery.export_task import ExportTask
 from airflow_provider_ads.discovery.import_task import ImportTask
@@ -535,12 +537,13 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
 
 class MalformedAnswer(IncompleteReadError):
     """
-    A successful response that does not come from the service, or is incomplete: the page of a proxy, or an empty body.
+    A successful response that does not come from the service, is incomplete, or contains values of another type than
+    the service documents: for example the page of a proxy, an empty body, or a string instead of a number.
 
     The message does not quote the response, which can contain secrets.
     """
 
-    fmt = "HTTP {status}, {content_type}, {length:,} bytes, without {expected}"
+    fmt = "HTTP {status}, {content_type}, {length:,} bytes, without a valid {expected}"
 
 
 #: The part of each operation's response that the provider needs, and how to read the ids in it.
@@ -554,25 +557,54 @@ _EXPECTED: dict[str, tuple[str, Callable[[Any], list[Any]]]] = {
 
 def _check_answer(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
     """
-    Raise for a successful response that lacks required content, which botocore would parse as an empty result.
+    Raise for a successful response that lacks required content or contains values of another type, because botocore
+    would return an empty result or those values.
 
-    :raises MalformedAnswer: the response does not come from the service, or is incomplete.
+    :raises MalformedAnswer: the response does not come from the service, is incomplete, or contains values of another
+        type.
     """
     if response_dict["status_code"] >= 300:
         return
-    expected, read_ids = _EXPECTED.get(operation_model.name, ("a JSON object", lambda _: []))
+    expected, read_ids = _EXPECTED.get(operation_model.name, ("JSON object", lambda _: []))
     try:
         answer = json.loads(response_dict["body"])
-        is_complete = isinstance(answer, dict) and all(isinstance(id_, str) and id_ for id_ in read_ids(answer))
-    except (LookupError, TypeError, ValueError):
-        is_complete = False
-    if not is_complete:
+        is_valid = isinstance(answer, dict) and _has_types_of(operation_model.output_shape, answer)
+        is_valid = is_valid and all(isinstance(id_, str) and id_ for id_ in read_ids(answer))
+    except Exception:
+        # Times alone raise four types.
+        is_valid = False
+    if not is_valid:
         raise MalformedAnswer(
             status=response_dict["status_code"],
             content_type=response_dict["headers"].get("Content-Type", "no content type"),
             length=len(response_dict["body"]),
             expected=repr(expected) if operation_model.name in _EXPECTED else expected,
         )
+
+
+def _has_types_of(shape: Any, value: Any) -> bool:
+    """
+    Return True if a value of a response has the type that botocore's model of the service contains.
+
+    :raises Exception: a time cannot be read.
+    """
+    match shape.type_name:
+        case "structure":
+            return isinstance(value, dict) and all(
+                _has_types_of(member, value[name])
+                for name, member in shape.members.items()
+                if value.get(name) is not None  # botocore ignores it
+            )
+        case "list":
+            return isinstance(value, list) and all(_has_types_of(shape.member, item) for item in value)
+        case "timestamp":
+            parse_timestamp(value).astimezone(UTC)
+            return not isinstance(value, bool)
+        case "integer" | "long":
+            # Airflow cannot pass larger numbers to a task.
+            return type(value) is int and abs(value) < 2**63
+        case type_name:
+            return isinstance(value, {"string": str, "boolean": bool}.get(type_name, object))
 
 
 def _batches(values: Iterable[str], size: int) -> list[list[str]]:

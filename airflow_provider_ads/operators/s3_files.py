@@ -12,7 +12,6 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from botocore.httpsession import get_cert_path
 
-from airflow_provider_ads.discovery.limits import IMPORT_FILE_MAX_BYTES
 from airflow_provider_ads.hooks import AdsHook, explained_errors
 
 __all__ = ["AdsS3FilesOperator", "split_s3_url"]
@@ -20,6 +19,10 @@ __all__ = ["AdsS3FilesOperator", "split_s3_url"]
 #: Maximum size of a prefix in bytes. It leaves room for names of folders and files in a key, which has at most 1,024.
 #: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 PREFIX_MAX_BYTES = 900
+
+#: Maximum size of a file that is uploaded in one request, 5 GiB, which no file of this package exceeds.
+#: https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html
+PUT_OBJECT_MAX_BYTES = 5 * 1024**3
 
 
 class AdsS3FilesOperator(AwsBaseOperator[AdsHook]):
@@ -79,8 +82,8 @@ class AdsS3FilesOperator(AwsBaseOperator[AdsHook]):
             region_name=self.region_name,
             verify=self.verify,
             config=self.hook.config,
-            # Upload an import file in one request, so that a killed task cannot leave an incomplete multipart upload.
-            transfer_config_args={"multipart_threshold": IMPORT_FILE_MAX_BYTES + 1},
+            # Upload a file in one request, so that a killed task cannot leave an incomplete multipart upload.
+            transfer_config_args={"multipart_threshold": PUT_OBJECT_MAX_BYTES + 1},
         )
 
 

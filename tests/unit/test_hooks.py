@@ -496,6 +496,49 @@ def test_an_answer_without_its_tasks_or_their_ids_is_malformed(
         getattr(AdsHook(), method)(*arguments.get(method, ()))
 
 
+@pytest.mark.parametrize(
+    ("method", "field", "value"),
+    [
+        ("get_import_task", "name", 5),
+        ("get_import_task", "importUrl", ["s3://bucket/key"]),
+        ("get_import_task", "status", {}),
+        ("get_import_task", "serverImportSuccess", "5"),
+        ("get_import_task", "serverImportSuccess", 5.5),
+        ("get_import_task", "serverImportSuccess", True),
+        ("get_import_task", "serverImportSuccess", 2**63),
+        ("get_import_task", "importRequestTime", "yesterday"),
+        ("get_import_task", "importRequestTime", True),
+        ("get_import_task", "importRequestTime", 1e300),
+        ("get_import_task", "importRequestTime", {}),
+        ("get_export_task", "exportStatus", 5),
+        ("get_export_task", "statusMessage", {"text": "No servers found"}),
+        ("get_export_task", "isTruncated", "false"),
+        ("get_export_task", "configurationsDownloadUrl", 5),
+    ],
+)
+def test_an_answer_with_a_value_of_another_type_is_malformed(
+    aws_default: AdsEmulator, method: str, field: str, value: Any
+) -> None:
+    id_ = "import-task-00000000000000000000000000000001"
+    tasks = [{"importTaskId": id_, "exportId": id_, field: value}]
+    aws_default.inject("malformed", message=json.dumps({"tasks": tasks, "exportsInfo": tasks}))
+    with pytest.raises(AdsCallError, match=r"without a valid '(tasks|exportsInfo)'") as error:
+        getattr(AdsHook(), method)(id_)
+    assert error.value.code == "MalformedAnswer"
+
+
+def test_a_value_that_is_null_counts_as_missing(aws_default: AdsEmulator) -> None:
+    aws_default.inject("malformed", message='{"exportsInfo": [{"exportId": "export-1", "isTruncated": null}]}')
+    assert AdsHook().get_export_task("export-1").is_truncated is None
+
+
+@pytest.mark.parametrize("answer", ['{"errors": {}}', '{"errors": [null]}', '{"errors": [{"importTaskId": 5}]}'])
+def test_a_malformed_answer_to_a_deletion_is_an_error(aws_default: AdsEmulator, answer: str) -> None:
+    aws_default.inject("malformed", message=answer)
+    with pytest.raises(AdsCallError, match="without a valid JSON object"):
+        AdsHook().delete_import_data(["import-task-00000000000000000000000000000001"])
+
+
 def test_the_machines_credentials_never_replace_those_of_a_connection_that_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

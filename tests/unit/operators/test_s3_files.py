@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ads.emulator import AdsEmulator
 from airflow_provider_ads.exceptions import AdsCallError
 from airflow_provider_ads.operators.s3_files import AdsS3FilesOperator, split_s3_url
 
@@ -29,6 +30,14 @@ def test_an_upload_names_a_missing_connection(tmp_path: Path) -> None:
     ) as error:
         AdsS3FilesOperator(task_id="write", aws_conn_id="nope").upload(tmp_path / "file", "s3://bucket/key")
     assert error.value.__suppress_context__
+
+
+def test_a_large_file_is_uploaded_in_one_request(aws_default: AdsEmulator, tmp_path: Path) -> None:
+    aws_default.upload("s3://inventory/key", "")
+    with (tmp_path / "file").open("wb") as file:
+        file.truncate(20_000_000)
+    AdsS3FilesOperator(task_id="write").upload(tmp_path / "file", "s3://inventory/key")
+    assert aws_default.iam_actions() == {"s3:PutObject": 1}
 
 
 def test_a_prefix_must_leave_room_for_names() -> None:
