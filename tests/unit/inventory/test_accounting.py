@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -57,6 +58,12 @@ def summary(imported: int | None, failed: int | None, status: str = "IMPORT_COMP
             "40 imported, 0 failed. The source was imported unchanged, so no rows were counted",
         ),
         (None, None, "0 imported, 0 failed. There is no report on the rows"),
+        (report(6), [None, summary(6, 0)], "6 rows = 6 imported + 0 failed"),
+        (
+            report(6),
+            [{"importTaskId": "import-task-1"}],
+            "6 rows = 0 imported + 0 failed + 6 unaccounted\nnot listed: import-task-1",
+        ),
     ],
     ids=[
         "one import",
@@ -70,7 +77,25 @@ def summary(imported: int | None, failed: int | None, status: str = "IMPORT_COMP
         "applications",
         "RVTools export",
         "nothing",
+        "a mapped task that started no import",
+        "an import that is not listed",
     ],
 )
 def test_every_row_is_in_the_sum(prepared: Any, imports: Any, text: str) -> None:
     assert account_for_rows(prepared, imports) == text
+
+
+@pytest.mark.parametrize(
+    ("prepared", "imports", "problem"),
+    [
+        ([report(6)], summary(6, 0), "report must be the XCom 'report' of one task, or None; got [{'rows_read'"),
+        (report(6), "import-task-1", "import_tasks must be the XCom 'import_task', a summary or a list of summaries; "),
+        (report(6), ["import-task-1"], "list of summaries; got 'import-task-1'"),
+        (report(6), [[summary(6, 0)]], "list of summaries; got [{'importTaskId'"),
+        (report(6), {"name": "part 1"}, "list of summaries; got {'name'"),
+    ],
+    ids=["several reports", "an id", "a list of ids", "a list of lists", "another dictionary"],
+)
+def test_other_xcoms_are_refused(prepared: Any, imports: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        account_for_rows(prepared, imports)
