@@ -154,9 +154,10 @@ function unreadable(entries) {
   const names = entries.map((entry) => `${entry.key} of ${nameOf(entry)}`);
   return notice(
     "quarantined",
-    "Airflow stores XComs elsewhere, so its API answers with references that this tab cannot follow: ",
+    "This tab cannot read ",
     bold([...names.slice(0, 3), ...(names.length > 3 ? [`${count(names.length - 3)} more`] : [])]),
-    ". This happens with a custom XCom backend, for example if XComs exceed its threshold for object storage.",
+    ". If a custom XCom backend stores values elsewhere, for example above its threshold for object storage, ",
+    "Airflow's API answers with references, which the tab cannot follow.",
   );
 }
 

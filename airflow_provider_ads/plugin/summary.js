@@ -4,7 +4,6 @@ const isRunning = (status) => FACTS.running.includes(status);
 const isDone = (status) => FACTS.done.includes(status);
 const isFailed = (status) => FACTS.failed.includes(status);
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-const isListOf = (value, isOne) => Array.isArray(value) && value.every(isOne);
 const asList = (value) => (Array.isArray(value) ? value : [value]);
 const sum = (numbers) => numbers.reduce((total, number) => total + (number ?? 0), 0);
 const isActive = (run) => run.state === "running" || run.state === "queued";
@@ -14,15 +13,65 @@ const nameOf = ({ task_display_name: name, task_id: taskId, map_index: mapIndex 
 
 const IMPORT_TASK_ID = /import-task-[0-9a-f]{32}/;
 
+// Checks of values. A field can be missing or null, as it is in XComs of earlier versions.
+const isText = (value) => typeof value === "string";
+const isNumber = (value) => typeof value === "number";
+const isBoolean = (value) => typeof value === "boolean";
+const isListOf = (isOne) => (value) => Array.isArray(value) && value.every(isOne);
+const isMapOf = (isOne) => (value) => isObject(value) && Object.values(value).every(isOne);
+const hasFields = (fields) => (value) =>
+  isObject(value) &&
+  Object.entries(fields).every(([name, isOne]) => (value[name] ?? null) === null || isOne(value[name]));
+
+const hasFieldsOfTask = hasFields({
+  name: isText,
+  importUrl: isText,
+  status: isText,
+  importRequestTime: isText,
+  importCompletionTime: isText,
+  serverImportSuccess: isNumber,
+  serverImportFailure: isNumber,
+  applicationImportSuccess: isNumber,
+  applicationImportFailure: isNumber,
+});
+const isTask = (value) => hasFieldsOfTask(value) && isText(value.importTaskId) && value.importTaskId !== "";
+const hasFieldsOfPart = hasFields({ rows: isNumber });
+const hasFieldsOfReport = hasFields({
+  rows_quarantined: isNumber,
+  rows_filtered: isMapOf(isNumber),
+  rows_short: isNumber,
+  duplicate_rows: isNumber,
+  shared_addresses: isNumber,
+  quarantine_url: isText,
+  source_format: isText,
+  file_classification: isText,
+  columns: isListOf(hasFields({ header: isText, column: isText, invalid: isNumber })),
+  columns_mapped: isObject,
+  columns_ignored: isListOf(isText),
+  columns_unknown: isListOf(isText),
+  lines_skipped: Array.isArray,
+  warnings: isListOf(isText),
+});
+const hasFieldsOfQuota = hasFields({ before: isNumber, after: isNumber });
+const hasFieldsOfDeletion = hasFields({ dry_run: isBoolean });
+const hasFieldsOfFailedRecords = hasFields({
+  failed_records: isNumber,
+  failed_entries_url: isText,
+  errors_url: isText,
+});
+
 // The keys of XComs, and the shapes of their values. Tasks are known by what they push, because users write subclasses.
 const SHAPES = {
-  report: (value) => isObject(value) && isListOf(value.parts, (part) => typeof part?.url === "string"),
-  import_task: (value) => asList(value).every((task) => isObject(task) && task.importTaskId),
-  record_quota: (value) => isObject(value) && "before" in value && "after" in value,
-  deletion: (value) => isObject(value) && isListOf(value.import_tasks, isObject),
+  report: (value) =>
+    hasFieldsOfReport(value) && isListOf((part) => hasFieldsOfPart(part) && isText(part.url))(value.parts),
+  import_task: (value) => asList(value).every(isTask),
+  record_quota: (value) => hasFieldsOfQuota(value) && "before" in value && "after" in value,
+  deletion: (value) => hasFieldsOfDeletion(value) && isListOf(isTask)(value.import_tasks),
 };
-const isFailedRecords = (value) => asList(value).every((each) => isObject(each) && "failed_entries_url" in each);
-const isIds = (value) => asList(value).length > 0 && asList(value).every((id) => IMPORT_TASK_ID.test(id));
+const isFailedRecords = (value) =>
+  asList(value).every((each) => hasFieldsOfFailedRecords(each) && "failed_entries_url" in each);
+const isIds = (value) =>
+  asList(value).length > 0 && asList(value).every((id) => isText(id) && IMPORT_TASK_ID.test(id));
 
 // True if the entry was pushed by an attempt before the one that is about to start. Airflow deletes a task's XComs when
 // an attempt starts. When it clears a task instance, it gives it a new id, which begins with the time in milliseconds.
@@ -261,7 +310,7 @@ function corrections(results, imports) {
     .map((each) => {
       const id = IMPORT_TASK_ID.exec(each.failed_entries_url)?.[0];
       const task = imports.find(({ importTaskId }) => importTaskId === id);
-      return { ...each, url: task?.importUrl ?? id ?? "" };
+      return { ...each, url: String(task?.importUrl ?? id ?? "") };
     });
 }
 

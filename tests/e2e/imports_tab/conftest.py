@@ -49,6 +49,19 @@ HOSTILE_XCOMS = {
     "record_quota": {"before": 20_000, "after": 26_000},
 }
 
+#: XComs with the provider's keys, of which only one has the provider's form.
+MALFORMED_XCOMS = {
+    "report": {"parts": [], "quarantine_url": "s3://a/b", "columns": 5},
+    "import_task": {
+        "importTaskId": f"import-task-{2:032}",
+        "importUrl": "s3://inventory/part.csv",
+        "status": "IMPORT_COMPLETE",
+        "serverImportSuccess": 3,
+    },
+    "deletion": {"dry_run": False, "import_tasks": [{"importTaskId": f"import-task-{3:032}", "status": 5}]},
+    "record_quota": {"before": {"toLocaleString": 1}, "after": 2},
+}
+
 #: Of the users, only the first may read everything.
 USERS = {name: secrets.token_hex(8) for name in ("reader", "without_xcoms", "without_dags")}
 
@@ -126,7 +139,7 @@ def runs(airflow: LocalAirflow) -> Iterator[dict[str, Future[Run]]]:
         "with references": ("tab_references", {"source_url": good}),
         "without imports": ("tab_without_imports", {}),
         "hostile": ("tab_reports", {"xcoms": HOSTILE_XCOMS}),
-        "malformed": ("tab_reports", {"xcoms": {"report": {"parts": [], "quarantine_url": "s3://a/b", "columns": 5}}}),
+        "malformed": ("tab_reports", {"xcoms": MALFORMED_XCOMS}),
     }
     with ThreadPoolExecutor(len(configurations)) as threads:
         start = Runs(airflow, threads).start
