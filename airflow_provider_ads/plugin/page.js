@@ -208,7 +208,7 @@ async function load() {
     render([location.hash, page.data], page.show);
   } catch (error) {
     if (current !== loading) return;
-    // Other errors are those of XComs that look like the provider's and are not.
+    // Other errors are faults of this page.
     const isRefused = error instanceof RequestError;
     const page = isRefused ? errorPage(error) : message("The XComs cannot be shown", String(error));
     render([location.hash, String(error)], () => [page]);

@@ -30,11 +30,12 @@ async function get(subject, resource, parameters = {}) {
       // A redirect leads to a login page.
       redirect: "manual",
     });
+    if (answer.ok) return await answer.json();
   } catch {
+    // There was no answer, its connection was closed, or it is the page of a proxy.
     throw new RequestError(0, subject);
   }
-  if (!answer.ok) throw new RequestError(answer.type === "opaqueredirect" ? 401 : answer.status, subject);
-  return answer.json();
+  throw new RequestError(answer.type === "opaqueredirect" ? 401 : answer.status, subject);
 }
 
 // Read all pages of a list: the first one, then the others at the same time.

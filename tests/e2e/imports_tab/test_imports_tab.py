@@ -263,6 +263,16 @@ def test_xcoms_of_another_form_do_not_hide_the_others(tab: Tab, runs: Runs) -> N
     assert {words.split()[0] for words in tab.texts(".notice b")} == {"report", "deletion", "record_quota"}
 
 
+def test_the_page_of_a_proxy_instead_of_an_answer_is_explained(tab: Tab, runs: Runs) -> None:
+    script = {"source": "window.fetch = async () => new Response('<html>')"}
+    added = tab.chrome.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", script)
+    try:
+        open_run(tab, runs["good"].result())
+        assert tab.heading == "Airflow does not answer"
+    finally:
+        tab.chrome.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
 def test_an_id_that_is_not_known_is_explained(tab: Tab) -> None:
     tab.open(dag_id=HOSTILE, run_id=HOSTILE)
     assert tab.heading.startswith("Airflow does not have this ")
