@@ -1,7 +1,7 @@
 """
 Retention: finding the imports that newer ones supersede.
 
-An import that a Dag run starts carries the time at which that run was due, at the end of its request token. Clearing
+The request token of an import that a Dag run starts ends with the time at which that run was due. Clearing
 Monday's run on Wednesday requests an import of Monday's data after that of Tuesday, so the request time alone does not
 show which data is newer.
 """
@@ -46,7 +46,7 @@ class Superseded:
 
 def reasons_against(superseded_by: Iterable[ImportTask], name_prefix: str, allow_failed_records: bool) -> list[str]:
     """
-    Return the reasons why new imports may not supersede older ones.
+    Return the reasons why new imports must not supersede older ones.
 
     They must belong to the same series and be a complete copy of the inventory.
 

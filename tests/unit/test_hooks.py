@@ -508,6 +508,6 @@ def test_the_machines_credentials_never_replace_those_of_a_connection_that_is_go
         ads.inject("ExpiredTokenException", status=400)
         monkeypatch.delenv("AIRFLOW_CONN_AWS_DEFAULT")
         for _ in range(2):
-            with pytest.raises(AdsCallError, match="'aws_default'; its lookup failed: it is not found any more"):
+            with pytest.raises(AdsCallError, match="'aws_default'; its lookup failed: Airflow no longer finds it"):
                 list(hook.list_import_tasks())
         assert [call.key for call in ads.recorded] == ["AKIACONNECTION"] * 3

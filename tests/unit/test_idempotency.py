@@ -196,7 +196,7 @@ class TestRetry:
     ) -> None:
         other = ads.add_import_task(name="cmdb", importUrl=URL)
         assert attempt(2).result != other
-        warning = "Another task started this import with the same name and file, or this task before it was cleared"
+        warning = "Another task started this import with the same name and file, or this task did before it was cleared"
         assert f"('cmdb', {other}).\n{warning}" in capsys.readouterr().out
 
     def test_starts_another_import_if_the_service_returns_a_lost_one_that_it_does_not_list(
@@ -363,14 +363,19 @@ class TestRetryOfAList:
         with stopped_after(4, lambda: ads.inject("ThrottlingException", operation="DescribeImportTasks", calls=1)):
             run = attempt(2, import_url=files[:4])
         assert (run.state, len(run.result)) == ("success", 4)
-        assert "Could not check if earlier attempts imported files that import_url lacks" in capsys.readouterr().out
+        assert (
+            "Could not check whether earlier attempts imported files that are no longer in import_url"
+            in capsys.readouterr().out
+        )
 
     def test_warns_about_running_imports_with_the_same_names_and_files(
         self, ads: AdsEmulator, files: list[str], attempt: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
         other = ads.add_import_task(name="cmdb-part-0002", importUrl=files[1])
         attempt(2, import_url=files[:3])
-        warning = "Running: 1 import with the same name and file as new ones. Another task started them, or this one"
+        warning = (
+            "Running: 1 import with the same name and file as new ones. Another task started them, or this task did"
+        )
         assert f"{warning} before it was cleared\n" in (log := capsys.readouterr().out)
         assert f"cmdb-part-0002  {other}" in log
 

@@ -111,7 +111,7 @@ class TestJudgeExport:
 
     @pytest.mark.parametrize(
         ("message", "reason"),
-        [("No servers found.", "No servers found."), (None, "AWS gives no reason."), ("", "AWS gives no reason.")],
+        [("No servers found.", "No servers found."), (None, "AWS gave no reason."), ("", "AWS gave no reason.")],
     )
     def test_a_failed_export_has_advice_and_the_reason_of_aws(self, message: str | None, reason: str) -> None:
         advice = f"Run the task again, which starts another export: {reason}"
