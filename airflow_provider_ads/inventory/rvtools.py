@@ -1,5 +1,5 @@
 """
-RVTools exports: the check for required sheets, and the packing into a ZIP file.
+RVTools exports: checking for required sheets, and packing into a ZIP file.
 
 The service accepts a ZIP file of everything that RVTools exports, as CSV files or as one Excel file. It requires eleven
 sheets: https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
@@ -124,7 +124,7 @@ def find_rvtools_export(stream: IO[bytes]) -> RVToolsExport:
     Return the sheets of an RVTools export.
 
     :param stream: the export, which must be seekable.
-    :raises ImportFileError: the file cannot be read, is not an RVTools export, or contains several ones.
+    :raises ImportFileError: the file cannot be read, is not an RVTools export, or contains several exports.
     """
     try:
         export = _find_sheets(stream)

@@ -121,7 +121,7 @@ class TestRequests:
     def test_the_page_is_neither_a_call_nor_an_iam_action(self, ads: AdsEmulator) -> None:
         page = get_page(ads)
         assert ads.calls() == ads.iam_actions() == {}
-        assert "There were no calls yet." in page.text
+        assert "There have been no calls yet." in page.text
 
     def test_it_refreshes_only_if_it_is_asked_to(self, ads: AdsEmulator) -> None:
         """A page that refreshes has no form to set faults, which would lose what the user types."""
@@ -372,5 +372,5 @@ class TestCalls:
         page = get_page(ads)
         assert page.row("DescribeImportTasks") == ["DescribeImportTasks", "2"]
         assert page.row("discovery:") == ["discovery:DescribeImportTasks", "2"]
-        assert "There were no calls yet." in submit(ads, "/_ads/calls", _method="DELETE").text
+        assert "There have been no calls yet." in submit(ads, "/_ads/calls", _method="DELETE").text
         assert ads.calls() == {}

@@ -69,7 +69,7 @@ class TestCells:
         [[_, cell]] = read(write(tmp_path / "a.xlsx", {"S": [HEADER, ["x", value]]}))
         assert cell == text
         assert isinstance(cell, SuspectCell)
-        assert cell.reason == "is a date or a time, into which the spreadsheet has changed what was typed"
+        assert cell.reason == "is a date or a time, which the spreadsheet has made from what was typed"
 
     def test_numbers_with_16_digits_are_suspect_and_those_with_15_are_not(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.xlsx", {"S": [HEADER, [999_999_999_999_999, 1_234_567_890_123_456]]})
