@@ -212,7 +212,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
 
     @property
     def subject(self) -> str:
-        """The imports that the sensor waits for, for a message."""
+        """The awaited imports, for messages."""
         if self._by_name:
             return f"the newest import named {self.name!r}"
         return summarize_ids(self._import_task_ids)

@@ -185,7 +185,7 @@ class AdsDeferrableMixin:
 
     @property
     def subject(self) -> str:
-        """The imports that the task waits for, for a message."""
+        """The awaited imports, for messages."""
         raise NotImplementedError
 
 

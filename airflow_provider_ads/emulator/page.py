@@ -432,7 +432,7 @@ def _quotas(state: PageState) -> Iterable[object]:
             ["Quota", "Used", "Limit", ""],
             [
                 (
-                    _group(name, _tag("small", "used up", class_="bad") if number >= quota else ""),
+                    _group(name, _tag("small", "exhausted", class_="bad") if number >= quota else ""),
                     f"{number:,}",
                     f"{quota:,}",
                     _tag(

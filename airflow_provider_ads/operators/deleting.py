@@ -139,7 +139,7 @@ class AdsDeletingOperator(AdsWaitingOperator):
 
     @property
     def subject(self) -> str:
-        """The imports that the task waits for, for a message."""
+        """The awaited imports, for messages."""
         return "the deletions, whose ids this task logged before it was deferred,"
 
 

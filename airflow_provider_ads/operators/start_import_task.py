@@ -285,7 +285,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
 
     @property
     def subject(self) -> str:
-        """The imports that the task waits for, for a message."""
+        """The awaited imports, for messages."""
         if is_list(self.import_url):
             return "the imports whose ids are the task's result"
         return f"{self.name!r}, whose id this task logged before it was deferred,"

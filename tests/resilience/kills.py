@@ -22,7 +22,7 @@ from tests.support.recording_emulator import RecordingEmulator
 
 __all__ = ["DagRun", "DagRunKiller", "Kill", "Killer", "in_turn", "wait_until"]
 
-#: Seconds after which a condition is not expected to hold any more, on a machine that may be busy.
+#: Timeout in seconds for a condition, on a machine that may be busy.
 TIMEOUT = 300
 
 

@@ -220,7 +220,7 @@ class TestRenewal:
             await asyncio.wait_for(wait(), timeout=30)
 
     @pytest.mark.usefixtures("short_lives")
-    async def test_an_import_that_other_credentials_do_not_list_is_not_taken_as_deleted(
+    async def test_an_import_that_other_credentials_do_not_list_does_not_count_as_deleted(
         self, account: RecordingEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         import_task_id = account.add_import_task(status="DELETE_IN_PROGRESS")

@@ -104,7 +104,7 @@ class TestPolling:
         await polls_of([*ended, running], then=then)
         assert calls == [2, 3]
 
-    async def test_a_poll_without_news_is_not_yielded(self, aws_default: AdsEmulator) -> None:
+    async def test_a_poll_without_changes_is_not_yielded(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task()
         polling_it = asyncio.create_task(polls_of([import_task_id]))
         await calls_of(aws_default, 5)
@@ -115,7 +115,7 @@ class TestPolling:
         assert [poll.tasks[import_task_id].server_import_success for poll in polls] == [None, 1, 1]
         assert [statuses(poll) for poll in polls] == [["IMPORT_IN_PROGRESS"]] * 2 + [["IMPORT_COMPLETE"]]
 
-    async def test_after_the_longest_silence_a_poll_without_news_is_yielded(
+    async def test_after_the_longest_silence_a_poll_without_changes_is_yielded(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(polling, "LONGEST_SILENCE", 0.1)
@@ -346,7 +346,7 @@ class TestManyWaits:
         aws_default.update_import_task(stays, status="IMPORT_COMPLETE")
         assert statuses((await waits[0])[-1]) == ["IMPORT_COMPLETE"]
 
-    async def test_a_cancelled_one_is_not_polled_for_again(
+    async def test_a_cancelled_wait_is_not_polled_for_again(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         polled: list[str] = []
@@ -394,7 +394,7 @@ class TestManyWaits:
         assert all(poll.error is None for (poll,) in polls)
         assert len(opened) == 2
 
-    async def test_they_leave_nothing_behind(self, aws_default: AdsEmulator) -> None:
+    async def test_waits_leave_nothing_behind(self, aws_default: AdsEmulator) -> None:
         tasks = asyncio.all_tasks()
         ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(20)]
         await asyncio.gather(*(polls_of([import_task_id]) for import_task_id in ids))
@@ -436,7 +436,7 @@ class TestManyWaits:
             logging.disable(logging.NOTSET)
         # 30 clients take some 60 MB.
         assert memory_later < memory + 10_000_000
-        # The emulator is in this process too, and closes its side of a connection when it gets to that.
+        # The emulator runs in this process too, and closes its side of a connection a little later.
         deadline = time.monotonic() + 60
         while (left := connections() - connections_before) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
@@ -576,7 +576,7 @@ class TestNames:
         (first,), (second,) = await asyncio.gather(polls_of([by_id], interval=0.5), polls_of_name(by_id, interval=0.5))
         assert [first.tasks[by_id].import_task_id, second.tasks[by_id].import_task_id] == [by_id, by_name]
 
-    async def test_they_leave_nothing_behind(self, aws_default: AdsEmulator) -> None:
+    async def test_waits_leave_nothing_behind(self, aws_default: AdsEmulator) -> None:
         tasks = asyncio.all_tasks()
         aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
         await asyncio.gather(*(polls_of_name("cmdb") for _ in range(20)))

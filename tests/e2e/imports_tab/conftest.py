@@ -49,7 +49,7 @@ HOSTILE_XCOMS = {
     "record_quota": {"before": 20_000, "after": 26_000},
 }
 
-#: Of the users, only the first may read everything.
+#: Only the first of the users may read everything.
 USERS = {name: secrets.token_hex(8) for name in ("reader", "without_xcoms", "without_dags")}
 
 

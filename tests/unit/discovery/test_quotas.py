@@ -62,6 +62,8 @@ def test_records_of_all_imports_but_deleted_ones_are_added_up(tasks: Any, quota:
     ],
     ids=["enough", "too few left", "too many rows", "unknown number of rows"],
 )
-def test_the_message_says_if_there_is_room(quota: RecordQuota, rows: int | None, has_room: bool, message: str) -> None:
+def test_the_message_reports_whether_there_is_room(
+    quota: RecordQuota, rows: int | None, has_room: bool, message: str
+) -> None:
     assert quota.has_room_for(rows) is has_room
     assert quota.describe(rows) == message

@@ -74,7 +74,7 @@ class TestSupersededImports:
             (None, "unknown"),
         ],
     )
-    def test_the_status_decides(self, status: Any, where: str) -> None:
+    def test_the_status_decides_which_list_an_import_is_in(self, status: Any, where: str) -> None:
         old = task(status)
         superseded = superseded_imports([old], [NEW], None)
         assert {name: tasks for name, tasks in vars(superseded).items() if tasks} == {where: [old]}
@@ -98,13 +98,13 @@ def due(hours: float) -> str:
 
 
 class TestDueTime:
-    def test_a_token_contains_it_in_full_seconds(self) -> None:
+    def test_a_token_contains_the_due_time_in_full_seconds(self) -> None:
         token = mark_due("f" * 64, NEW_REQUESTED + timedelta(seconds=1.7))
         assert token == "f" * 64 + "-1767312001"
         assert due_time(task(client_request_token=token)) == NEW_REQUESTED + timedelta(seconds=1)
 
     @pytest.mark.parametrize("token", [None, "", "my-token-1767312001", "f" * 64, mark_due("f" * 64, None)])
-    def test_other_tokens_do_not(self, token: Any) -> None:
+    def test_other_tokens_contain_no_due_time(self, token: Any) -> None:
         assert due_time(task(client_request_token=token)) is None
 
     def test_an_import_of_a_run_that_was_due_later_stays(self) -> None:

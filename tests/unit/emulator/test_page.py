@@ -259,19 +259,19 @@ class TestQuotas:
             "Records deleted today (UTC)": ["0", "1,000"],
         }
 
-    def test_a_quota_that_is_used_up_is_marked(self, client: MakeClient) -> None:
+    def test_an_exhausted_quota_is_marked(self, client: MakeClient) -> None:
         with AdsEmulator(import_seconds=0, server_quota=2) as ads:
             discovery = client("discovery", emulator=ads)
             run_import(discovery, ads.upload("s3://inventory/a", "ExternalId,Tags\na,x:1\na,y:1\nb,\n"))
             page = get_page(ads)
             used = quotas(page)
-            assert used["Servers used up"] == ["2", "2"]
+            assert used["Servers exhausted"] == ["2", "2"]
             assert used["Records"] == ["3", "25,000"]
             assert used["Tags of the server with the most"] == ["2", "30"]
             run_import(discovery, ads.upload("s3://inventory/b", "ExternalId\nc\n"), name="too many")
             assert get_page(ads).row("too many")[1].startswith("IMPORT_FAILED_SERVER_LIMIT_EXCEEDED")
 
-    def test_each_region_has_its_own(self, ads: AdsEmulator, import_file: ImportFile) -> None:
+    def test_each_region_has_its_own_quota_table(self, ads: AdsEmulator, import_file: ImportFile) -> None:
         import_file("ExternalId\na\n")
         ads.home_region = "eu-central-1"
         page = get_page(ads)

@@ -109,7 +109,7 @@ class TestQuota:
             (24_901, "Not enough import records are left. The file's 100 rows need", "warning"),
         ],
     )
-    def test_the_log_says_how_many_records_the_rows_need(
+    def test_the_log_shows_how_many_records_the_rows_need(
         self,
         aws_default: AdsEmulator,
         monkeypatch: pytest.MonkeyPatch,
