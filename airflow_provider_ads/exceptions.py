@@ -534,7 +534,7 @@ def lookup_error(aws_conn_id: str | None, reason: str) -> AdsCallError:
     Return the error for a connection that could not be looked up.
 
     :param aws_conn_id: the connection.
-    :param reason: what happened.
+    :param reason: the reason for the failure.
     """
     return AdsCallError(
         f"Check that Airflow can read the connection {aws_conn_id!r}; its lookup failed: {reason}",

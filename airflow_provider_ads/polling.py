@@ -437,7 +437,7 @@ class _Poller:
                         self._pending.add(pending)
 
     def _take_due(self) -> list[_PendingPoll]:
-        """If a poll is due, take as many ready ones as fit into one call, the most urgent first."""
+        """Take as many ready polls as fit into one call, the most urgent first; an empty list if none is due."""
         now = asyncio.get_running_loop().time()
         ready = sorted((pending for pending in self._pending if pending.ready <= now), key=attrgetter("due"))
         if not ready or ready[0].due > now:

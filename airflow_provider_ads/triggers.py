@@ -216,7 +216,7 @@ class AdsWaitTrigger(BaseTrigger, Generic[T]):
         Return the error for a crashed trigger, which Airflow reports without naming what it waited for.
 
         :param next_kwargs: the arguments with which Airflow resumes the task instead of an event.
-        :param about: what the task waited for, for the message.
+        :param about: the awaited imports or export, for the message.
         :return: the error; None if the trigger did not crash, but Airflow's own limit on the deferral passed.
         """
         reason = str((next_kwargs or {}).get("error"))

@@ -48,7 +48,7 @@ class _ListConverter(CellConverter):
         Return an :class:`InvalidCell` for an item that contains another separator than that of the mapping.
 
         :param item: the item, or the value of a tag.
-        :param pair_separator: what follows the separator if the item contains another tag.
+        :param pair_separator: the string that follows the separator if the item contains another tag.
         """
         # Without a pair separator, rfind() returns the end.
         found = re.search(r"[;|\n]", item[: max(item.rfind(pair_separator), 0)]) if self.mapped.separator else None

@@ -65,10 +65,10 @@ MAX_WORKBOOK_BYTES = 100_000_000
 #: Maximum size in bytes of a CSV file in a ZIP file. A server has about 1 kB in vInfo.
 MAX_CSV_BYTES = 500_000_000
 
-#: What to do with an export that AWS might not accept.
+#: Advice for an export that AWS might not accept.
 CONVERT = "set rvtools_as_template=True to convert the export to the import template"
 
-#: What to do with several exports.
+#: Advice for several exports.
 PACK_EACH = "pack each into its own ZIP file, and prepare them separately."
 
 #: The error for an export without servers.

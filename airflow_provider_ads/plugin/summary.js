@@ -1,4 +1,4 @@
-// -- The summary of a run's imports, from its XComs --------------------------------------------------------------------
+// -- The summary of a run's imports, from its XComs -------------------------------------------------------------------
 
 const isRunning = (status) => FACTS.running.includes(status);
 const isDone = (status) => FACTS.done.includes(status);

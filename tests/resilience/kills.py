@@ -32,7 +32,7 @@ class Kill(NamedTuple):
 
     :param point: the kill point.
     :param name: the Dag whose task was killed, or the name of the component.
-    :param intentions: what the victim was working on, if that is known.
+    :param intentions: the intentions that the victim was carrying out, if they are known.
     """
 
     point: KillPoint
