@@ -111,7 +111,7 @@ screenshots: $(NEWEST)/installed browser ## Renew the documentation's pictures a
 
 constraints: resolve-newest resolve-lowest $(patsubst constraints/%.in,resolve-%,$(wildcard constraints/airflow-*.in)) ## Resolve all sets of pinned versions again
 
-clean: ## Remove everything that make has made
+clean: ## Remove everything that make has created
 	rm -rf $(NEWEST) $(LOWEST) .airflow-demo .airflow-benchmark .mypy_cache .ruff_cache build dist .tox .pytest_cache .hypothesis
 
 ##@ Release

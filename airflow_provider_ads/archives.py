@@ -1,7 +1,7 @@
 """
 Safe reading of ZIP archives.
 
-Archives come from outside, so nothing that an archive says about itself is trusted.
+Archives come from outside, so the sizes and names in their metadata are never trusted.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class _BoundedReads:
 
 def is_archive(file: IO[bytes]) -> bool:
     """
-    Return True if a file begins as a ZIP archive does.
+    Return True if a file starts with a ZIP signature.
 
     :param file: the file, at its beginning.
     :raises ArchiveError: the file is in another archive and its content there is damaged.

@@ -78,7 +78,7 @@ class AwsSettings:
 
     @property
     def key(self) -> str:
-        """The same string for equal settings."""
+        """Key of the shared client; equal settings have equal keys."""
         return json.dumps(asdict(self), sort_keys=True, default=str)
 
 
@@ -121,7 +121,7 @@ class _Loop:
     """State that all waits of one event loop share."""
 
     clients: dict[str, SharedClient] = field(default_factory=dict)
-    #: Threads can outlive the client that started them, so they are counted for each settings.
+    #: Threads can outlive the client that started them, so they are kept by the settings' key.
     attempts: dict[str, list[_Attempt]] = field(default_factory=dict)
     #: Creating a client blocks the loop for some milliseconds, so create one at a time.
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -153,7 +153,7 @@ class SharedClient:
 
     @classmethod
     def join(cls, settings: AwsSettings) -> SharedClient:
-        """Return the client for these settings on this loop, to be left with :meth:`leave`."""
+        """Return the client for these settings on this loop; call :meth:`leave` when you are done with it."""
         loop = _loops.setdefault(asyncio.get_running_loop(), _Loop())
         key = settings.key
         client = loop.clients.setdefault(key, cls(settings, key, loop))
@@ -214,7 +214,7 @@ class SharedClient:
         Open another client after an error that new credentials could resolve, unless the client is new.
 
         :param failed: the client that had the error; None for the current one.
-        :return: True if the client is another one now.
+        :return: True if the client was replaced.
         """
         failed = failed or self._open
         if self._open is failed and failed is not None:
@@ -238,9 +238,9 @@ class SharedClient:
         if old is not None and old.identity[0] is not None and not hook.conn_config:
             # Airflow does not distinguish a missing connection from a secrets backend that fails. Without the
             # connection, the machine's own credentials would be used, perhaps of another account.
-            raise lookup_error(self._settings.aws_conn_id, "it is not found any more")
-        identity = _identity_of(hook)
-        self.error_details = _error_details_of(hook)
+            raise lookup_error(self._settings.aws_conn_id, "Airflow no longer finds it")
+        identity = _get_identity(hook)
+        self.error_details = _get_error_details(hook)
         if _looks_up_in_sessions():
             factory = await uncancelled(sync_to_async(_make_factory)(hook))
         else:
@@ -256,7 +256,7 @@ class SharedClient:
             await old.retire()
 
     async def _look_up(self) -> Any:
-        # From any thread but asgiref's, a lookup can end the triggerer of Airflow 3.0 and 3.1.
+        # On Airflow 3.0 and 3.1, a lookup from any other thread than asgiref's can end the triggerer.
         try:
             return await sync_to_async(_look_up)(self._settings)
         except Exception as error:
@@ -264,7 +264,7 @@ class SharedClient:
 
     async def _make_factory_in_thread(self, hook: Any) -> Callable[[], Any]:
         attempts = self._loop.attempts.setdefault(self._key, [])
-        fingerprint = _fingerprint_of(hook)
+        fingerprint = _get_fingerprint(hook)
         async with self._loop.starting:
             now = asyncio.get_running_loop().time()
             # Other credentials are old, or those of a connection that has changed since.
@@ -313,10 +313,10 @@ def _look_up(settings: AwsSettings) -> Any:
     return hook
 
 
-def _error_details_of(hook: Any) -> dict[str, Any]:
-    from airflow_provider_ads.hooks import error_details_of
+def _get_error_details(hook: Any) -> dict[str, Any]:
+    from airflow_provider_ads.hooks import get_error_details
 
-    return error_details_of(hook)
+    return get_error_details(hook)
 
 
 def _looks_up_in_sessions() -> bool:
@@ -327,16 +327,16 @@ def _looks_up_in_sessions() -> bool:
     return SessionFactory is not BaseSessionFactory and __version__.startswith(("3.0.", "3.1."))
 
 
-def _identity_of(hook: Any) -> tuple[str | None, ...]:
-    from airflow_provider_ads.hooks import identity_of
+def _get_identity(hook: Any) -> tuple[str | None, ...]:
+    from airflow_provider_ads.hooks import get_identity
 
-    return identity_of(hook)
+    return get_identity(hook)
 
 
-def _fingerprint_of(hook: Any) -> bytes:
+def _get_fingerprint(hook: Any) -> bytes:
     """Return a digest of the connection's credential settings, which themselves are secrets."""
     config = hook.conn_config
-    parts = (*_identity_of(hook), config.aws_secret_access_key, config.aws_session_token, config.extra_config)
+    parts = (*_get_identity(hook), config.aws_secret_access_key, config.aws_session_token, config.extra_config)
     return hashlib.sha256(repr(parts).encode()).digest()
 
 
@@ -369,7 +369,7 @@ def _in_thread(function: Callable[[], Any]) -> asyncio.Future[tuple[Any, BaseExc
 
 
 async def uncancelled(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end even if the caller is cancelled meanwhile."""
+    """Run a coroutine to completion even if the caller is cancelled meanwhile."""
     task = asyncio.ensure_future(coroutine)
     try:
         return await asyncio.shield(task)

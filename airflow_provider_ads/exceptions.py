@@ -2,7 +2,7 @@
 Exceptions of this provider, and advice for AWS's errors::
 
     AdsError
-    ├── ImportOutcomeError           an import failed, or lost too many records
+    ├── ImportOutcomeError           an import failed, or too many of its records did
     ├── ImportDeletionError          the data of an import could not be deleted
     ├── ExportFailedError            an export failed
     └── AdsCallError                 the outcome is unknown: AWS refused, did not answer, or gave an unusable answer
@@ -138,8 +138,8 @@ class AdsCallError(AdsError):
         """
         Return True if the next poll of a wait might succeed.
 
-        :param has_polled: True once a poll of the wait has succeeded. Credentials that are missing or expired are then
-            an outage of whatever provides them; before, they are a mistake.
+        :param has_polled: True once a poll of the wait has succeeded. From then on, missing or expired credentials
+            count as an outage of their provider; before that, as a mistake.
         """
         return self.transient or (has_polled and self.code in TEMPORARY_CREDENTIALS_CODES)
 
@@ -205,7 +205,7 @@ class ImportWaitTimeout(AdsCallError):
         "which processes imports one at a time and cannot cancel them; AdsImportTaskSensor can wait for it."
     )
 
-    #: What the wait was for.
+    #: The end of "Timed out waiting for".
     awaited = "the import"
 
     def __init__(self, import_tasks: Sequence[dict[str, Any]], last_error: str | None) -> None:
@@ -341,7 +341,7 @@ _STS_NOT_REACHED = (
 )
 _WRONG_PARAMETER = "Correct the parameter that AWS's message names, and run the task again"
 
-#: What to do about an error code, and its cause. The service documents its codes on the pages of its operations, such
+#: Advice by error code, with the cause. The service documents its codes on the pages of its operations, such
 #: as https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_StartImportTask.html. The others are
 #: common to all AWS services, https://docs.aws.amazon.com/securityhub/1.0/APIReference/CommonErrors.html, or names of
 #: botocore's exceptions.
@@ -377,7 +377,7 @@ _ADVICE = {
     "NoRegionError": _SET_HOME_REGION,
     "OperationNotPermittedException": "See AWS's message: AWS does not permit this operation now",
     "OptInRequired": (
-        "Use an account that is subscribed to the service, which has taken no new customers since 7 November 2025"
+        "Use an account that is subscribed to the service, which has been closed to new customers since 7 November 2025"
     ),
     "ParamValidationError": _WRONG_PARAMETER,
     "PartialCredentialsError": _WRONG_CREDENTIALS,
@@ -534,7 +534,7 @@ def lookup_error(aws_conn_id: str | None, reason: str) -> AdsCallError:
     Return the error for a connection that could not be looked up.
 
     :param aws_conn_id: the connection.
-    :param reason: what happened.
+    :param reason: the reason for the failure.
     """
     return AdsCallError(
         f"Check that Airflow can read the connection {aws_conn_id!r}; its lookup failed: {reason}",
@@ -544,9 +544,9 @@ def lookup_error(aws_conn_id: str | None, reason: str) -> AdsCallError:
 
 def connection_changed_error(import_task_ids: Sequence[str]) -> AdsCallError:
     """
-    Return the error for imports that are not listed with other credentials than those that listed them.
+    Return the error for imports that are not listed after the connection's credentials have changed.
 
-    :param import_task_ids: the imports whose deletion is waited for.
+    :param import_task_ids: the imports whose deletion the task waits for.
     """
     return AdsCallError(
         "Run the task again: the connection has changed while the task waited for "
@@ -557,11 +557,11 @@ def connection_changed_error(import_task_ids: Sequence[str]) -> AdsCallError:
 
 def deletion_error(refused: Mapping[str, Mapping[str, str]], region_name: str | None) -> ImportDeletionError:
     """
-    Convert the service's refusals to delete imports into one error with advice.
+    Return one error with advice for all imports that the service refused to delete.
 
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_BatchDeleteImportDataError.html
 
-    :param refused: the service's error entry for each of them, by the id of the import.
+    :param refused: the service's error entries by the ids of the imports.
     :param region_name: the region that was called.
     """
     codes = {import_task_id: error.get("errorCode", "no code") for import_task_id, error in refused.items()}

@@ -61,12 +61,12 @@ T = TypeVar("T")
 MISSING_TASK_INTERVAL = 2.0
 
 
-def called_region_of(hook: base_aws.AwsGenericHook[Any]) -> str | None:
+def get_called_region(hook: base_aws.AwsGenericHook[Any]) -> str | None:
     """Return the region of a hook's client or, before there is one, of its settings, without calling AWS."""
     return hook.conn_region_name if "conn" in vars(hook) else hook.region_name
 
 
-def error_details_of(hook: base_aws.AwsGenericHook[Any]) -> dict[str, Any]:
+def get_error_details(hook: base_aws.AwsGenericHook[Any]) -> dict[str, Any]:
     """Return the arguments of :func:`~airflow_provider_ads.exceptions.call_error` about a hook's connection."""
     connection = hook.conn_config
     sts_endpoint_url = connection.get_service_endpoint_url("sts", sts_connection_assume=True)
@@ -76,7 +76,7 @@ def error_details_of(hook: base_aws.AwsGenericHook[Any]) -> dict[str, Any]:
     return {"is_connection_missing": bool(hook.aws_conn_id) and not connection, "sts_endpoint_url": sts_endpoint_url}
 
 
-def identity_of(hook: base_aws.AwsGenericHook[Any]) -> tuple[str | None, ...]:
+def get_identity(hook: base_aws.AwsGenericHook[Any]) -> tuple[str | None, ...]:
     """Return values that determine a hook's account and region; an item is None if the machine's settings apply."""
     config = hook.conn_config
     conn_id = hook.aws_conn_id if config else None
@@ -88,7 +88,7 @@ def explained_errors(
     hook: base_aws.AwsGenericHook[Any], operation: str, about: str, region_name: str | None = None
 ) -> Iterator[None]:
     """
-    Raise errors of boto3 in the block as errors with advice.
+    Convert errors that boto3 raises in the block into errors with advice.
 
     :param hook: the hook that makes the call, which also knows the connection.
     :param operation: the operation, such as ``GetObject``.
@@ -103,11 +103,11 @@ def explained_errors(
             error,
             operation,
             about,
-            region_name or called_region_of(hook),
+            region_name or get_called_region(hook),
             hook.aws_conn_id,
-            **error_details_of(hook),
+            **get_error_details(hook),
         )
-        # Airflow would show a second traceback, and AWS's words twice.
+        # Otherwise Airflow would show a second traceback, and AWS's message twice.
         raise failure from None
 
 
@@ -121,7 +121,7 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
     .. seealso:: :class:`airflow.providers.amazon.aws.hooks.base_aws.AwsBaseHook`
     """
 
-    #: True if the hook has read the connection again, and its account or region can be another one now.
+    #: True if the hook has read the connection again, and it might now be for another account or region.
     _has_changed = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -506,15 +506,15 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
             return self._call_once(operation, about, call)
         except AdsCallError as error:
             if error.code not in EXPIRED_CREDENTIALS_CODES:
-                # Airflow's page shows the end of a log. Frames of the call itself would move the message out of view.
+                # Airflow's UI shows the end of a log. The frames below this one would push the message out of view.
                 raise error.with_traceback(None) from None
         # The connection might have newer credentials by now. Read it again, once.
-        identity = identity_of(self)
+        identity = get_identity(self)
         old: dict[str, Any] = {
             name: self.__dict__.pop(name) for name in ("conn", "conn_config") if name in self.__dict__
         }
         try:
-            reason = "it is not found any more" if old.get("conn_config") and not self.conn_config else None
+            reason = "Airflow no longer finds it" if old.get("conn_config") and not self.conn_config else None
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
         if reason:
@@ -522,7 +522,7 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
             # account.
             self.__dict__.update(old)
             raise lookup_error(self.aws_conn_id, reason)
-        self._has_changed = self._has_changed or identity_of(self) != identity
+        self._has_changed = self._has_changed or get_identity(self) != identity
         return self._call_once(operation, about, call)
 
     def _call_once(self, operation: str, about: str, call: Any) -> Any:
@@ -532,7 +532,7 @@ class AdsHook(base_aws.AwsGenericHook[Any]):
     @property
     def called_region(self) -> str | None:
         """The region of the client or, before there is one, of the settings; reading it never calls AWS."""
-        return called_region_of(self)
+        return get_called_region(self)
 
 
 class MalformedAnswer(IncompleteReadError):

@@ -25,7 +25,7 @@ from airflow_provider_ads.discovery.parameters import check_import_url, check_na
 from airflow_provider_ads.discovery.retention import mark_due
 from airflow_provider_ads.hooks import AdsHook
 
-__all__ = ["Start", "StartRequest", "due_time_of_run", "is_lost", "log_starts", "start_all"]
+__all__ = ["Start", "StartRequest", "due_time_of_run", "is_failed_or_deleted", "log_starts", "start_all"]
 
 
 def due_time_of_run(dag_run: Any) -> datetime | None:
@@ -114,12 +114,12 @@ class StartRequest:
         earlier = None
         if latest := self.latest(listed):
             generation, earlier = latest
-            if not is_lost(earlier):
+            if not is_failed_or_deleted(earlier):
                 return Start(earlier, earlier)
             generation += 1
         task = hook.start_import_task(self.name, self.import_url, self.token(generation))
         # The service can return a failed or deleted import that it did not list.
-        while is_lost(task) and generation < self.try_number - 1:
+        while is_failed_or_deleted(task) and generation < self.try_number - 1:
             generation += 1
             task = hook.start_import_task(self.name, self.import_url, self.token(generation))
         others = () if earlier else tuple(each for each in listed if self._is_same_file(each))
@@ -128,7 +128,7 @@ class StartRequest:
     def _is_same_file(self, task: ImportTask) -> bool:
         return task.import_url == self.import_url and statuses.is_running(task.status)
 
-    def started(self, task: ImportTask) -> bool:
+    def has_started(self, task: ImportTask) -> bool:
         """
         Return True if this task instance has started an import since it was last cleared, for any name and file.
 
@@ -180,14 +180,14 @@ class Start:
         """The outcome of the start, for a table."""
         if self.is_adopted:
             return "adopted"
-        if self.is_lost:
+        if self.is_failed_or_deleted:
             return "not started"
         return "started again" if self.earlier else "started"
 
     @property
-    def is_lost(self) -> bool:
-        """True if AWS returned an import that has failed or was deleted, and started no other."""
-        return is_lost(self.import_task)
+    def is_failed_or_deleted(self) -> bool:
+        """True if AWS returned an import that has failed or was deleted, instead of starting a new one."""
+        return is_failed_or_deleted(self.import_task)
 
     def log_to(self, log: Any, region_name: str | None) -> None:
         """
@@ -198,7 +198,8 @@ class Start:
         """
         for task in self.others:
             log.warning(
-                "%s.\nAnother task started this import with the same name and file, or this task before it was cleared",
+                "%s.\nAnother task started this import with the same name and file, or this task did before it was "
+                "cleared",
                 task,
             )
         if self.earlier and not self.is_adopted:
@@ -210,10 +211,10 @@ class Start:
                 line,
                 "" if self.import_task.age is None else f" {self.import_task.age} ago",
             )
-        elif self.is_lost:
+        elif self.is_failed_or_deleted:
             log.warning(
-                "%s.\nTo import again, clear the task: AWS returned this import, which the task started before, and "
-                "started no other",
+                "%s.\nTo import again, clear the task: AWS returned this import, which the task had started "
+                "earlier, instead of starting a new one",
                 line,
             )
         else:
@@ -244,19 +245,19 @@ def log_starts(starts: Sequence[Start], total: int, is_adoptable: bool, log: Any
     table = format_table([start.import_task for start in in_order], [start.outcome for start in in_order])
     level = logging.WARNING if adopted or left else logging.INFO
     log.log(level, "%s", "\n".join(filter(None, [summary, table])))
-    lost = [start.import_task for start in starts if start.is_lost]
+    lost = [start.import_task for start in starts if start.is_failed_or_deleted]
     if lost:
         log.warning(
-            "%s not started: AWS returned these imports, which this task started before, and started no others. To "
-            "import again, clear the task\n%s",
+            "%s not started: AWS returned these imports, which this task had started earlier, instead of starting new "
+            "ones. To import again, clear the task\n%s",
             len(lost),
             format_table(lost),
         )
     others = [task for start in starts for task in start.others]
     if others:
         log.warning(
-            "Running: %s with the same name and file as new ones. Another task started them, or this one before it was "
-            "cleared\n%s",
+            "Running: %s with the same name and file as new ones. Another task started them, or this task did before "
+            "it was cleared\n%s",
             count_imports(others),
             format_table(others),
         )
@@ -279,6 +280,6 @@ def start_all(requests: Sequence[StartRequest], hook: AdsHook) -> Iterator[Start
         yield request.start(hook, listed.get(request.name, []))
 
 
-def is_lost(task: ImportTask) -> bool:
+def is_failed_or_deleted(task: ImportTask) -> bool:
     """Return True if an import has failed or was deleted, so that its file is to be imported again."""
     return statuses.is_failed(task.status) or statuses.is_deletion(task.status)

@@ -67,7 +67,7 @@ def lineage_of_preparation(source_url: str, report: Mapping[str, Any] | None) ->
     :param source_url: the URL of the file that was read.
     :param report: the report of the preparation; None if it failed.
     :return: the file as an input, with metrics of its columns; the parts and the file of quarantined rows as outputs,
-        with the number of rows, if it is known, the sizes of the parts, and the columns that theirs come from.
+        with their numbers of rows, the sizes of the parts, and the source columns of each column.
     """
     source = InputDataset(*_namespace_and_name(source_url))
     if report is None:
@@ -121,6 +121,6 @@ def _output(url: str, rows: int | None, size: int | None = None) -> OutputDatase
 
 
 def _namespace_and_name(url: str) -> tuple[str, str]:
-    """Return namespace and name of an S3 object by the rules of https://openlineage.io/docs/spec/naming."""
+    """Return the namespace and name of an S3 object according to https://openlineage.io/docs/spec/naming."""
     bucket_name, _, key = url.removeprefix("s3://").partition("/")
     return f"s3://{bucket_name}", key

@@ -1,4 +1,4 @@
-"""Secrets in the debug logs of botocore and aiobotocore, which print whole requests and responses, and in errors."""
+"""Redact secrets in errors, and in the debug logs of botocore and aiobotocore, which print requests and responses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SECRET = re.compile(
 
 
 def redact(text: str) -> str:
-    """Return a text with its secrets replaced."""
+    """Return a string with its secrets replaced."""
     return _SECRET.sub(r"\1***", text)
 
 

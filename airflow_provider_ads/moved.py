@@ -1,4 +1,4 @@
-"""Old imports: names of 0.1.0's reference that have moved still work, with a DeprecationWarning."""
+"""Names that 0.1.0 documented and that have moved: old imports still work, with a DeprecationWarning."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["add_old_modules", "find_moved_name"]
 
 _PACKAGE = "airflow_provider_ads"
 
-#: The new modules of names by the old modules.
+#: The new module of each name, by its old module.
 _MOVED = {
     "discovery.import_file": {
         "inventory.options": ["OnInvalidRows"],

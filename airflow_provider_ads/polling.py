@@ -2,14 +2,13 @@
 Poll import tasks and export tasks from the triggerer's event loop: many waits share one client.
 
 A trigger passes the tasks it waits for and its interval to :func:`poll_import_tasks` or :func:`poll_export_tasks`, or a
-name to :func:`poll_newest_import_task`, and receives one :class:`Poll` after the other. The trigger and the worker
+name to :func:`poll_newest_import_task`, and receives one :class:`Poll` after another. The trigger and the worker
 decide what a poll means to the task.
 
-All waits of an event loop that reach AWS in the same way share one connection and one client. Those of one
-:class:`PollKind` share a poller, which makes calls for up to 100 tasks at a time, because waits that are due at about
-the same time share a call. Waits for names are a kind of their own, because one call cannot filter by both ids and
-names. A poller belongs to no task. It logs nothing: its lines would appear in the log of whichever task happened to
-start it.
+All waits of an event loop that reach AWS in the same way share one connection and one client. Waits of the same
+:class:`PollKind` also share a poller, which makes one call for up to 100 tasks whose waits are due at about the same
+time. Waits by name are a separate kind, because one call cannot filter by both ids and names. A poller belongs to
+no task. It logs nothing: its lines would appear in the log of whichever task happened to start it.
 """
 
 from __future__ import annotations
@@ -59,13 +58,13 @@ LONGEST_BACK_OFF = 60.0
 #: The range of random factors for each interval, so that waits that started together drift apart.
 JITTER = (0.97, 1.0)
 
-#: The part of its interval by which a wait may be polled early, if a call for other waits has room.
+#: The fraction of its interval by which a wait may be polled early, if a call for other waits has room.
 COALESCENCE = 0.1
 
 #: Seconds after which a wait receives a poll even if nothing has changed.
 LONGEST_SILENCE = 600.0
 
-#: Codes of a call that can have failed because of just one of its ids.
+#: Error codes of calls that might have failed because of a single id.
 BAD_ID_CODES = frozenset({"InvalidParameterException", "InvalidParameterValueException"})
 
 
@@ -74,25 +73,25 @@ class Poll:
     """
     The state of a wait after one poll.
 
-    :param import_tasks: the tasks as last described, by their id or by the requested name; without those that were
-        never listed. If the wait is for exports, these are export tasks.
+    :param tasks: the tasks as last described, by their id or by the requested name; without those that were never
+        listed. They are import tasks or export tasks, depending on the wait.
     :param error: the reason why this poll failed although the next one might succeed; None if it succeeded.
     """
 
-    import_tasks: Mapping[str, Any]
+    tasks: Mapping[str, Any]
     error: AdsCallError | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class PollKind:
     """
-    The call with which a kind of waits polls, and the meaning of its response.
+    The call that polls for one kind of wait, and how to read its response.
 
     :param operation: the operation.
     :param paginator: the name of its paginator.
     :param parameters: returns the parameters of the call for up to 100 ids or names.
     :param read: returns the tasks of the response by id or name.
-    :param summarize: returns ids or names as words of a message.
+    :param summarize: formats ids or names for a message.
     """
 
     operation: str
@@ -198,7 +197,7 @@ async def _poll_ids(
             try:
                 # Report the end of an outage, even if nothing else has changed.
                 known = {} if failures or misses else seen
-                asked, identity = poller.client.opened, identity or poller.client.identity
+                client_before, identity = poller.client.opened, identity or poller.client.identity
                 found = await poller.poll(waiting, _interval(poll_interval, failures), known)
             except AdsCallError as error:
                 if not error.is_outage(has_polled):
@@ -219,8 +218,8 @@ async def _poll_ids(
             misses = {id_: misses.get(id_, 0) + 1 for id_ in waiting if id_ not in found}
             missing = [id_ for id_, count in misses.items() if count >= MISSING_TASK_POLLS]
             if missing:
-                # The connection might be for another account by now.
-                if has_replaced or not await poller.client.replace(asked):
+                # The connection might belong to another account by now.
+                if has_replaced or not await poller.client.replace(client_before):
                     raise not_found(missing[0], poller.client.region_name)
                 has_replaced = True
             waiting = [id_ for id_ in waiting if id_ not in found or is_running(found[id_].status)]
@@ -277,13 +276,13 @@ class _PendingPoll:
     """
     The next poll of one wait.
 
-    It gets a result only when there is news: most calls bring none, and waking a hundred waits for nothing would take
-    longer than the call. Times are those of the loop's clock.
+    It gets a result only if a task has changed. Most calls find no changes, and waking a hundred waits for nothing
+    would take longer than the call. Times are those of the loop's clock.
 
     :param values: the ids of the tasks, or names.
     :param interval: seconds between two calls.
     :param known: the tasks that the wait already knows; None for a value that has no task.
-    :param result_due: when it gets a result even without news.
+    :param result_due: when it gets a result even without changes.
     :param result: the listed tasks by id or name.
     """
 
@@ -301,7 +300,7 @@ class _PendingPoll:
         self.ready = self.due - self.interval * COALESCENCE
 
     def resolve(self, found: Mapping[str, TaskRecord], failed: Mapping[str, BaseException], now: float) -> bool:
-        """Set the result if there is news; return True if the poll has ended."""
+        """Set the result if a task has changed; return True if the poll has ended."""
         if self.result.done():
             return True
         error = next((failed[value] for value in self.values if value in failed), None) if failed else None
@@ -318,7 +317,7 @@ _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, PollKind]
 
 
 def _join(settings: AwsSettings, kind: PollKind) -> _Poller:
-    """Return the poller of a kind for these settings on this loop; it starts with the first wait that joins it."""
+    """Add a wait to the poller of a kind for these settings on this loop; the first wait creates it."""
     pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
     key = (settings.key, kind)
     if key not in pollers:
@@ -330,19 +329,19 @@ def _join(settings: AwsSettings, kind: PollKind) -> _Poller:
 
 class _Poller:
     """
-    The calls for many waits.
+    Make the calls for all waits of one kind.
 
     :param settings: how to reach AWS.
     :param kind: the kind of the waits.
-    :param forget: called when the last wait has left.
+    :param on_last_leave: called when the last wait has left.
     """
 
-    def __init__(self, settings: AwsSettings, kind: PollKind, forget: Callable[[], Any]) -> None:
+    def __init__(self, settings: AwsSettings, kind: PollKind, on_last_leave: Callable[[], Any]) -> None:
         self.waits = 0
         self.client = SharedClient.join(settings)
         self._settings = settings
         self._kind = kind
-        self._forget = forget
+        self._on_last_leave = on_last_leave
         self._pending: set[_PendingPoll] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._calling: asyncio.Task[None] | None = None
@@ -351,11 +350,11 @@ class _Poller:
         self, values: Sequence[str], interval: float, known: Mapping[str, TaskRecord | None]
     ) -> dict[str, TaskRecord]:
         """
-        Poll every interval, together with other waits that are due at about the same time, until there is news.
+        Poll every interval, together with other waits that are due at about the same time, until a task changes.
 
         :param values: the ids of the tasks, or names.
         :param interval: seconds.
-        :param known: the tasks that are not news.
+        :param known: the tasks that the wait already knows.
         :return: the tasks that the service lists, by id or name.
         :raises AdsCallError: the call failed.
         """
@@ -377,10 +376,10 @@ class _Poller:
                 **self.client.error_details,
             ) from error
         except AdsCallError as error:
-            # Many waits share the error, and each raise would prolong its traceback.
+            # Many waits share the error, and each raise would extend its traceback.
             raise copy(error) from None
         finally:
-            # A cancelled wait must not be polled for again.
+            # Stop polling for a wait that was cancelled.
             self._pending.discard(pending)
             if pending.result.done() and not pending.result.cancelled():
                 pending.result.exception()  # otherwise asyncio logs that the exception was never retrieved
@@ -389,7 +388,7 @@ class _Poller:
         """Remove a wait; the last one closes the client."""
         self.waits -= 1
         if not self.waits:
-            self._forget()
+            self._on_last_leave()
             await uncancelled(self._close())
 
     async def _close(self) -> None:
@@ -411,9 +410,9 @@ class _Poller:
         self._timer = None
         # A new context, because in a trigger's context log lines would go to the log of that trigger's task.
         self._calling = asyncio.get_running_loop().create_task(self._make_calls(), context=Context())
-        self._calling.add_done_callback(self._calls_ended)
+        self._calling.add_done_callback(self._on_calls_ended)
 
-    def _calls_ended(self, _: asyncio.Task[None]) -> None:
+    def _on_calls_ended(self, _: asyncio.Task[None]) -> None:
         self._calling = None
         if self._pending:
             self._wake_at(min(pending.due for pending in self._pending))
@@ -438,7 +437,7 @@ class _Poller:
                         self._pending.add(pending)
 
     def _take_due(self) -> list[_PendingPoll]:
-        """If a poll is due, take as many ready ones as fit into one call, the most urgent first."""
+        """Take as many ready polls as fit into one call, the most urgent first; an empty list if none is due."""
         now = asyncio.get_running_loop().time()
         ready = sorted((pending for pending in self._pending if pending.ready <= now), key=attrgetter("due"))
         if not ready or ready[0].due > now:

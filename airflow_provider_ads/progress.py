@@ -17,7 +17,7 @@ from airflow_provider_ads.polling import Poll
 
 __all__ = ["LONGEST_OUTAGE", "QUIET_LOG_INTERVAL", "Outage", "ProgressLog"]
 
-#: Seconds for which a wait without a deadline tolerates that the service cannot be polled.
+#: Seconds for which a wait without a deadline tolerates failed polls.
 LONGEST_OUTAGE = 3_600.0
 
 #: Seconds between two log lines of a wait in which nothing changes.
@@ -26,7 +26,7 @@ QUIET_LOG_INTERVAL = 600.0
 
 class Outage:
     """
-    The rule that a wait without a deadline ends when the service could not be polled for :data:`LONGEST_OUTAGE`.
+    End a wait without a deadline once the service could not be polled for :data:`LONGEST_OUTAGE`.
 
     An outage starts with the first failed poll, not with the last successful one: otherwise one throttled poll would
     end a wait whose interval is longer than that.
@@ -58,7 +58,7 @@ class ProgressLog:
     The end of the wait is not logged, because the task itself logs the outcome.
 
     :param log: the task's logger.
-    :param is_running: returns True for a status that is waited for.
+    :param is_running: returns True for a status that the wait continues for.
     :param last_poll: the poll that the log already shows.
     """
 
@@ -70,7 +70,7 @@ class ProgressLog:
 
     def write(self, poll: Poll) -> None:
         """Log the differences between this poll and the last one."""
-        tasks, last_tasks = list(poll.import_tasks.values()), list(self._last_poll.import_tasks.values())
+        tasks, last_tasks = list(poll.tasks.values()), list(self._last_poll.tasks.values())
         running = [task for task in tasks if self._is_running(task.status)]
         last_error = self._last_poll.error
         if poll.error is not None:

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AdsImportTaskSensor"]
 
-#: The reason of a skip, for Airflow's log.
+#: The reason for a skip, for Airflow's log.
 SKIPPED = "Skipped because of soft_fail=True; the error above is the reason"
 
 
@@ -124,7 +124,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
             )
         self.import_task_id: Any = renderable(import_task_id)
         self.name = name
-        # Remembered, because a template can render the given one as None.
+        # Decided here, because rendering a template can turn the given one into None.
         self._by_name = name is not None
         self.max_failed_records: Any = max_failed_records
         if isinstance(max_failed_records, int | float):
@@ -145,7 +145,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         :return: the summary of the import, or a list of summaries.
         :raises AirflowFailException: an import failed.
         :raises AirflowSensorTimeout: the sensor timed out.
-        :raises AdsCallError: AWS could not be reached, refused, or does not have an import with an id.
+        :raises AdsCallError: AWS refused, could not be reached, or does not list an import.
         :raises ValueError: the service does not accept a rendered id or name; nothing was sent.
         """
         check_max_failed_records(self.max_failed_records)
@@ -156,7 +156,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
         except AirflowSensorTimeout:
             self._time_out(self._import_tasks, self._last_error)
         except AirflowSkipException as skip:
-            # Airflow raises the skip of a failed import from its error, and the skip of a timeout from nothing.
+            # With soft_fail, the skip has a cause if an import failed, but not if the sensor timed out.
             if skip.__cause__ is not None:
                 raise
             self._time_out(self._import_tasks, self._last_error)
@@ -212,7 +212,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
 
     @property
     def subject(self) -> str:
-        """The imports that the sensor waits for, as words of a message."""
+        """The awaited imports, for messages."""
         if self._by_name:
             return f"the newest import named {self.name!r}"
         return summarize_ids(self._import_task_ids)
@@ -248,7 +248,7 @@ class AdsImportTaskSensor(AdsDeferrableMixin, AwsBaseSensor[AdsHook]):
             return self._end_wait(context, import_tasks)
         except (AirflowFailException, AirflowSensorTimeout):
             if self.soft_fail:
-                # Airflow would log the message of the failure a second time, as the reason of the skip.
+                # Otherwise Airflow would log the failure's message again, as the reason for the skip.
                 raise AirflowSkipException(SKIPPED) from None
             raise
 

@@ -41,7 +41,7 @@ __all__ = [
 
 T = TypeVar("T", bound=TaskRecord)
 
-#: Seconds after its start before which a trigger yields no event. Airflow 3.0 to 3.3 can fail a task whose trigger
+#: Minimum number of seconds between a trigger's start and its event. Airflow 3.0 to 3.3 can fail a task whose trigger
 #: fires immediately: https://github.com/apache/airflow/issues/71580
 EARLIEST_EVENT = 5.0
 
@@ -52,7 +52,7 @@ DEFERRAL_GRACE = 120.0
 #: The method name with which every supported version of Airflow resumes a task whose deferral failed.
 DEFERRAL_FAILED = "__fail__"
 
-#: The error of a wait that Airflow itself ended, at its limit on the deferral.
+#: The error of a wait that Airflow itself ended because the deferral timed out.
 NO_TRIGGERER = "no triggerer has answered in time; check that one is running."
 
 
@@ -79,7 +79,7 @@ class AdsWaitTrigger(BaseTrigger, Generic[T]):
     :param botocore_config: arguments for :class:`botocore.config.Config`.
     """
 
-    #: The record of what the trigger waits for.
+    #: The class of the tasks that the trigger waits for.
     record: type[T]
 
     #: Returns True for a status that the trigger continues to wait for.
@@ -143,8 +143,10 @@ class AdsWaitTrigger(BaseTrigger, Generic[T]):
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Log that the tasks continue at AWS, if a user clears the deferred task or sets its state (Airflow 3.3 on)."""
-        self.log.warning("The waiting task was cleared or marked. %s %s", self._subject(), self.continuation)
+        """Log that the tasks continue at AWS, if a user clears the deferred task or sets its state (Airflow 3.3+)."""
+        self.log.warning(
+            "The waiting task was cleared, or its state was set. %s %s", self._subject(), self.continuation
+        )
 
     def _subject(self) -> str:
         # The ids are unchecked and can be anything.
@@ -155,7 +157,7 @@ class AdsWaitTrigger(BaseTrigger, Generic[T]):
         raise NotImplementedError
 
     def _last_seen(self, poll: Poll) -> list[TaskRecord]:
-        return [poll.import_tasks.get(id_) or self.record.from_id(id_) for id_ in as_list(self.ids)]
+        return [poll.tasks.get(id_) or self.record.from_id(id_) for id_ in as_list(self.ids)]
 
     async def _wait(self) -> dict[str, Any]:
         poll_interval = check_poll_interval(self.poll_interval)
@@ -214,7 +216,7 @@ class AdsWaitTrigger(BaseTrigger, Generic[T]):
         Return the error for a crashed trigger, which Airflow reports without naming what it waited for.
 
         :param next_kwargs: the arguments with which Airflow resumes the task instead of an event.
-        :param about: what the task waited for, for the message.
+        :param about: the awaited imports or export, for the message.
         :return: the error; None if the trigger did not crash, but Airflow's own limit on the deferral passed.
         """
         reason = str((next_kwargs or {}).get("error"))
@@ -307,7 +309,7 @@ class AdsNamedImportTaskTrigger(AdsImportTaskTrigger):
 
     def _last_seen(self, poll: Poll) -> list[TaskRecord]:
         # If no poll succeeded, the import that was listed before the wait still counts as listed.
-        return list(poll.import_tasks.values()) or [ImportTask(import_task_id=id_) for id_ in self.import_task_ids]
+        return list(poll.tasks.values()) or [ImportTask(import_task_id=id_) for id_ in self.import_task_ids]
 
 
 class AdsDeleteImportDataTrigger(AdsImportTaskTrigger):

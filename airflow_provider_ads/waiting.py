@@ -1,4 +1,4 @@
-"""Waiting, deferring, resuming and ending a wait, for the sensor and the operators."""
+"""Base classes and functions with which the sensor and the operators wait, defer, resume and end a wait."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ __all__ = [
     "push_import_task",
 ]
 
-#: Key of the XCom with the summaries, which is pushed before a wait and even if an import failed, and their key in the
-#: extra of asset events.
+#: Key of the summaries in XComs and in the extra of asset events. The XCom is pushed before a wait, and even if an
+#: import failed.
 IMPORT_TASK_XCOM_KEY = "import_task"
 
 T = TypeVar("T")
@@ -58,8 +58,8 @@ LAST_POLL_MARGIN = 5.0
 #: 65,535 bytes on MySQL, which is enough for 1,023.
 MAX_DEFERRED_IMPORTS = 1000
 
-#: Seconds before its ``execution_timeout`` at which a deferred task times out on Airflow 2, which ends a task that
-#: resumes after it without a message. The scheduler needs them to start a worker.
+#: Seconds before its ``execution_timeout`` at which a deferred task times out on Airflow 2. The scheduler needs this
+#: time to start a worker: Airflow 2 ends a task that resumes too late without a message.
 RESUMPTION_MARGIN = 60.0
 
 
@@ -185,7 +185,7 @@ class AdsDeferrableMixin:
 
     @property
     def subject(self) -> str:
-        """The imports that the task waits for, as words of a message."""
+        """The awaited imports, for messages."""
         raise NotImplementedError
 
 
@@ -220,7 +220,7 @@ class AdsWaitingOperator(AdsDeferrableMixin, AwsBaseOperator[AdsHook]):
 
     def push_import_tasks(self, context: Any, import_tasks: Sequence[Any]) -> None:
         """
-        Push the current state of the tasks as XComs, if any, so that it is visible during a wait on the worker.
+        Push the current state of the tasks as an XCom during a wait on the worker; the base class pushes nothing.
 
         :param context: the task's context.
         :param import_tasks: the tasks that the operator waits for, as last described.
@@ -328,9 +328,9 @@ def end_wait(
     :param verdicts: the final verdicts, none of them RUNNING.
     :param outcome_error: creates the exception for FAILED verdicts, from a message and all verdicts that are not DONE.
     :param log: the task's logger.
-    :param done: the end of the total of several imports, which says what DONE means; ``{counts}`` stands for counts.
+    :param done: the words for DONE in the total of several imports; ``{counts}`` is replaced by their counts.
     :param is_error_hidden: True to log the outcome even if it is raised, because Airflow does not show the exception.
-    :raises AdsError: what ``outcome_error`` returned, if a verdict is FAILED.
+    :raises AdsError: the error that ``outcome_error`` returned, if a verdict is FAILED.
     :raises AdsCallError: a status is unknown, and no verdict is FAILED.
     """
     if not verdicts:
@@ -344,7 +344,7 @@ def end_wait(
     advice = [each for each in dict.fromkeys(by_status.values()) if each]
     tasks = [verdict.import_task for verdict in sorted(verdicts, key=lambda each: each.kind is VerdictKind.DONE)]
     outcome = f"{tasks[0]}."
-    # The description of an import that the service no longer lists does not say that it was deleted.
+    # The line for an import that the service no longer lists does not show that it was deleted.
     if len(tasks) > 1 or not tasks[0].is_listed:
         total = f"{len(verdicts) - len(bad):,} of {len(verdicts):,} imports {done}"
         outcome = f"{total.format(counts=describe_counts(tasks))}\n{format_table(tasks)}"
@@ -385,7 +385,7 @@ def end_import_wait(
     verdicts = [judge_import(import_task, max_failed_records) for import_task in import_tasks]
 
     def outcome_error(message: str, bad: Sequence[Verdict]) -> AdsError:
-        # A retry can clear up an unknown status, so only failures decide.
+        # An unknown status can change until the retry, so only failures decide.
         failed = [verdict for verdict in bad if verdict.kind is VerdictKind.FAILED]
         return ImportOutcomeError(message, summaries, try_again=all(verdict.try_again for verdict in failed))
 
@@ -416,7 +416,6 @@ def attach_to_asset_events(context: Mapping[str, Any], result: Any) -> None:
     :param result: the summary of an import, or a list of summaries.
     """
     for outlet in context["ti"].task.outlets:
-        # Outlets can be other things than assets, and the assets of an alias are not known yet. A reference by name
-        # has no URI.
+        # Not every outlet is an asset, and the assets of an alias are not known yet. A reference by name has no URI.
         if hasattr(outlet, "uri") or type(outlet).__name__ == "AssetNameRef":
             context["outlet_events"][outlet].extra[IMPORT_TASK_XCOM_KEY] = result

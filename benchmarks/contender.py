@@ -31,7 +31,7 @@ from airflow_provider_ads.triggers import AdsImportTaskTrigger
 from benchmarks.peer import PeerTrigger
 from benchmarks.waiting import SECONDS_OF_ENDS, Job, Result
 
-#: Seconds that the ticker sleeps. It wakes late by the time for which the event loop was busy.
+#: Seconds that the ticker sleeps. It wakes up late if the event loop is busy, by as long as that takes.
 TICK = 0.01
 
 #: Seconds for which the ticker runs alone, to measure the CPU time that it uses itself.

@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation: ``make docs``. Nothing is fetched from the network."""
+"""Sphinx configuration for ``make docs``, which fetches nothing from the network."""
 
 from __future__ import annotations
 

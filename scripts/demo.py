@@ -25,7 +25,7 @@ EXPORT_URL = "s3://migration-inventory/cmdb-export.csv"
 EXPORT_ROWS = 6_000
 PIPELINE = "example_ads_inventory_pipeline"
 
-#: The states of tasks that are worth a line.
+#: The states of tasks that the demo prints.
 SHOWN_STATES = {"running", "deferred", "success", "failed", "up_for_retry", "upstream_failed", "skipped"}
 
 

@@ -1,8 +1,8 @@
 """
 Write the documentation's drawings: ``make drawings``.
 
-Each drawing is an SVG file with its own colours for light and dark. Numbers come from the modules and pages that state
-them, so a drawing cannot disagree with its source.
+Each drawing is an SVG file with its own colors for light and dark mode. Numbers come from the modules and pages that
+state them, so a drawing cannot disagree with its source.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Drawing:
 
 
 def pipeline() -> Drawing:
-    """Draw the way of an inventory into Migration Hub."""
+    """Draw an inventory's path into Migration Hub."""
     megabytes = limits.IMPORT_FILE_MAX_BYTES // 1_000_000
     drawing = Drawing(
         "An inventory export is prepared, written to S3, imported by ADS, and shown in Migration Hub. Invalid rows are "
@@ -176,7 +176,7 @@ def starts() -> Drawing:
 
 
 def slots() -> Drawing:
-    """Draw what a wait takes of a worker's slot, poking and deferred."""
+    """Draw how long a wait occupies a worker slot, poking and deferred."""
     seconds = {name: float(cells[3]) for name, cells in table("What an import costs the workers").items()}
     poking = seconds["operator and poking sensor"]
     deferred = seconds["waiting operator, deferred"]
@@ -250,7 +250,7 @@ def quota() -> Drawing:
 
 
 def waits() -> Drawing:
-    """Draw what 1,000 waits take of a triggerer, beside the Amazon provider's base class."""
+    """Draw the resources that 1,000 waits need in a triggerer, compared with the Amazon provider's base class."""
     rows = table("1,000 waits, one poll every 2 s; Airflow connections: 1")
     ours, peer = rows["ours"], rows["peer"]
     drawing = Drawing(
@@ -289,7 +289,7 @@ def amount(cell: str) -> float:
 
 
 def size(cell: str) -> str:
-    """Return a number of megabytes as a rounded text."""
+    """Return a number of megabytes as a rounded string."""
     megabytes = amount(cell)
     return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-#: The columns, each with the argument by which its command is recognised.
+#: The columns, each with the argument by which its command is recognized.
 STEPS = {
     "unit tests": "tests/unit",
     "provider discovery": "tests/unit/test_provider_info.py",
@@ -29,8 +29,8 @@ def main(results_file: str, *environments: str) -> int:
 
     :param results_file: the file that tox wrote for its option ``--result-json``.
     :param environments: the environments that the table must contain.
-    :return: the exit status: 0 if all steps of these environments passed, 1 otherwise. Beside others, environments with
-        pre-releases may fail.
+    :return: the exit status: 0 if all steps of these environments passed, 1 otherwise. Pre-releases may fail, unless
+        there are no other environments.
     """
     path = Path(results_file)
     results = json.loads(path.read_text())["testenvs"] if path.exists() else {}

@@ -1,4 +1,4 @@
-"""Run several make targets, some at a time, and print the output only of those that fail."""
+"""Run several make targets, some of them in parallel, and print the output only of those that fail."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("title", help="the first words of the last line")
     parser.add_argument("parts", nargs="+", help="--jobs of these run at a time, in this order")
-    parser.add_argument("--jobs", type=int, default=2, help="how many parts run at a time")
-    parser.add_argument("--alone", action="append", default=[], help="a part that runs after the others, by itself")
+    parser.add_argument("--jobs", type=int, default=2, help="the number of parts that run at a time")
+    parser.add_argument("--alone", action="append", default=[], help="a part that runs on its own, after the others")
     parser.add_argument("--since", type=float, default=time.time(), help="when the command started, in Unix time")
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

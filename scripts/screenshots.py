@@ -95,7 +95,7 @@ def show_good_run(airflow: LocalAirflow, ads: AdsEmulator, chrome: Chrome) -> No
 
 
 def show_partial_failure(airflow: LocalAirflow, ads: AdsEmulator, chrome: Chrome) -> None:
-    """Show the log of a run with more failed records than the sensor allows."""
+    """Take a screenshot of the log of a run with more failed records than the sensor allows."""
     ads.upload(IMPORT_URL, BAD)
     ads.import_seconds = 1
     run_id = airflow.trigger(DAG_ID)
@@ -122,7 +122,7 @@ def page_of(airflow: LocalAirflow, run_id: str, task_id: str = "") -> str:
 
 
 def capture_crash_recovery(airflow: LocalAirflow, ads: AdsEmulator) -> None:
-    """Capture the logs of a run whose worker is killed while AWS has started the import but not answered yet."""
+    """Capture the logs of a run whose worker is killed after AWS has started the import but before it has answered."""
     ads.upload(IMPORT_URL, GOOD)
     ads.import_seconds = 1
     ads.inject("hold", operation="StartImportTask")

@@ -58,7 +58,7 @@ class ArchiveKind:
     :param max_bytes: maximum size in bytes of the archive, and of its files together.
     :param renewal: how to get a new link; an imperative sentence.
     :param recreation: how to get a new archive.
-    :param inspection: how to see the archive without this package.
+    :param inspection: how to inspect the archive without this package.
     """
 
     name: str
@@ -161,7 +161,7 @@ def download_archive(url: str, kind: ArchiveKind, verify: bool | str | None = No
 
 
 def printable(text: str, width: int) -> str:
-    """Return a text for a message: shortened to a number of characters, and without control characters."""
+    """Shorten a string for a message, and replace its control characters."""
     cut = text if len(text) <= width else text[: width - 1] + "…"
     return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in cut)
 

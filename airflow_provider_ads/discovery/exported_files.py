@@ -1,9 +1,9 @@
 """
 Exported files: downloading the archive of an export and unpacking it.
 
-https://docs.aws.amazon.com/application-discovery/latest/userguide/export-data.html lists the files of an export. Their
+https://docs.aws.amazon.com/application-discovery/latest/userguide/export-data.html lists the files of an export. Two
 names can differ only in case (``_NetworkInterface.csv`` for all servers, ``_networkInterface.csv`` for one agent), so
-no file is written under its name: on some systems, one would overwrite the other.
+files are not written under these names: on some systems, one would overwrite the other.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from airflow_provider_ads.discovery.parameters import escaped, join_first
 
 __all__ = ["count_imports", "describe_counts", "format_table"]
 
-#: Longest name that a table aligns the ids to.
+#: Maximum width of the name column. A longer name pushes only its own id to the right.
 _MAX_NAME_WIDTH = 60
 
 
@@ -34,8 +34,8 @@ def format_table(import_tasks: Sequence[ImportTask], labels: Sequence[str] | Non
     The counts are those of servers, and of failed applications if there are any. An import that the service does not
     list has none.
 
-    :param import_tasks: the imports, of which only the first 20 are shown. Without any, the table is empty.
-    :param labels: a label for each import, with which its row begins; None for no labels.
+    :param import_tasks: the imports, of which only the first 20 are shown. Without imports, the table is empty.
+    :param labels: a label for each import, at the start of its row; None for no labels.
     """
     columns = [] if labels is None else [_align(labels, "<")]
     columns.append(_align([task.shown_status for task in import_tasks], "<"))

@@ -40,7 +40,7 @@ __all__ = [
 #: Maximum number of imports that one message names.
 MAX_NAMED_IMPORTS = 20
 
-#: What a list, a tuple, a set, a view of a dictionary, or a lazy sequence starts with if Jinja rendered it as a string.
+#: The beginnings of lists, tuples, sets, views of dictionaries and lazy sequences that Jinja rendered as strings.
 RENDERED_LISTS = ("[", "(", "{", "<", "dict_", "frozenset(", "LazyXCom")
 
 
@@ -82,7 +82,7 @@ def check_import_url(import_url: object) -> str:
             f"{IMPORT_URL_MAX_CHARACTERS:,} characters; got {quote(import_url)}{hint}"
         )
     if re.match(r"https?://([^/]*@|.*\?)", import_url, re.IGNORECASE):
-        # The message does not quote it.
+        # The message does not quote the URL, because the query or the user can be a secret.
         raise ValueError(
             "import_url must not contain a query or a user, because they can be secrets, and URLs of imports are "
             "logged. Use s3://bucket/key, which AWS reads with your permissions"
@@ -292,12 +292,12 @@ def quote(value: object) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return a text with its control characters escaped, so that it stays on one line of a log and cannot color it."""
+    """Escape control characters, so that a string stays on one line of a log and cannot change the log's colors."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def join_first(texts: Sequence[str], separator: str = "; ") -> str:
-    """Join the first texts for a message, and count the others."""
+    """Join the first strings for a message, and count the others."""
     more = len(texts) - MAX_NAMED_IMPORTS
     return separator.join([*texts[:MAX_NAMED_IMPORTS], *([f"and {more:,} more"] if more > 0 else [])])
 

@@ -11,7 +11,7 @@ from airflow_provider_ads.discovery.limits import IMPORT_RECORDS_PER_ACCOUNT
 
 __all__ = ["RECORD_QUOTA_XCOM_KEY", "RecordQuota"]
 
-#: Key of the XCom with the account's import records before and after what a task does.
+#: Key of the XCom with the account's import records before and after a task.
 RECORD_QUOTA_XCOM_KEY = "record_quota"
 
 
@@ -71,4 +71,4 @@ class RecordQuota:
             return text
         if rows and rows > IMPORT_RECORDS_PER_ACCOUNT:
             return f"Too many rows for one account. {text}. Remove servers that need not be imported"
-        return f"Too few import records are left. {text}. Delete imports first, with AdsDeleteImportDataOperator"
+        return f"Not enough import records are left. {text}. Delete imports first, with AdsDeleteImportDataOperator"

@@ -21,7 +21,7 @@ class TaskRecord:
     secrets. Airflow cannot store a record as an XCom: store its :meth:`summary`.
     """
 
-    #: What the record describes, for messages.
+    #: The kind of task, for messages.
     noun: ClassVar[str]
 
     #: The secrets of the record, for messages.
@@ -96,7 +96,7 @@ class TaskRecord:
 
     @classmethod
     def _layout(cls) -> _Layout:
-        return _layout_of(cls)  # type: ignore[arg-type]  # mypy takes the class for unhashable
+        return _layout_of(cls)  # type: ignore[arg-type]  # mypy considers the class unhashable
 
 
 class _Layout(NamedTuple):

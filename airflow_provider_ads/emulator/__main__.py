@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     Run an emulator until it is interrupted.
 
-    :param arguments: the command line's arguments; None: those of the process.
+    :param arguments: the command line's arguments; None for those of the process.
     :return: the exit status, 1 if an argument is not valid or the port is not available.
     """
     options = vars(_parser().parse_args(arguments))

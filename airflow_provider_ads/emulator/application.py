@@ -120,7 +120,7 @@ class Application:
             self._iam_actions.update(actions)
 
     def clear_calls(self) -> None:
-        """Reset the numbers of calls and IAM actions."""
+        """Reset the counts of calls and IAM actions."""
         with self._lock:
             self._calls.clear()
             self._iam_actions.clear()

@@ -1,4 +1,4 @@
-"""Faults that tests inject into calls of the service."""
+"""Faults that tests inject into calls to the service."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class Effect:
 @dataclass
 class ActiveFault:
     """
-    A fault that calls can meet.
+    A fault that still affects calls.
 
     :param fault: the fault.
     :param ends: when it ends, by the monotonic clock; None: when it is cleared.
@@ -176,7 +176,7 @@ class ActiveFault:
 
 class Faults:
     """
-    The faults that calls of the service meet.
+    The faults that affect calls to the service.
 
     :param seed: the seed that decides which calls a fault with a share affects.
     """
@@ -209,7 +209,7 @@ class Faults:
             self._release.set()
 
     def active(self) -> list[ActiveFault]:
-        """List the faults that calls can meet, oldest first."""
+        """List the faults that still affect calls, oldest first."""
         with self._lock:
             self._remove_ended()
             return [replace(each) for each in self._active]
@@ -269,7 +269,7 @@ class Faults:
         return {**EXPORT_OUTCOMES[fault.kind], **message}
 
     def _apply(self, matches: Callable[[Fault], bool]) -> Iterator[Fault]:
-        """Yield the matching faults that affect this call, oldest first. Each yielded fault counts as met once more."""
+        """Yield the matching faults that affect this call, oldest first. Each one counts the call."""
         self._remove_ended()
         for active in self._active:
             if not matches(active.fault):

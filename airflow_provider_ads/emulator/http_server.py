@@ -167,7 +167,7 @@ class HttpServer:
             self._bound.close()
             self._bound = None
         if self._server is not None and self._thread is not None:
-            with contextlib.suppress(OSError):  # only on Linux does this wake a server that waits for connections
+            with contextlib.suppress(OSError):  # this wakes a server that waits for connections, but only on Linux
                 self._server.socket.shutdown(socket.SHUT_RDWR)
             self._server.shutdown()
             self._thread.join()

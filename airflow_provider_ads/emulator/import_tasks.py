@@ -383,7 +383,7 @@ def _check_names(fields: Mapping[str, Any]) -> None:
 
 def _matches(fields: Mapping[str, Any], filters: Sequence[Mapping[str, Any]]) -> bool:
     """
-    True if a task matches one of the values of every filter; wildcards are not supported.
+    Return True if a task matches one of the values of every filter; wildcards are not supported.
 
     If there is a ``STATUS`` filter, the service ignores all others:
     https://docs.aws.amazon.com/application-discovery/latest/APIReference/API_ImportTaskFilter.html
@@ -397,7 +397,7 @@ def _matches(fields: Mapping[str, Any], filters: Sequence[Mapping[str, Any]]) ->
 
 
 def page_token(kind: str, number: int) -> str:
-    """Return the token of the page that begins with the task of a number."""
+    """Return the token of the page that begins with the task with this number."""
     return urlsafe_b64encode(f"{kind} {number}".encode()).decode()
 
 

@@ -99,10 +99,10 @@ input { width: 7rem; }
 @dataclass(frozen=True, kw_only=True)
 class RegionUsage:
     """
-    What a region uses of its quotas.
+    A region's use of its quotas.
 
     :param region: the region.
-    :param used: what its imports use of each quota.
+    :param used: the part of each quota that its imports use.
     :param deleted: the number of records that were deleted today.
     :param deletion_quota: the number of records that can be deleted per day.
     """
@@ -116,7 +116,7 @@ class RegionUsage:
 @dataclass(frozen=True, kw_only=True)
 class PageState:
     """
-    What the page shows.
+    The state that the page shows.
 
     :param endpoint_url: the URL at which clients reach the emulator.
     :param home_region: the home region; None: not set.
@@ -127,8 +127,8 @@ class PageState:
     :param tasks: the import tasks, oldest first.
     :param export_tasks: the export tasks, oldest first.
     :param quotas: the quotas of each region.
-    :param usage: what each region uses of them.
-    :param faults: the faults that calls can meet.
+    :param usage: each region's use of them.
+    :param faults: the faults that still affect calls.
     :param held: the number of responses that are being held.
     :param calls: the number of calls by operation.
     :param iam_actions: the number of requests by the IAM action that they need.
@@ -181,7 +181,7 @@ def render_page(
     """
     Render the page. It contains no client request token and no presigned URL.
 
-    :param state: what it shows.
+    :param state: the state to show.
     :param refreshes: True if it loads itself again every few seconds.
     :param notice: a message about a fault.
     :param form: the fields of a form that was refused; its fields keep their values.
@@ -336,7 +336,7 @@ def _faults(state: PageState, notice: str, form: Mapping[str, str], refreshes: b
         yield _tag("p", notice, class_="notice bad", role="alert")
     if state.faults or state.held:
         if state.faults:
-            yield _table(["Fault", "Calls that meet it", "Ends"], map(_fault_cells, state.faults), classes=["", "", ""])
+            yield _table(["Fault", "Affected calls", "Ends"], map(_fault_cells, state.faults), classes=["", "", ""])
         if state.held:
             yield _tag("p", f"Held responses: {state.held:,}")
         yield _button("Clear all faults", "/_ads/faults#faults")
@@ -432,7 +432,7 @@ def _quotas(state: PageState) -> Iterable[object]:
             ["Quota", "Used", "Limit", ""],
             [
                 (
-                    _group(name, _tag("small", "used up", class_="bad") if number >= quota else ""),
+                    _group(name, _tag("small", "exhausted", class_="bad") if number >= quota else ""),
                     f"{number:,}",
                     f"{quota:,}",
                     _tag(
@@ -455,12 +455,12 @@ def _quotas(state: PageState) -> Iterable[object]:
 def _calls(state: PageState) -> Iterable[object]:
     yield _tag("h2", "Calls", id="calls")
     if not state.calls and not state.iam_actions:
-        yield _tag("p", "There were no calls yet.")
+        yield _tag("p", "There have been no calls yet.")
         return
     for header, counts in (("Operation", state.calls), ("Required IAM action", state.iam_actions)):
         rows = [(name, f"{number:,}") for name, number in sorted(counts.items())]
         yield _table([header, "Requests"], rows, classes=["", "number"], is_wide=False)
-    yield _button("Reset the numbers", "/_ads/calls#calls")
+    yield _button("Reset the counts", "/_ads/calls#calls")
 
 
 # -- HTML ----------------------------------------------------------------------------------------------------
@@ -535,7 +535,7 @@ def _status_class(status: str) -> str:
 
 
 def _without_credentials(text: str) -> str:
-    """Remove what a URL can contain of credentials: the part before the host, and the query of a presigned URL."""
+    """Remove the parts of a URL that can be credentials: user and password, and the query of a presigned URL."""
     return re.sub(r"\?\S+", "?…", re.sub(r"(?<=://)[^/\s]*@", "", text))
 
 

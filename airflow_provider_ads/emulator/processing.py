@@ -1,4 +1,4 @@
-"""The threads that process imports, deletions and exports, and decide how they end."""
+"""The threads that process imports, deletions and exports, and determine their outcomes."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ class Holdings:
 
     - A row with a ServerId updates that server:
       https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
-    - Rows with equal ExternalIds belong to one server, whatever else differs. Otherwise, the other identity columns
-      decide. Every imported row counts as a record again, even if it adds no server:
+    - Rows with equal ExternalIds belong to one server, no matter what else differs. Otherwise, the other identity
+      columns decide. Every imported row counts as a record again, even if it adds no server:
       https://docs.aws.amazon.com/application-discovery/latest/userguide/view-data.html
     - The emulator's own choices: an application exists while a row that names it is held, and an unknown ServerId is a
       new server.
@@ -75,7 +75,7 @@ class Holdings:
         return next((self._server_by_key[key] for key in _keys(row) if key in self._server_by_key), self.servers)
 
     def usage(self) -> Quotas:
-        """Return what is used of each quota: of servers and tags, by the largest application and server."""
+        """Return the use of each quota; for servers per application and tags per server, that of the largest one."""
         return Quotas(
             records=self.records,
             servers=self.servers,
@@ -117,7 +117,7 @@ def apply_quotas(held: Iterable[Row], rows: Sequence[Row], quotas: Quotas) -> tu
 
 
 def _keys(row: Row) -> list[object]:
-    """Return what identifies the server of a row, the strongest key first."""
+    """Return the keys that identify the server of a row, the strongest first."""
     return [key for key in enumerate((row.server_id, row.external_id, row.identity)) if key[1]]
 
 

@@ -262,7 +262,7 @@ def _send_to_moto(request: AWSPreparedRequest, **_: Any) -> Any:
 
 
 class _Body(io.BytesIO):
-    """The body of a response, with the method that botocore reads it by."""
+    """The body of a response, with the method that botocore calls to read it."""
 
     def stream(self, **_: Any) -> Iterator[bytes]:
         """Yield the whole body."""

@@ -1,4 +1,4 @@
-"""The emulator as a whole."""
+"""The emulator, which puts together the services, the faults and the page."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class AdsEmulator(Settings):
     def answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a WSGI request. A subclass can override this method to observe requests or to replace responses."""
         if self._public_url is not None and environ.get("HTTP_HOST") == urlsplit(self._public_url).netloc:
-            # moto would take the first label of a host name with dots for a bucket.
+            # moto would mistake the first label of a host name with dots for a bucket.
             environ[SIGNED_HOST], environ["HTTP_HOST"] = environ["HTTP_HOST"], "localhost"
         return self._application(environ, start_response)
 
@@ -309,7 +309,7 @@ class AdsEmulator(Settings):
         import_task_id: str | None = None,
     ) -> None:
         """
-        Inject a fault into calls of ADS and Migration Hub Config. S3 and STS are only affected by ``refuse``.
+        Inject a fault into calls of ADS and Migration Hub Config. Only ``refuse`` also affects S3 and STS.
 
         The faults are:
 
@@ -327,13 +327,13 @@ class AdsEmulator(Settings):
         - ``EXPORT_FAILED`` or ``EXPORT_TRUNCATED``: an export that ``StartExportTask`` starts ends in this way, with
           ``message`` as its ``statusMessage``.
 
-        Without ``calls`` and ``seconds``, a fault lasts until :meth:`clear_faults`. Latencies add up. Of other
-        faults, a call meets the one that was injected first.
+        Without ``calls`` and ``seconds``, a fault lasts until :meth:`clear_faults`. Latencies add up. If several other
+        faults apply to a call, only the one that was injected first affects it.
 
         :param fault: the fault.
-        :param operation: the only operation that meets it, such as ``DescribeImportTasks``.
-        :param calls: the number of calls that meet it.
-        :param share: the share of calls that meet it, more than 0 and at most 1.
+        :param operation: the only operation that it affects, such as ``DescribeImportTasks``.
+        :param calls: the number of calls that it affects.
+        :param share: the share of calls that it affects, more than 0 and at most 1.
         :param seconds: the number of seconds that it lasts. ``refuse`` requires it and accepts nothing else. Responses
             that ``hold`` holds remain held afterwards.
         :param delay: the number of seconds by which ``latency`` delays the response.
@@ -383,7 +383,7 @@ class AdsEmulator(Settings):
 
     def calls(self) -> Counter[str]:
         """
-        Count the calls of ADS and Migration Hub Config, including those that met a fault.
+        Count the calls of ADS and Migration Hub Config, including those that a fault affected.
 
         :return: the number of calls by operation, such as ``calls()["DescribeImportTasks"]``.
         """
@@ -403,7 +403,7 @@ class AdsEmulator(Settings):
         return self._application.iam_actions()
 
     def clear_calls(self) -> None:
-        """Reset the numbers of calls and IAM actions."""
+        """Reset the counts of calls and IAM actions."""
         self._application.clear_calls()
 
     def role_of(self, access_key: str) -> str | None:

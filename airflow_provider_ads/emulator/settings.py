@@ -13,7 +13,7 @@ T = TypeVar("T", float, float | None)
 
 
 def is_finite_number(value: object) -> bool:
-    """True if the value is a number, finite, and not too large to wait for as many seconds."""
+    """Return True if a value is a finite number, and not too large to wait for that many seconds."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= TIMEOUT_MAX
 
 
@@ -69,10 +69,10 @@ class Settings:
     #: Seconds that each export takes. Exports do not wait for each other. A change also applies to running exports.
     export_seconds = _Seconds[float]("seconds that each export takes", 1.0)
 
-    #: Seconds for which a client request token is remembered, from the start of its import; None: forever. Another
-    #: start with the same token does not prolong them. Once they have passed, it starts another import, and the first
-    #: task keeps its token. A change also applies to earlier tokens. A task that is deleted with its history takes its
-    #: token along.
+    #: Seconds for which a client request token is remembered, from the start of its import; None: forever. Sending the
+    #: token again does not extend this time. After it, the token starts another import, and the first task keeps its
+    #: token too. A change also applies to earlier tokens. A token is forgotten when its task is deleted with its
+    #: history.
     token_seconds = _Seconds[float | None]("seconds for which a client request token is remembered", None, or_none=True)
 
     #: The Migration Hub home region; None: not set. Import tasks stay in the region that they were created in.

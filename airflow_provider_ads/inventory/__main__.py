@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     Prepare a local file, and print the report, the problems and a mapping to paste into a Dag.
 
-    :param arguments: the command line's arguments; None: those of the process.
+    :param arguments: the command line's arguments; None for those of the process.
     :return: the exit status, 1 if the file cannot be prepared or contains invalid rows.
     """
     options = vars(_parser().parse_args(arguments))
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         with ExitStack() as stack:
             folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dry-run-")))
             folder.mkdir(parents=True, exist_ok=True)
-            # The first run reports on all rows, and the second one, if any are invalid, says what is wrong with them.
+            # The first run reports on all rows. If some are invalid, a second run lists their problems.
             prepared = _prepare(file, folder, {**options, "on_invalid_rows": "quarantine"})
             print(prepared)
             print(f"Written to {output}: {', '.join(prepared.files)}." if output else "A dry run: nothing was written.")
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_ads.inventory",
-        description="Try how a local inventory is prepared for the import, without Airflow and AWS.",
+        description="Preview how a local inventory is prepared for the import, without Airflow or AWS.",
     )
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="the inventory, as AdsPrepareImportFileOperator reads it"
@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--delimiter", help="the character between the cells (default: detect it)")
     parser.add_argument("--encoding", help="the encoding, such as cp1252 (default: detect it)")
     parser.add_argument("--decimal", help="the decimal separator (default: a point, unless that is not certain)")
-    parser.add_argument("--thousands", help="what divides groups of three digits (default: nothing)")
+    parser.add_argument("--thousands", help="the separator of groups of three digits (default: none)")
     parser.add_argument(
         "--rvtools-as-template", action="store_true", help="convert an RVTools export to the import template"
     )
@@ -177,7 +177,7 @@ def _read_beginning(file: Path, options: Mapping[str, Any]) -> tuple[Sequence[st
         try:
             return table.header, [record.cells for record in islice(table, SAMPLE_ROWS)]
         except ImportFileError:
-            # The dry run will explain it.
+            # Preparing the file raises the same error again, and then it is reported.
             return table.header, []
 
 

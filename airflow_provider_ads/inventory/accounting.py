@@ -1,4 +1,4 @@
-"""The sum of a run: every row that was read, and its outcome."""
+"""Accounting for the rows of a run: each row that was read, and its outcome."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from airflow_provider_ads.inventory.placeholders import clean_cell
 
 __all__ = ["IPAddressConverter", "MACAddressConverter"]
 
-#: What divides addresses in a cell. A slash without blanks can also precede a prefix. The quantifiers are possessive,
-#: because a dozen slashes between blanks can otherwise be divided in millions of ways.
+#: Separators of addresses in a cell. A slash without blanks can also precede a prefix. The quantifiers are possessive,
+#: because otherwise a dozen slashes between blanks could be matched in millions of ways.
 _SEPARATORS = re.compile(r"(?:\s++(?:/\s*+)?+|/\s++|[,;|])++")
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -44,7 +44,7 @@ class _AddressConverter(CellConverter):
     :ivar dropped: number of different cells for each address that was ignored because it identifies no server.
     """
 
-    #: What an item is, for messages.
+    #: The kind of item, for messages.
     kind: str
 
     def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
@@ -52,11 +52,11 @@ class _AddressConverter(CellConverter):
         self.dropped: Counter[str] = Counter()
 
     def convert(self, cell: str) -> str:
-        """Return the addresses, divided by commas, or an :class:`InvalidCell`."""
+        """Return the addresses, separated by commas, or an :class:`InvalidCell`."""
         addresses: dict[str, None] = {}
         text = clean_cell(cell, self.placeholders)
         for item in self.split(text):
-            # Most items are addresses as they are written here, and parsing takes thirty times as long.
+            # Most items are already in the right notation, and parsing takes thirty times as long.
             if item and "\0" not in item and self.stays_unchanged(item):
                 addresses[item] = None
                 continue
@@ -86,7 +86,7 @@ class _AddressConverter(CellConverter):
         return [text] if separator is None else [item.strip() for item in text.split(separator) if item.strip()]
 
     def parse(self, item: str) -> list[str]:
-        """Return the addresses that an item is; none if it is something else."""
+        """Parse an item, and return its addresses; an empty list if it is something else."""
         raise NotImplementedError
 
     def identifies_no_server(self, address: str) -> bool:
@@ -113,7 +113,7 @@ class IPAddressConverter(_AddressConverter):
         return [", ".join(dict.fromkeys(_find_addresses(cell))) if is_common(cell) else memo[cell] for cell in cells]
 
     def parse(self, item: str) -> list[str]:
-        """Return the addresses, and networks with their prefix; an item that is neither is divided at slashes."""
+        """Return the addresses, and networks with their prefix; any other item is split at slashes."""
         if local := _LINK_LOCAL.fullmatch(item):
             return [local[1].lower()]
         if (address := _parse_ip_address(item)) is not None:
@@ -122,7 +122,7 @@ class IPAddressConverter(_AddressConverter):
         return [] if None in addresses else [address for address in addresses if address is not None]
 
     def identifies_no_server(self, address: str) -> bool:
-        """Return True for an address that is unspecified, multicast, of the machine itself, a mask, or a network."""
+        """Return True for an address that is unspecified, multicast, loopback, link-local, a mask, or a network."""
         if "/" in address or address.startswith("fe80:"):
             return True
         ip = ip_interface(address).ip
@@ -153,7 +153,7 @@ class MACAddressConverter(_AddressConverter):
     kind = "a MAC address"
 
     def split(self, text: str) -> list[str]:
-        """Divide a cell, unless it is one address whose bytes are divided by blanks."""
+        """Split a cell, unless it is one address whose bytes are separated by blanks."""
         return [text] if re.fullmatch(r"[0-9a-fA-F]{2}(?: [0-9a-fA-F]{2}){5}", text) else super().split(text)
 
     def parse(self, item: str) -> list[str]:
@@ -164,5 +164,5 @@ class MACAddressConverter(_AddressConverter):
         return [":".join(digits[place : place + 2] for place in range(0, 12, 2))]
 
     def identifies_no_server(self, address: str) -> bool:
-        """Return True for an address that is not set, or that all machines receive."""
+        """Return True for the address of zeros, and for the broadcast address."""
         return address in ("00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF")

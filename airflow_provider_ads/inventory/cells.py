@@ -1,4 +1,4 @@
-"""Conversion of the cells below one header; subclasses know what the cells of each kind of column mean."""
+"""Conversion of the cells below one header, with a subclass for each kind of column."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["CellConverter", "ExternalIdConverter", "HostNameConverter", "Invalid
 #: Number of different cells whose results are kept. Most columns have few different cells.
 MEMO_SIZE = 10_000
 
-#: Number of different cells that are known to stay unchanged, and their average length. A column with more of them has
-#: hardly any cell twice, and keeping them would only need memory.
+#: Number of different cells that are known to stay unchanged, and their average length. A column with more of them
+#: hardly ever repeats a cell, so keeping them would only waste memory.
 UNCHANGED_SIZE = 1_000
 UNCHANGED_LENGTH = 100
 
 #: Characters that draw a line, as sqlcmd does below the header, or fill a narrow column.
 _PUNCTUATION = "-#*+._~"
 
-#: The end of a date, such as 01-Mar, into which a spreadsheet has changed a name.
+#: The end of a date, such as 01-Mar, that a spreadsheet has made from a name.
 _MONTHS = ("-jan", "-feb", "-mar", "-apr", "-may", "-jun", "-jul", "-aug", "-sep", "-oct", "-nov", "-dec")
 
 #: Find a cell, after a NUL, that might not be an identifier.
@@ -40,7 +40,7 @@ _ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d{2,}", re.IGNORECASE)
 
 
 class InvalidCell(str):
-    """The reason, as a sentence, why a cell cannot be imported. It stands in the place of the converted cell."""
+    """The reason, as a sentence, why a cell cannot be imported. It takes the place of the converted cell."""
 
     __slots__ = ()
 
@@ -71,11 +71,11 @@ class CellConverter:
         raise NotImplementedError
 
     def questions(self) -> Iterator[Question]:
-        """Yield what is ambiguous in the cells converted so far."""
+        """Yield a question for each ambiguity in the cells converted so far."""
         return iter(())
 
     def warnings(self) -> Iterator[str]:
-        """Yield what the user might not expect, as sentences."""
+        """Yield a sentence for each fact that the user might not expect."""
         return iter(())
 
     def convert_all(self, cells: Sequence[str]) -> Sequence[str]:
@@ -105,7 +105,7 @@ class CellConverter:
         """
         Return True if converting would change none of several cells; False can also mean that it is not known.
 
-        :param text: the cells, which NULs divide.
+        :param text: the cells, separated by NULs.
         """
         return self._match_unchanged is not None and self._match_unchanged(text) is not None
 
@@ -174,7 +174,7 @@ class ExternalIdConverter(TextConverter):
         text = super().convert(cell)
         if isinstance(text, InvalidCell):
             return text
-        # With an apostrophe before it, a spreadsheet keeps a text as it is.
+        # An apostrophe makes a spreadsheet keep the text after it unchanged.
         if quoted := re.fullmatch(r"'([^']+)'?", text):
             text = clean_cell(quoted[1], self.placeholders)
         if text.startswith("="):
@@ -202,6 +202,6 @@ class HostNameConverter(ExternalIdConverter):
             return InvalidCell(f"{quote(text)} identifies no server. Export the server's name.")
         if text[:-4].isdecimal() and text.lower().endswith(_MONTHS):
             return InvalidCell(
-                f"{quote(text)} is a date, into which a spreadsheet has changed it. Export the server's name."
+                f"{quote(text)} is a date that a spreadsheet has made from a name. Export the server's name."
             )
         return text

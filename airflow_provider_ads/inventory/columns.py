@@ -32,11 +32,12 @@ __all__ = [
 
 class ColumnOptions(TypedDict, total=False):
     """
-    How the cells below a header are read.
+    Options for reading the cells below a header.
 
     ``column`` is the template column. ``unit`` is the unit of numbers that do not have their own, such as ``GB``, ``%``
-    or ``fraction``. ``separator`` divides a list; None means that each cell is one item. ``pair_separator`` divides
-    the name of a tag from its value. ``tag`` makes each cell the value of a tag with this name.
+    or ``fraction``. ``separator`` separates the items of a list; None means that each cell is one item.
+    ``pair_separator`` separates the name of a tag from its value. ``tag`` makes each cell the value of a tag with this
+    name.
     """
 
     column: Required[str]
@@ -57,9 +58,9 @@ class MappedColumn:
 
     :param header: the header in the source.
     :param column: the template column.
-    :param unit: the unit of the numbers; None if the mapping does not say.
-    :param separator: what divides a list; None if each cell is one item; empty if the mapping does not say.
-    :param pair_separator: what divides the name of a tag from its value.
+    :param unit: the unit of the numbers; None if the mapping does not set one.
+    :param separator: the separator of a list; None if each cell is one item; empty if the mapping does not set one.
+    :param pair_separator: the separator between the name of a tag and its value.
     :param tag: the name of the tag whose values the cells are; None if the cells contain the names.
     """
 
@@ -241,7 +242,7 @@ def _questions_about_repetitions(
 
 
 def simplify_header(header: str) -> str:
-    """Return a header in lower case, with blanks in the place of other whitespace."""
+    """Return a header in lower case, with each whitespace character replaced by a blank."""
     return " ".join(header.casefold().split())
 
 

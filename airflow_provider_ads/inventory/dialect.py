@@ -1,4 +1,4 @@
-"""Detecting how a text table is written: its encoding, its delimiter and the row of its header."""
+"""Detection of a text table's dialect: its encoding, its delimiter and the row of its header."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def check_encoding(encoding: object) -> str:
     """
     Return an encoding that the user gave if it is valid.
 
-    :raises ValueError: Python does not have it, or it is not one of text.
+    :raises ValueError: Python does not have it, or it is not a text encoding.
     """
     try:
         # This fails for codecs that do not decode text, or that cannot replace errors.
@@ -220,7 +220,7 @@ def detect_layout(lines: Sequence[str], is_header: IsHeader, delimiter: str | No
     fewest = min(reading.misfits for reading in found)
     best = [reading for reading in found if reading.misfits == fewest]
     if len(best[0].table[0]) == 1:
-        # Every row of "a;b" under a header without a semicolon is one cell with commas, but is hardly meant to be.
+        # If the header contains no semicolon, commas make a single cell of each row "a;b", which is hardly intended.
         best += [reading for reading in found if reading not in best and reading.splits_rows_alike]
     different: list[_Reading] = []
     for reading in best:
@@ -243,7 +243,7 @@ def _read_rows(lines: Sequence[str], delimiter: str, is_header: IsHeader) -> _Re
             if len(rows) == HEADER_ROWS:
                 break
     except csv.Error:
-        # At the end of the lines, only the row is incomplete.
+        # The sample can end inside a row, which is not an error of the file.
         is_damaged = reader.line_num < len(lines)
     header = next((place for place, cells in enumerate(rows) if is_header(cells)), None)
     return _Reading(delimiter, rows, header, is_damaged)

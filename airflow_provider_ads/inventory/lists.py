@@ -15,7 +15,7 @@ from airflow_provider_ads.inventory.table import Question
 __all__ = ["ApplicationsConverter", "TagsConverter", "add_tags", "check_tags", "join_lists"]
 
 
-#: The semicolon and the commas of Chinese and Japanese, which divide lists too.
+#: The semicolon and the commas of Chinese and Japanese, which separate the items of lists too.
 WIDE = "\uff1b\u3001\uff0c"
 
 #: The beginning of a JSON list or object.
@@ -43,12 +43,12 @@ class _ListConverter(CellConverter):
         items = [text] if separator is None else text.split(separator)
         return [item for item in (clean_cell(item, self.placeholders) for item in items) if item]
 
-    def undivided(self, item: str, pair_separator: str = "") -> InvalidCell | None:
+    def find_other_separator(self, item: str, pair_separator: str = "") -> InvalidCell | None:
         """
-        Return an :class:`InvalidCell` for an item that another separator than that of the mapping might divide.
+        Return an :class:`InvalidCell` for an item that contains another separator than that of the mapping.
 
         :param item: the item, or the value of a tag.
-        :param pair_separator: what follows the separator if the item contains another tag.
+        :param pair_separator: the string that follows the separator if the item contains another tag.
         """
         # Without a pair separator, rfind() returns the end.
         found = re.search(r"[;|\n]", item[: max(item.rfind(pair_separator), 0)]) if self.mapped.separator else None
@@ -75,7 +75,7 @@ class _ListConverter(CellConverter):
 
 
 class ApplicationsConverter(_ListConverter, TextConverter):
-    """Convert lists of application names, which commas divide at AWS."""
+    """Convert lists of application names, which AWS expects to be separated by commas."""
 
     def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
         super().__init__(mapped, placeholders)
@@ -84,20 +84,20 @@ class ApplicationsConverter(_ListConverter, TextConverter):
         self.special = (",", ";", "|", " / ", "<br", *WIDE, '"', (mapped.separator or ",").lower())
 
     def convert(self, cell: str) -> str:
-        """Return the names, divided by commas, or an :class:`InvalidCell` for a name with a comma."""
+        """Return the names, separated by commas, or an :class:`InvalidCell` for a name with a comma."""
         if _JSON.match(cell):
             return InvalidCell(f"{quote(cell)} is JSON. Export the names as text.")
         items = self.items(clean_cell(cell, self.placeholders))
-        if self.mapped.separator == "" and any(map(_is_torn, items)):
+        if self.mapped.separator == "" and any(map(_ends_in_brackets_or_quotes, items)):
             self.ambiguous.setdefault(",", cell)
-        if torn := next((item for item in items if "," in item), None):
-            return InvalidCell(f"{quote(torn)} contains a comma, which AWS reads as the end of a name.")
-        if undivided := next(filter(None, map(self.undivided, items)), None):
-            return undivided
+        if with_comma := next((item for item in items if "," in item), None):
+            return InvalidCell(f"{quote(with_comma)} contains a comma, which AWS reads as the end of a name.")
+        if invalid := next(filter(None, map(self.find_other_separator, items)), None):
+            return invalid
         return ", ".join(dict.fromkeys(items))
 
 
-def _is_torn(item: str) -> bool:
+def _ends_in_brackets_or_quotes(item: str) -> bool:
     """Return True if a comma in brackets or quotes ends the item."""
     return any(item.count(first) != item.count(last) for first, last in ("()", "[]", "{}")) or item.count('"') % 2 == 1
 
@@ -108,7 +108,7 @@ _UNCHANGED_TAGS = rf"(?:{_TAG}(?:, {_TAG}){{0,{TAGS_PER_SERVER - 1}}}+)?+"
 
 
 class TagsConverter(_ListConverter):
-    """Convert lists of tags, which have the form ``name:value`` and which commas divide at AWS."""
+    """Convert lists of tags of the form ``name:value``, which AWS expects to be separated by commas."""
 
     def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
         super().__init__(mapped, placeholders)
@@ -136,8 +136,8 @@ class TagsConverter(_ListConverter):
                 self.pairs = item
             if not (found and name.strip() and value.strip()) or "," in item or ":" in name or "\0" in item:
                 return InvalidCell(f"{quote(item)} does not have the form name:value. Commas separate tags.")
-            if self.mapped.tag is None and (undivided := self.undivided(value, separator)):
-                return undivided
+            if self.mapped.tag is None and (invalid := self.find_other_separator(value, separator)):
+                return invalid
             tags.append(f"{name.strip()}:{value.strip()}")
         if len(tags) > TAGS_PER_SERVER:
             return InvalidCell(f"The server has {len(tags):,} tags; the maximum is {TAGS_PER_SERVER}.")

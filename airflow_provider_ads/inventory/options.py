@@ -25,7 +25,7 @@ OnInvalidRows = Literal["fail", "quarantine"]
 @dataclass(frozen=True)
 class PrepareOptions:
     """
-    How a source is read and converted. Names and meanings are those of pandas where pandas has them.
+    Options for reading and converting a source. Names and meanings are those of pandas where pandas has them.
 
     :param column_mapping: template columns by the source's headers, each as a string or with
         :class:`~airflow_provider_ads.inventory.columns.ColumnOptions`, and None for each column to ignore. Headers that

@@ -1,4 +1,4 @@
-"""Writing rows to parts: files that are not larger than the service accepts."""
+"""Writing of rows to parts: files that are not larger than the service accepts."""
 
 from __future__ import annotations
 

@@ -34,11 +34,11 @@ PLACEHOLDERS = frozenset(
 #: Further cells that count as empty: errors of LibreOffice, and names of .NET's arrays.
 _FURTHER = re.compile(r"err:5[0-9]{2}|\w++(?:\.\w++)++\[\]")
 
-#: What surrounds cells without a meaning: whitespace, zero-width spaces and byte order marks. Beyond U+3000, only the
-#: byte order mark is among them.
+#: Characters without a meaning at the start and end of cells: whitespace, zero-width spaces and byte order marks.
+#: Beyond U+3000, only the byte order mark is among them.
 _INVISIBLE = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\ufeff"
 
-#: A formula with which a spreadsheet is made to keep a text as it is, such as ``="00123"``.
+#: A formula that makes a spreadsheet keep a text unchanged, such as ``="00123"``.
 _TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
 
 
@@ -66,7 +66,7 @@ def placeholders_of(
     """
     Return the placeholders that apply to a header.
 
-    :param na_values: what :func:`check_na_values` returned.
+    :param na_values: the result of :func:`check_na_values`.
     :param keep_default_na: True to add :data:`PLACEHOLDERS`.
     """
     added = na_values.get(None, frozenset()) | na_values.get(header, frozenset())
@@ -86,9 +86,9 @@ def clean_cell(cell: str, placeholders: frozenset[str]) -> str:
 
 def visible(without: str) -> str:
     """
-    Return the inside of a character class of all characters but whitespace and control characters.
+    Return the content of a regex character class of all characters except whitespace and control characters.
 
-    A class of the characters that are in it is matched twice as fast as one of those that are not.
+    It lists the characters that are in the class, because a negated class takes twice as long to match.
 
     :param without: further characters that are not in the class.
     """

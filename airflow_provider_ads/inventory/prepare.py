@@ -1,5 +1,5 @@
 """
-Preparing a file: conversion of a source into files that the service can import.
+Preparation of a file: conversion of a source into files that the service can import.
 
 A table, from a text file or a workbook, is read as a stream. Its columns are mapped to those of the import template,
 its rows are filtered, converted and checked, and the valid rows are written to parts. An RVTools export is checked and
@@ -133,7 +133,7 @@ def _prepare_table(table: Table, folder: Path, options: PrepareOptions) -> Prepa
         PartWriter(folder, converter.template_columns, options.max_file_bytes) as parts,
         _Quarantine(folder / "quarantine.csv", table, options) as quarantine,
     ):
-        for records in _several(table):
+        for records in _batch_records(table):
             valid, columns, invalid = converter.convert(records)
             too_large = parts.add(columns)
             invalid += [(valid[i], "The row and the header together exceed max_file_bytes.") for i in too_large]
@@ -171,8 +171,8 @@ def _prepare_table(table: Table, folder: Path, options: PrepareOptions) -> Prepa
     )
 
 
-def _several(table: Table) -> Iterator[list[Record]]:
-    """Yield the records of a table, many at a time within a limit for their size."""
+def _batch_records(table: Table) -> Iterator[list[Record]]:
+    """Yield the records of a table in batches of limited size."""
     records: list[Record] = []
     characters = 0
     for record in table:

@@ -37,7 +37,7 @@ MIN_FRACTIONS = 20
 #: Maximum number of characters in a number.
 MAX_DIGITS = 40
 
-#: Number of cells with a separator that are kept to compare what they can mean.
+#: Number of cells with a separator that are kept to compare their possible meanings.
 EXAMPLES = 20
 
 #: Spellings of units, without a "/s" or "ps" at the end and in lower case.
@@ -69,10 +69,10 @@ _CONTEXT = Context(prec=200)
 
 class NumberFormat:
     """
-    How numbers are written.
+    The format of numbers.
 
     :param decimal: the decimal separator.
-    :param thousands: what divides groups of three digits; None for nothing.
+    :param thousands: the separator of groups of three digits; None for none.
     """
 
     def __init__(self, decimal: str = ".", thousands: str | None = None) -> None:
@@ -85,7 +85,7 @@ class NumberFormat:
         self._pattern = re.compile(rf"(?:\+|-(?=[0.,]*\Z))?(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+){exponent}")
 
     def parse(self, text: str) -> Decimal | None:
-        """Return the number of 0 or more that a text is; None if it is not."""
+        """Parse a number of 0 or more; return None for any other text."""
         text = re.sub(r"\s", " ", text)
         if not self._pattern.fullmatch(text):
             return None
@@ -103,7 +103,7 @@ class NumberFormat:
         return f'decimal="{self.decimal}", thousands="{self.thousands}",'
 
 
-#: What numbers can look like, the likeliest first.
+#: The possible formats, the likeliest first.
 NUMBER_FORMATS = (
     NumberFormat("."),
     NumberFormat(","),
@@ -118,10 +118,10 @@ NUMBER_FORMATS = (
 
 def check_number_format(decimal: object, thousands: object) -> NumberFormat | None:
     """
-    Return how numbers are written; None if the user did not say.
+    Return the format of numbers; None if the user did not set it.
 
     :param decimal: the decimal separator, a point or a comma, or None.
-    :param thousands: what divides groups of three digits, a point, a comma, a blank or an apostrophe, or None.
+    :param thousands: the separator of groups of three digits: a point, a comma, a blank or an apostrophe, or None.
     :raises ValueError: one of them is something else, or both are the same.
     """
     if decimal not in (None, ".", ","):
@@ -143,7 +143,7 @@ class NumberConverter(CellConverter):
     """
     Convert numbers to a point as decimal separator and to the template's unit.
 
-    :param number_format: how the numbers are written; None if the user did not say.
+    :param number_format: the format of the numbers; None if the user did not set it.
     :ivar numbers: the numbers of the first :data:`SAMPLE_ROWS` rows.
     :ivar unit: the unit of numbers without their own; None if they are in the template's.
     """
@@ -158,7 +158,7 @@ class NumberConverter(CellConverter):
         self.unit = mapped.unit
         self._factor = self._units[mapped.unit] if mapped.unit else Decimal(1)
         if self._factor == 1 and self._format.decimal == ".":
-            # Three digits after a point can also be thousands, so convert() looks at them.
+            # Three digits after a point can also be thousands, so convert() has to examine them.
             self.unchanged = r"(?:[0-9]{1,20}+(?:\.(?:[0-9]{1,2}+|[0-9]{4,19}+))?+)?+"
         #: The formats that all cells with a separator have, and some of these cells.
         self._formats = list(NUMBER_FORMATS)
@@ -188,7 +188,7 @@ class NumberConverter(CellConverter):
 
     def convert_several(self, cells: Sequence[str]) -> list[str]:
         """Return the converted cells."""
-        # A number of a spreadsheet can mean something else than an equal text.
+        # A number of a spreadsheet always has a decimal point, while an equal text can have another meaning.
         return [self.convert(cell) if type(cell) is NumberCell else self.memo[cell] for cell in cells]
 
     def convert(self, cell: str) -> str:
@@ -347,12 +347,12 @@ def _plain(number: Decimal) -> str:
 
 def _unit_named(text: str) -> str | None:
     """
-    Return the unit that a text such as ``GiB`` or ``MB/s`` is.
+    Return the unit that a text such as ``GiB`` or ``MB/s`` names.
 
     :return: the unit; an empty string for one that cannot be converted, such as bits; None if it is not a unit.
     """
     name = re.sub(r"(?:/s|/sec|ps)$", "", text)
-    # With a small b, a rate is one of bits.
+    # With a lower-case b, a rate is in bits.
     if re.fullmatch(r"(?i:[kmgt]?bits?|[kmgt]?hz|minutes?|hours?)", name) or (
         name != text and re.fullmatch(r"[KMGTkmgt]i?b", name)
     ):
@@ -374,7 +374,7 @@ def unit_in(header: str) -> str | None:
     for word in reversed(re.findall(r"[A-Za-z]+(?:/s(?:ec)?)?", header)):
         end = re.search(r"(?<=[a-z])(?:[KMGT]i?[Bb](?:ps|/s)?|[A-Z][a-z]+)$", word)
         for text in (word, end[0] if end else ""):
-            # In a header, "to" and "PO" are other words.
+            # In a header, "to" and "PO" are words, not units.
             if len(text) > 1 and text.lower() not in ("to", "po") and (name := _unit_named(text)) is not None:
                 return name
     return None

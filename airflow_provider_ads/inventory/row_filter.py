@@ -1,4 +1,4 @@
-"""Row filters: which rows of a source are servers to import."""
+"""Row filters: selection of the rows of a source to import."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_ads.inventory.template import ImportFileError
 
 __all__ = ["RowFilter", "RowFilterOption", "check_row_filter"]
 
-#: The values of the rows to keep by header, or those of the rows to leave out as ``{"not": [...]}``.
+#: The values of the rows to keep by header, or those of the rows to remove as ``{"not": [...]}``.
 RowFilterOption = Mapping[str, "Sequence[str] | Mapping[str, Sequence[str]]"]
 
 
@@ -45,7 +45,7 @@ class RowFilter:
     Decide which rows are kept. Values are compared ignoring case, and without surrounding whitespace and formulas for
     text.
 
-    :param conditions: what :func:`check_row_filter` returned.
+    :param conditions: the result of :func:`check_row_filter`.
     :param header: the source's headers.
     :ivar filtered: number of removed rows, by header.
     :raises ImportFileError: the source lacks a header.

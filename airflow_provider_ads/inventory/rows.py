@@ -113,7 +113,7 @@ class RowConverter:
             return [], [[] for _ in self._places], invalid
         problems: list[list[str] | None] = [None] * len(kept)
         sources = list(zip(*(record.cells for record in kept), strict=True))
-        # Texts have no suspect cells, and looking for them takes time.
+        # Text files have no suspect cells, and searching for them takes time.
         if kept[0].text is None:
             self._check_suspects(sources, problems)
         outputs = {
@@ -225,9 +225,9 @@ class RowConverter:
                 self._lone_examples += [max(row)] if self._lone <= 3 else []
 
     def questions(self) -> list[Question]:
-        """Return what is ambiguous, and ask only once for the same answer."""
+        """Return a question for each ambiguity, but only one of those with the same answers."""
         numbers = [each for each in self._converters.values() if isinstance(each, NumberConverter)]
-        # Numbers in one file are written in one way, unless columns contradict each other.
+        # All numbers of a file have the same format, unless columns contradict each other.
         common = [each for each in NUMBER_FORMATS if all(each in converter.formats for converter in numbers)]
         for converter in numbers if common else []:
             converter.narrow_formats(common)
@@ -253,7 +253,7 @@ class RowConverter:
         )
 
     def warnings(self) -> list[str]:
-        """Return what the user might not expect, as sentences."""
+        """Return a sentence for each fact that the user might not expect."""
         warnings = self.filter.warnings() + self.statistics.warnings()
         for converter in self._converters.values():
             warnings += converter.warnings()

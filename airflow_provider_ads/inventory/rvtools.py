@@ -1,5 +1,5 @@
 """
-RVTools exports: the check for required sheets, and the packing into a ZIP file.
+RVTools exports: checking for required sheets, and packing into a ZIP file.
 
 The service accepts a ZIP file of everything that RVTools exports, as CSV files or as one Excel file. It requires eleven
 sheets: https://docs.aws.amazon.com/application-discovery/latest/userguide/discovery-import.html
@@ -65,10 +65,10 @@ MAX_WORKBOOK_BYTES = 100_000_000
 #: Maximum size in bytes of a CSV file in a ZIP file. A server has about 1 kB in vInfo.
 MAX_CSV_BYTES = 500_000_000
 
-#: What to do with an export that AWS might not accept.
+#: Advice for an export that AWS might not accept.
 CONVERT = "set rvtools_as_template=True to convert the export to the import template"
 
-#: What to do with several exports.
+#: Advice for several exports.
 PACK_EACH = "pack each into its own ZIP file, and prepare them separately."
 
 #: The error for an export without servers.
@@ -124,7 +124,7 @@ def find_rvtools_export(stream: IO[bytes]) -> RVToolsExport:
     Return the sheets of an RVTools export.
 
     :param stream: the export, which must be seekable.
-    :raises ImportFileError: the file cannot be read, is not an RVTools export, or contains several ones.
+    :raises ImportFileError: the file cannot be read, is not an RVTools export, or contains several exports.
     """
     try:
         export = _find_sheets(stream)

@@ -57,15 +57,15 @@ _LISTS = ("IPAddress", "MACAddress")
 #: Headers that identify a virtual machine in every sheet, the best ones first.
 _KEYS = (("vmid", "visdkuuid"), ("vmuuid",), ("uuid",), ("vmid",), ("vm",), ("vmname",))
 
-#: Headers by the names of the rows that they leave out.
+#: Headers of columns in which True removes the row, by the name of such rows in the report.
 _FILTERS = {"Template": "template", "SRM Placeholder": "srmplaceholder"}
 
 _BOOLEANS = {"": False, "false": False, "no": False, "0": False, "true": True, "yes": True, "1": True}
 
-#: Groups of three digits. RVTools writes memory as a whole number, so what divides them is not a decimal separator.
+#: Groups of three digits. RVTools writes memory as a whole number, so their separator is not a decimal separator.
 _GROUPED = re.compile(r"[1-9]\d{0,2}([,.' \u00a0\u2019\u202f])\d{3}(?:\1\d{3})*", re.ASCII)
 
-#: Maximum memory for what is kept of a sheet, and the memory that a virtual machine and a cell need besides their text.
+#: Maximum memory for the cells of a sheet, and the memory that a virtual machine and a cell need besides their text.
 MAX_BYTES = 100_000_000
 MACHINE_BYTES, CELL_BYTES = 1_000, 100
 
@@ -80,11 +80,11 @@ class RVToolsTable:
 
     :param file: the export: an .xlsx file, or a ZIP file of one or of CSV files. Its folder needs room for a copy of
         the .xlsx file.
-    :param delimiter: what divides the cells of the CSV files; None to find out.
-    :param encoding: the encoding of the CSV files; None to find out.
+    :param delimiter: the delimiter of the CSV files; None to detect it.
+    :param encoding: the encoding of the CSV files; None to detect it.
     :ivar header: template columns, and the other headers of vInfo. Those that a template column has are prefixed with
         ``vInfo``, because they might mean something else.
-    :ivar skipped: nothing.
+    :ivar skipped: always empty.
     :ivar description: how the file was read, and rows of other sheets that belong to no row of vInfo.
     :ivar delimiter: a comma, for a file with rows of the table.
     :ivar filtered: number of rows that do not describe servers, by reason.
@@ -131,12 +131,12 @@ class RVToolsTable:
                 yield record._replace(cells=[""] * len(_SOURCES["vInfo"]) + record.cells, text=None)
                 continue
             problems: list[str] = []
-            if not self._leaves_out(info, record.cells, problems):
+            if not self._is_filtered_out(info, record.cells, problems):
                 cells = _convert(info, record.cells, joined, problems)
                 cells += [record.cells[place] for place in self._others]
                 yield Record(record.line, cells, None, " ".join(problems))
 
-    def _leaves_out(self, info: _Sheet, cells: list[str], problems: list[str]) -> bool:
+    def _is_filtered_out(self, info: _Sheet, cells: list[str], problems: list[str]) -> bool:
         """Return True for a row that does not describe a server, and count it."""
         for name, header in _FILTERS.items():
             for cell in info.cells(cells, (header,)):
@@ -314,7 +314,7 @@ def _check_memory(sheet: str, size: int) -> None:
 
 @contextmanager
 def _naming(sheet: str) -> Iterator[None]:
-    """Begin the messages of errors with the name of a sheet."""
+    """Prefix the messages of errors in the block with the name of a sheet."""
     try:
         yield
     except AmbiguousFileError as error:

@@ -1,4 +1,4 @@
-"""Reading a source: gzip, files that are not tables, and text tables of every dialect."""
+"""Reading of sources: gzip, files that are not tables, and text tables of every dialect."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from airflow_provider_ads.inventory.template import ImportFileError
 
 __all__ = ["Source", "TextTable", "open_source"]
 
-#: Maximum number of characters in a record. An importable row has at most half as many, so that a row that is only too
+#: Maximum number of characters in a record. An importable row has at most half as many, so a row that is merely too
 #: large for a part is not mistaken for a file without line breaks.
 RECORD_MAX_CHARACTERS = 2 * IMPORT_FILE_MAX_BYTES
 
@@ -114,7 +114,7 @@ def open_source(source: Source) -> io.BufferedReader:
 
 
 class _RawSource(io.RawIOBase):
-    """A source as a raw stream, whose reads are only short at the end, so that ``peek`` sees enough bytes."""
+    """A source as a raw stream that reads short only at its end, so that ``peek`` returns enough bytes."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -132,7 +132,7 @@ class _RawSource(io.RawIOBase):
 
 class TextTable:
     """
-    A table in a text file: CSV and its relatives. Implements :class:`~airflow_provider_ads.inventory.table.Table`.
+    A table in a text file: CSV or a similar format. Implements :class:`~airflow_provider_ads.inventory.table.Table`.
 
     :param stream: the file, at its beginning.
     :param is_header: returns True for the cells of a row that can be the header. The first such row among the first
@@ -243,12 +243,12 @@ class TextTable:
                 readable = held + error.object[: error.start].decode(self._codec, "replace")
                 self._check_nul(held + error.object.decode(self._codec, "replace"), number)
                 rest = iter(partial(stream.read, CHUNK_BYTES), b"")
-                foreign = foreign or _find_foreign(readable, number)
+                foreign = foreign or _find_non_ascii(readable, number)
                 raise self._explain_encoding(error, number + _count_line_ends(readable), foreign, rest) from error
             self._check_nul(text, number)
             if number == 1 and not parts:
                 text = text.removeprefix("\ufeff")
-            foreign = foreign or _find_foreign(text, number)
+            foreign = foreign or _find_non_ascii(text, number)
             # This carriage return and the next chunk's line feed can be one line end.
             held = "\r" if chunk and text.endswith("\r") else ""
             lines = io.StringIO(text[: len(text) - len(held)], newline="").readlines()
@@ -369,12 +369,12 @@ class TextTable:
 
 
 def _shorten(lines: Iterable[str]) -> list[str]:
-    """Return the first lines whose size allows that they are read with each delimiter."""
+    """Return only as many lines as can be read with each delimiter in a reasonable time."""
     sizes = accumulate(map(len, lines := list(lines)))
     return lines[: sum(size <= SAMPLE_MAX_CHARACTERS for size in sizes)]
 
 
-def _find_foreign(text: str, number: int) -> tuple[int, str] | None:
+def _find_non_ascii(text: str, number: int) -> tuple[int, str] | None:
     """Return the line number and an excerpt of the first character that is not ASCII."""
     if text.isascii():
         return None

@@ -3,7 +3,7 @@ Proposals for a column mapping: common headers and their template columns.
 
 A proposal is a line for the user to check and paste; nothing is mapped automatically. A wrong proposal costs more than
 a missing one. So a header is proposed only if its name has a single meaning and the cells below it do not contradict
-that. Some names have another meaning than they seem to:
+that. Some names do not mean what they seem to:
 
 - CPU.NumberOfCores is a total, but ServiceNow's "CPU core count" and Device42's "cpucore" are the cores of one CPU.
 - "Host" is the hypervisor's host in most exports of virtual machines, and the server itself elsewhere.
@@ -25,7 +25,7 @@ from airflow_provider_ads.inventory.template import IDENTITY_COLUMNS, LIST_COLUM
 
 __all__ = ["SAMPLE_ROWS", "Entry", "names_servers", "propose_entry", "propose_mapping"]
 
-#: A template column, or a dict with the column and how its cells are read: an entry of ``column_mapping``.
+#: A template column, or a dict with the column and the options for reading its cells: an entry of ``column_mapping``.
 Entry = str | ColumnOptions
 
 #: Number of rows that are compared with the headers.
@@ -153,7 +153,7 @@ _DISTINCT = ("ExternalId", "SMBiosId", "HostName", "VMware.VMName", "VMware.MoRe
 #: Columns that identify a server without its name.
 _OTHER_IDENTITIES = ("ExternalId", "IPAddress", "MACAddress", "VMware.VCenterId")
 
-#: Cells that say nothing about a column.
+#: Cells that contain no information about a column.
 _EMPTY = PLACEHOLDERS | {"", "dhcp"}
 
 #: Headers, as the patterns match them, that only lists of virtual machines have.
@@ -240,7 +240,7 @@ def propose_mapping(headers: Sequence[str], rows: Sequence[Sequence[str]] = ()) 
         cells = [row[place].strip() for row in rows[:SAMPLE_ROWS] if place < len(row)]
         filled = [cell for cell in cells if cell.lower() not in _EMPTY]
         for column, rank, entry in _read(header, parts, filled):
-            # A column that is empty in most rows is the worse one, no matter what it is called.
+            # A column that is empty in most rows is the worse candidate, no matter what it is called.
             is_sparse = header != column and len(filled) * 2 < len(cells)
             is_unique = len(set(filled)) == len(filled) > 2
             candidates[column].append(_Candidate(header, entry, (is_sparse, *rank, place), is_unique))
@@ -258,7 +258,7 @@ def _parse(header: str) -> _Header | None:
     """Return the parts of a header; None if it is too long or names two things, such as ``Hostname/IP``."""
     if len(header) > MAX_HEADER_LENGTH:
         return None
-    # With a small b, a rate can be one of bits.
+    # With a lower-case b, a rate can be in bits.
     if re.search(r"[kmgtKMGT]i?b(?:ps|/s|[\s_]?per[\s_]sec)", header):
         return None
     text = re.sub(r"([kmgtKMGT]i?B)(?:ps|[\s_]?per[\s_]sec(?:ond)?)(?![a-z])", r"\1persec", header)

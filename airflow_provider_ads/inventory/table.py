@@ -101,7 +101,7 @@ class Question(NamedTuple):
     """
     An ambiguity that only the user can resolve.
 
-    :param text: what is ambiguous, with examples from the file, as sentences.
+    :param text: the ambiguity, with examples from the file, as sentences.
     :param answers: lines to paste into the task, one of which resolves it: arguments such as ``delimiter=";",`` or
         entries of ``column_mapping``, such as ``"RAM": {"column": "RAM.TotalSizeInMB", "unit": "GB"},``.
     """

@@ -94,7 +94,7 @@ UNITS: dict[str, dict[str, Decimal]] = {
 
 
 class ImportFileError(ValueError):
-    """A file cannot be prepared; the message says what is wrong, where, and what to do next."""
+    """A file cannot be prepared; the message contains the problem, its place, and what to do next."""
 
 
 #: The columns that identify a server, for messages.

@@ -32,7 +32,7 @@ __all__ = ["WorkbookTable", "is_workbook"]
 
 #: Reasons why cells are suspect, by the codes of the child process; True for dates and times.
 _REASONS = (
-    ("is a date or a time, into which the spreadsheet has changed what was typed", True),
+    ("is a date or a time, which the spreadsheet has made from what was typed", True),
     ("has 16 or more digits, of which the spreadsheet keeps only 15", False),
 )
 
@@ -61,7 +61,8 @@ def is_workbook(file: Path) -> bool:
 
 class WorkbookTable:
     """
-    A sheet of a workbook. It is read in a child process, because a small workbook can need all memory or crash.
+    A sheet of a workbook. It is read in a child process, because even a small workbook can exhaust the memory or crash
+    the process.
 
     :param file: the workbook.
     :param is_header: the function that recognizes the header.
@@ -71,7 +72,7 @@ class WorkbookTable:
     :ivar description: the sheet, for the report.
     :ivar sheet_name: the name of the sheet.
     :ivar delimiter: a comma, for a file with rows of the sheet.
-    :ivar warnings: what the user might not expect, as sentences, once the records were read.
+    :ivar warnings: facts that the user might not expect, as sentences, once the records were read.
     :raises ~airflow_provider_ads.inventory.table.AmbiguousFileError: several sheets contain a header.
     :raises ImportFileError: the workbook cannot be read, has no such sheet, or no sheet with rows.
     """
@@ -199,7 +200,7 @@ class _Reader:
             self._stdin.write(b"%d %d %d\n" % (sheet, header_row, width))
             self._stdin.flush()
         except OSError:
-            pass  # The process has ended, which receiving explains.
+            pass  # The process has ended; _receive() raises the reason.
         while (message := self._receive())[0] == "rows":
             yield from _decode(message[1])
         _, filled, is_binary, hidden = message

@@ -29,8 +29,8 @@ class AdsDeleteImportDataOperator(AdsDeletingOperator):
     AWS Application Discovery Service: delete imported data from AWS Migration Hub.
 
     The records no longer count towards the account's quota. Servers that are also in other imports lose only the data
-    of the deleted imports. Nothing is deleted if one of the imports is still in progress. A retry does not request
-    deletions again that are in progress.
+    of the deleted imports. Nothing is deleted if one of the imports is still in progress. A retry does not repeat
+    requests for deletions that are in progress.
 
     The result is the list of the ids. The XCom ``deletion`` is ``{"dry_run": False, "import_tasks": [summary, ...]}``
     with their summaries as last described: see

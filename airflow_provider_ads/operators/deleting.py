@@ -34,7 +34,7 @@ class AdsDeletingOperator(AdsWaitingOperator):
     trigger_class = AdsDeleteImportDataTrigger
     operator_extra_links = (MigrationHubLink(),)
 
-    #: True to delete nothing. Airflow's operators have a method dry_run.
+    #: True to delete nothing. The name has an underscore because Airflow's operators have a method dry_run.
     _dry_run = False
 
     def __init__(self, *, delete_history: bool, **kwargs: Any) -> None:
@@ -51,7 +51,7 @@ class AdsDeletingOperator(AdsWaitingOperator):
         self, context: Any, import_tasks: Sequence[ImportTask], requested: Iterable[ImportTask]
     ) -> list[str]:
         """
-        Push the XCom ``deletion``, and wait for requested deletions, if the operator was asked to wait.
+        Push the XCom ``deletion``, and wait for the deletions with ``wait_for_completion``.
 
         :param context: the task's context.
         :param import_tasks: the imports to wait for, as last described.
@@ -139,7 +139,7 @@ class AdsDeletingOperator(AdsWaitingOperator):
 
     @property
     def subject(self) -> str:
-        """The imports that the task waits for, as words of a message."""
+        """The awaited imports, for messages."""
         return "the deletions, whose ids this task logged before it was deferred,"
 
 

@@ -150,7 +150,7 @@ class AdsExportToS3Operator(AdsWaitingOperator, AdsS3FilesOperator):
 
     @property
     def subject(self) -> str:
-        """The export that the task waits for, as words of a message."""
+        """The awaited export, for messages."""
         return f"the export in the XCom {EXPORT_TASK_XCOM_KEY!r}"
 
     def on_kill(self) -> None:

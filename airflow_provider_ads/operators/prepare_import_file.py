@@ -212,14 +212,14 @@ class AdsPrepareImportFileOperator(AdsS3FilesOperator):
                 return prepare_import_file(source, folder, options)
 
     def _record_quota(self, rows: int | None) -> dict[str, int | None]:
-        """Log how many import records the account uses, and how many it would with these rows, and return both."""
+        """Log and return the number of import records that the account uses, without and with these rows."""
         # Don't retry: these calls only feed the log and an XCom.
         config = self.hook.config.merge(Config(connect_timeout=10, read_timeout=30, retries={"total_max_attempts": 1}))
         hook = AdsHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self.verify, config=config)
         try:
             quota = RecordQuota.from_import_tasks(hook.list_import_tasks())
         except AdsCallError as error:
-            # The files can be imported with other credentials, which might have more permissions.
+            # A missing permission does not matter: the files might be imported with other credentials.
             self.log.warning("The number of import records that the account uses could not be determined: %s", error)
             return {"before": None, "after": None}
         (self.log.info if quota.has_room_for(rows) else self.log.warning)("%s", quota.describe(rows))

@@ -22,7 +22,7 @@ from airflow_provider_ads.discovery.parameters import (
     renderable,
 )
 from airflow_provider_ads.exceptions import AdsCallError, ImportOutcomeError, fail_without_retry
-from airflow_provider_ads.idempotency import Start, StartRequest, is_lost, log_starts, start_all
+from airflow_provider_ads.idempotency import Start, StartRequest, is_failed_or_deleted, log_starts, start_all
 from airflow_provider_ads.links import MigrationHubLink
 from airflow_provider_ads.version_compat import AirflowSkipException, conf
 from airflow_provider_ads.waiting import (
@@ -173,7 +173,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         return [request for request in requests if request is not None]
 
     def _start(self, context: Any) -> None:
-        """Start or adopt the imports; ``import_tasks`` grows with each, for what happens to the task meanwhile."""
+        """Start or adopt the imports, adding each to ``import_tasks`` immediately, in case the task is killed."""
         import_urls = self._import_urls
         if not import_urls:
             self._warn_about_removed_files(context)
@@ -209,19 +209,23 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
             yield Start(task)
 
     def _warn_about_removed_files(self, context: Any) -> None:
-        """Name the imports that an earlier attempt started for files that ``import_url`` no longer contains."""
-        # The file of this request does not matter.
+        """Warn about imports that an earlier attempt started for files that ``import_url`` no longer contains."""
+        # Any URL will do here: has_started replaces it with that of the import.
         request = StartRequest.from_context(context, self.name, "s3://bucket/key")
         if request is None or request.try_number == 1:
             return
         try:
             listed = list(self.hook.list_import_tasks(name_prefix=f"{self.name}-"))
         except AdsCallError as error:
-            self.log.warning("Could not check if earlier attempts imported files that import_url lacks now: %s", error)
+            self.log.warning(
+                "Could not check whether earlier attempts imported files that are no longer in import_url: %s", error
+            )
             return
         files = set(self._import_urls.values())
         removed = [
-            task for task in listed if task.import_url not in files and not is_lost(task) and request.started(task)
+            task
+            for task in listed
+            if task.import_url not in files and not is_failed_or_deleted(task) and request.has_started(task)
         ]
         if removed:
             self.log.warning(
@@ -231,19 +235,19 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
                 format_table(removed),
             )
 
-    def _in_shape(self, values: list[Any]) -> Any:
-        """Return a list for a list of files, and the only value for one file."""
+    def _list_or_single(self, values: list[Any]) -> Any:
+        """Return the values as a list if ``import_url`` is a list, and the only value otherwise."""
         return values if is_list(self.import_url) else values[0]
 
     def _summaries(self, import_tasks: Sequence[ImportTask]) -> Any:
-        return self._in_shape([task.summary() for task in import_tasks])
+        return self._list_or_single([task.summary() for task in import_tasks])
 
     def push_import_tasks(self, context: Any, import_tasks: Sequence[ImportTask]) -> None:
         """Push the XCom ``import_task`` while the imports run."""
         push_import_task(context, self._summaries(import_tasks))
 
     def _result(self) -> str | list[str]:
-        result: str | list[str] = self._in_shape([task.import_task_id for task in self.import_tasks])
+        result: str | list[str] = self._list_or_single([task.import_task_id for task in self.import_tasks])
         return result
 
     def on_kill(self) -> None:
@@ -267,7 +271,7 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
         return super()._poll_once_more(context, import_task_ids)
 
     def describe_awaited(self, context: Any, import_task_ids: list[str]) -> list[ImportTask]:
-        """Describe the imports, which their tokens identify if their ids are not known."""
+        """Describe the imports by their ids or, if these are not known, by their tokens."""
         if import_task_ids:
             return self.describe(import_task_ids)
         import_tasks = list(self.hook.list_import_tasks(name=self._import_urls))
@@ -276,12 +280,12 @@ class AdsStartImportTaskOperator(AdsWaitingOperator):
             return [task for task in import_tasks if task.client_request_token == token]
         found = [request.latest(import_tasks) for request in self._requests(context)]
         latest = [each[1] for each in found if each is not None]
-        # The outcome of some of the imports is not that of the task.
+        # The task's outcome depends on all of its imports, so some of them are not enough.
         return latest if len(latest) == len(self._import_urls) else []
 
     @property
     def subject(self) -> str:
-        """The imports that the task waits for, as words of a message."""
+        """The awaited imports, for messages."""
         if is_list(self.import_url):
             return "the imports whose ids are the task's result"
         return f"{self.name!r}, whose id this task logged before it was deferred,"

@@ -1,6 +1,6 @@
-// -- Elements and words of the page -----------------------------------------------------------------------------------
+// -- Elements and text of the page ------------------------------------------------------------------------------------
 
-// Data becomes text nodes only.
+// Data is added only as text nodes, so it cannot contain markup.
 function element(tag, className, ...children) {
   const node = document.createElement(tag);
   if (className) node.className = className;
@@ -15,7 +15,7 @@ function button(className, action, ...children) {
   return node;
 }
 
-// Texts that change with the time alone, which must not cost viewers their selection or focus.
+// Text that changes only with time is updated in place, so that viewers keep their selection and focus.
 const updates = [];
 
 function changingText(text) {

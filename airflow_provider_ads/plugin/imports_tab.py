@@ -12,7 +12,7 @@ __all__ = ["AdsImportsTabPlugin"]
 #: Path of the page below Airflow's own. Links to it have no leading slash, so that they work under a base path.
 _PATH = "ads-imports"
 
-#: The address that the page reads, by the page of Airflow's UI that shows the tab.
+#: The fragment of the page's address, by the page of Airflow's UI that shows the tab.
 _FRAGMENTS = {
     "dag": "dag_id={DAG_ID}",
     "dag_run": "dag_id={DAG_ID}&run_id={RUN_ID}",
@@ -51,7 +51,7 @@ class AdsImportsTabPlugin(AirflowPlugin):
             {
                 "name": "Imports",
                 "destination": destination,
-                # Airflow finds a view by its route alone.
+                # Airflow looks views up by their route alone, so each needs its own.
                 "url_route": f"{_PATH}-of-{destination.replace('_', '-')}",
                 "href": f"{_PATH}/#{fragment}",
             }

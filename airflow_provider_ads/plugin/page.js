@@ -1,6 +1,6 @@
 // -- The page --------------------------------------------------------------------------------------------------------
 
-// Milliseconds between two loads while the run is in progress, and otherwise, because a run can be cleared.
+// Milliseconds between two loads: while the run is in progress, and after its end, because it can be cleared.
 const REFRESH = 3000;
 const SLOW_REFRESH = 30000;
 
@@ -13,7 +13,7 @@ let timer;
 let shown = "";
 let cameFromDag = false;
 
-// Summaries of runs that have ended, by run and what Airflow says of it: a run that is cleared has another state.
+// Summaries of runs that have ended, by run and its description in Airflow's API, which changes if a run is cleared.
 const endedRuns = new Map();
 
 // -- The three pages -------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ function errorPage({ status, subject }) {
     const name = { Dag: "runs of this Dag", XComs: "XComs of this Dag" }[subject] ?? subject;
     return message(
       `You may not read the ${name}`,
-      `Airflow answered 403 for the ${subject}. The tab reads what tasks report as XComs, with your own permissions.`,
+      `Airflow answered 403 for the ${subject}. The tab reads the XComs of tasks with your own permissions.`,
       "Ask an administrator of Airflow for read access to the Dag, its runs, its task instances and its XComs.",
     );
   }
@@ -185,13 +185,13 @@ function decode(text) {
   }
 }
 
-// Airflow 3.1 does not encode the ids, so a run id can contain any character, and a + is no blank.
+// Airflow 3.1 does not encode the ids, so a run id can contain any character, and a + is not a blank.
 function readAddress() {
   const pattern = /^#dag_id=([^&]*)(?:&run_id=(.*?))?(?:&task_id=([^&]*)&map_index=([^&]*))?$/;
   const [dagId, runId, taskId, mapIndex] = (pattern.exec(location.hash) ?? [])
     .slice(1)
     .map((text) => text && decode(text));
-  // Airflow leaves the placeholder of a task that is not mapped as it is.
+  // Airflow does not replace the placeholder if the task is not mapped.
   return { dagId, runId, taskId, mapIndex: /^\d+$/.test(mapIndex ?? "") ? Number(mapIndex) : -1 };
 }
 
@@ -228,7 +228,7 @@ function render(data, show) {
   main.replaceChildren(...show().flat(Infinity).filter(Boolean));
 }
 
-// The page looks like that of Airflow around it, whose theme can change at any time.
+// The page follows the theme of the Airflow page around it, which can change at any time.
 const around = window.parent.document.documentElement;
 
 function applyTheme() {

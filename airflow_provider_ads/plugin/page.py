@@ -1,4 +1,8 @@
-"""The page of the Imports tab, as an ASGI application. The page holds no data: its script asks Airflow's public API."""
+"""
+The page of the Imports tab, as an ASGI application.
+
+The page contains no data: its script calls Airflow's public API.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from airflow_provider_ads.discovery.limits import IMPORT_RECORDS_PER_ACCOUNT
 
 __all__ = ["serve_page"]
 
-#: The scripts, in the order in which they need each other.
+#: The scripts; each uses only those before it.
 _SCRIPTS = ("requests.js", "summary.js", "elements.js", "sections.js", "page.js")
 
 

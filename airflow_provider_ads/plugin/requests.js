@@ -1,12 +1,12 @@
-// -- Requests of Airflow's public API, with the viewer's own session -------------------------------------------------
+// -- Requests to Airflow's public API, with the viewer's own session --------------------------------------------------
 
 // Relative to the page, so that it also works under a base path.
 const API = "../api/v2/";
 
-// The largest page that Airflow answers with, unless it is configured.
+// Airflow's default maximum number of items on a page.
 const PAGE_SIZE = 100;
 
-// XCom values that were read, by entry and time: a value that is pushed again has another time.
+// XCom values that were read, by entry and timestamp: a value that is pushed again has a new timestamp.
 const valuesRead = new Map();
 
 class RequestError extends Error {
@@ -60,7 +60,7 @@ async function getRun(dagId, runId, knownRun) {
     getAll("task instances", `${resource}/taskInstances`, "task_instances"),
     getAll("XComs", `${resource}/taskInstances/~/xcomEntries`, "xcom_entries"),
   ]);
-  // Without access to the Dag, all of them are refused. The first one says most about it.
+  // Without access to the Dag, all of them are refused. The first error is the most informative one.
   const refused = answers.find((answer) => answer.status === "rejected");
   if (refused) throw refused.reason;
   const [run, taskInstances, entries] = answers.map((answer) => answer.value);

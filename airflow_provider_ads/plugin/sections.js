@@ -4,7 +4,7 @@
 const FIRST = 10;
 const expanded = new Set();
 
-// A list of which the first entries are shown until the viewer asks for all.
+// A list that shows only its first entries until the viewer asks for all.
 function firstOf(name, entries, show) {
   const all = expanded.has(name) || entries.length <= FIRST + 2;
   const more = () => {

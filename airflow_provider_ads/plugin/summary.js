@@ -1,4 +1,4 @@
-// -- What the XComs of a run say about its imports -------------------------------------------------------------------
+// -- The summary of a run's imports, from its XComs -------------------------------------------------------------------
 
 const isRunning = (status) => FACTS.running.includes(status);
 const isDone = (status) => FACTS.done.includes(status);
@@ -60,7 +60,8 @@ const hasFieldsOfFailedRecords = hasFields({
   errors_url: isText,
 });
 
-// The keys of XComs, and the shapes of their values. Tasks are known by what they push, because users write subclasses.
+// The keys of XComs, and the shapes of their values. Tasks are recognized by their XComs, because users write
+// subclasses.
 const SHAPES = {
   report: (value) =>
     hasFieldsOfReport(value) && isListOf((part) => hasFieldsOfPart(part) && isText(part.url))(value.parts),
@@ -221,7 +222,7 @@ function importRows(imports, parts) {
     return {
       url: String(task.importUrl ?? task.importTaskId),
       total,
-      // Before the end, a count of 0 can mean that there is none yet.
+      // While an import runs, a count of 0 can mean that AWS has not counted yet.
       imported: ended || counted ? imported : null,
       failed: ended || counted ? failed : null,
       restKind: isRunning(task.status) ? "running" : isDone(task.status) ? "unaccounted" : "missing",
@@ -271,7 +272,7 @@ function statusLabel(status) {
   return words.replace(/^import /, "").replace(/^failed (.)/, "failed: $1");
 }
 
-// The terms of the sum, in their order.
+// The terms of the sum, in the order in which they are shown.
 const TERMS = {
   prepared: "prepared",
   imported: "imported",

@@ -1,5 +1,5 @@
 """
-Behaviour of Airflow and the Amazon provider that the package uses, although neither promises to keep it.
+Behavior of Airflow and the Amazon provider that the package relies on, although neither promises to keep it.
 
 When one of these tests fails with a new version: find the name in that version's source, adapt the code that the
 message names, keep what older versions need in ``version_compat.py``, and correct the table here. If no release of this

@@ -38,7 +38,7 @@ def test_every_file_is_a_drawing() -> None:
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
-def test_a_drawing_has_a_title_and_colours_for_light_and_dark(name: str) -> None:
+def test_a_drawing_has_a_title_and_colors_for_light_and_dark(name: str) -> None:
     root = ElementTree.parse(FOLDER / f"{name}.svg").getroot()
     assert (root.findtext("{*}title") or "").endswith(".")
     assert "prefers-color-scheme: dark" in (root.findtext("{*}style") or "")
@@ -49,7 +49,7 @@ def test_the_pipeline_shows_the_size_of_a_file() -> None:
     assert f"most {limits.IMPORT_FILE_MAX_BYTES // 1_000_000} MB" in words("pipeline")
 
 
-def test_the_nights_show_the_quota_and_exceed_it_when_they_say_so() -> None:
+def test_the_nights_show_the_quota_and_exceed_it_in_the_stated_night() -> None:
     text = words("quota")
     assert f"quota: {limits.IMPORT_RECORDS_PER_ACCOUNT:,} records" in text
     rows = int(re.findall(r"tonight's import, ([\d,]+) rows", text)[0].replace(",", ""))

@@ -107,7 +107,7 @@ def run_every_path(ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> list[st
     """
     Prepare, import and export on the worker and in the triggerer, fetch a failed record, and delete the imports.
 
-    :return: what users see.
+    :return: everything that users see, as text.
     """
     prepare = AdsPrepareImportFileOperator(
         task_id="prepare",

@@ -1,4 +1,4 @@
-"""The upgrade notes say what prepare does differently since 0.1.0, and the lines that keep its readings work."""
+"""The upgrade notes list the differences between preparing a file with 0.1.0 and now, and the lines in them work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_ads.inventory.template import ImportFileError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "upgrade.md").read_text()
 SECTION = PAGE.partition("\n### Prepared files\n")[2].partition("\n### ")[0]
-#: What a file has, what 0.1.0 imported, what this version does, and the line that keeps it.
+#: Columns: the content of a file, the result of 0.1.0, the result of this version, and the line to keep the old one.
 ROWS = {
     line[2:-2].split(" | ")[0]: line[2:-2].split(" | ")[2:] for line in re.findall(r"^\| .+ \|$", SECTION, re.M)[2:]
 }
@@ -76,7 +76,7 @@ def test_every_row_of_the_table_is_tested() -> None:
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_this_version_does_what_the_table_says(case: str, tmp_path: Path) -> None:
+def test_this_version_behaves_as_the_table_describes(case: str, tmp_path: Path) -> None:
     (now, _) = ROWS[case]
     if now == "asks":
         with pytest.raises(AmbiguousFileError):
@@ -93,7 +93,7 @@ def test_this_version_does_what_the_table_says(case: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("case", [case for case in FILES if ROWS[case][1] != "none"])
-def test_the_line_keeps_what_the_table_says(case: str, tmp_path: Path) -> None:
+def test_the_line_restores_the_result_in_the_table(case: str, tmp_path: Path) -> None:
     keeps, _, empties = ROWS[case][1].partition("; ")
     if empties:
         (line,) = re.findall(r"`(.+)` empties the cell", empties)

@@ -48,26 +48,26 @@ class HaltsWhenResumed:
 def _before_call(model: Any, **_: Any) -> None:
     _calls[model.name] += 1
     has_changed_something = _calls["BatchDeleteImportData"] or _calls["StartImportTask"]
-    if _changes_something(model.name):
+    if _is_configured_call(model.name):
         _halt(Moment.BEFORE_CALL)
     elif model.name == "DescribeImportTasks" and has_changed_something and not _context()["task"].deferrable:
         _halt(Moment.WAITING)
 
 
 def _before_send(request: Any, event_name: str, **_: Any) -> None:
-    if _changes_something(event_name.rpartition(".")[2]) and _is_kill_point(Moment.BETWEEN):
+    if _is_configured_call(event_name.rpartition(".")[2]) and _is_kill_point(Moment.BETWEEN):
         # The call arrives, and the task never learns the answer.
         URLLib3Session().send(request)
         _halt(Moment.BETWEEN)
 
 
 def _after_call(model: Any, **_: Any) -> None:
-    if _changes_something(model.name):
+    if _is_configured_call(model.name):
         _halt(Moment.AFTER_ANSWER)
 
 
-def _changes_something(operation: str) -> bool:
-    """Return True for a call that starts or deletes imports, or uploads; of several, for the configuration's one."""
+def _is_configured_call(operation: str) -> bool:
+    """Return True if this is the call at which to halt: the run's configuration has its number among changing calls."""
     is_change = operation in {"StartImportTask", "BatchDeleteImportData", "PutObject"}
     return is_change and bool(_calls[operation] == _context()["dag_run"].conf["call"])
 
@@ -79,7 +79,7 @@ def _is_kill_point(moment: Moment) -> bool:
 
 
 def _halt(moment: Moment) -> None:
-    """Announce the process and its Dag, and wait to be killed, if this is where that is to happen."""
+    """At the kill point, announce the process and its Dag, and wait to be killed."""
     if _is_kill_point(moment):
         Path(os.environ[HALT_FOLDER], f"{os.getpid()} {_context()['ti'].dag_id}").touch()
         time.sleep(600)

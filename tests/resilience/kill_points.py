@@ -1,4 +1,4 @@
-"""The vocabulary of kills: victims and moments."""
+"""Kill points: what is killed, and when."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Victim(StrEnum):
 
 
 class Moment(StrEnum):
-    """When it is killed."""
+    """The moment of a kill."""
 
     BEFORE_CALL = "before the call"
     BETWEEN = "between the call's arrival and its answer"

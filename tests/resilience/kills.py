@@ -22,7 +22,7 @@ from tests.support.recording_emulator import RecordingEmulator
 
 __all__ = ["DagRun", "DagRunKiller", "Kill", "Killer", "in_turn", "wait_until"]
 
-#: Seconds after which a condition is not expected to hold any more, on a machine that may be busy.
+#: Timeout in seconds for a condition, on a machine that may be busy.
 TIMEOUT = 300
 
 
@@ -32,7 +32,7 @@ class Kill(NamedTuple):
 
     :param point: the kill point.
     :param name: the Dag whose task was killed, or the name of the component.
-    :param intentions: what the victim was working on, if that is known.
+    :param intentions: the intentions that the victim was carrying out, if they are known.
     """
 
     point: KillPoint

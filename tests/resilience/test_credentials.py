@@ -1,8 +1,8 @@
 """
-STS answers late or never: the connections that need it wait, and nothing else does.
+An STS that answers late or never delays only the connections that need it.
 
-Their waits see an outage. Other connections' waits end, deadlines fire and cancellations take effect as if there were
-no such connection, and the triggerer stops as fast.
+Their waits report an outage. The waits of other connections end, time out and can be cancelled as usual, and the
+triggerer stops as fast as usual.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ INTERVAL = OUTAGE / 30
 #: Seconds over which imports end before the outage, and again after it.
 SPREAD = 20 * INTERVAL
 
-#: Faults, each with its share of the calls that none of the faults before it hits.
+#: Faults, each with its share of the calls that the faults before it do not affect.
 SHARES = {"ThrottlingException": 0.30, "ServerInternalErrorException": 0.05 / 0.70, "drop": 0.02 / 0.65}
 
 #: The answers by which the emulator records these faults.
@@ -33,7 +33,7 @@ FAULTS = {"ThrottlingException", "ServerInternalErrorException", "dropped"}
 #: The final statuses of the imports, in turn.
 STATUSES = ("IMPORT_COMPLETE", "IMPORT_FAILED", "IMPORT_COMPLETE_WITH_ERRORS", "INTERNAL_ERROR")
 
-#: Seconds after which a wait that has not ended never will.
+#: Seconds after which a wait counts as hanging.
 TIMEOUT = 300 + 20 * OUTAGE
 
 
@@ -123,5 +123,5 @@ async def run_waits(events: dict[str, list[Any]], script: Script) -> None:
 
 
 def ending_of(event: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:
-    """Return how a wait ended, and the status of each import in its event."""
+    """Return the status of a wait's event, and the status of each import in it."""
     return event["status"], [(task["importTaskId"], task["status"]) for task in event.get("tasks", [])]

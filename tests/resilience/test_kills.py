@@ -1,5 +1,5 @@
 """
-Whatever is killed, and whenever: each intention is carried out once.
+Each intention is carried out exactly once, no matter what is killed and when.
 
 An intention is an import that a run starts, an import that a run deletes, or the files that a run writes.
 """
@@ -81,7 +81,7 @@ def killer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagRunKiller]:
 
 
 class ConfMaker:
-    """Puts into the emulator what a run works on, and returns the run's configuration."""
+    """Adds the data of a run to the emulator, and returns the run's configuration."""
 
     def __init__(self, ads: AdsEmulator) -> None:
         ads.upload("s3://inventory/inventory.csv", FAILED_ROWS + "1,1024\r\n")
@@ -205,7 +205,7 @@ def tally(killer: DagRunKiller, dags: tuple[str, ...], counts_of: Any) -> dict[K
 
 
 def report(killer: DagRunKiller, title: str, dags: tuple[str, ...], counts: dict[KillPoint, list[int]]) -> None:
-    """Add a table of what was killed while some Dags ran."""
+    """Add a table of the kills while some Dags ran."""
     others = {*STARTS, *LISTS, *FILES, *DELETIONS}.difference(dags)
     results = []
     for point, of_point in counts.items():
@@ -215,7 +215,7 @@ def report(killer: DagRunKiller, title: str, dags: tuple[str, ...], counts: dict
 
 
 def result_of(killer: DagRunKiller, run: DagRun) -> list[Any]:
-    """Return what the task of a run returned and pushed, with the run's id replaced."""
+    """Return the XComs of a run's task, with the run's id replaced."""
     task_id = run.dag_id.partition("_")[0]
     keys = ["return_value", "report"] if task_id == "prepare" else ["return_value"]
     xcoms = [killer.airflow.xcom(run.dag_id, run.run_id, task_id, key) for key in keys]

@@ -39,8 +39,8 @@ AIRFLOW_3 = Version(version("apache-airflow")).major == 3
 AIRFLOW_3_1 = Version(version("apache-airflow")).release >= (3, 1)
 AIRFLOW_3_4 = Version(version("apache-airflow")).release >= (3, 4)
 
-#: What to select from to read task instances and XComs. Airflow 3.4 calls the map index region_index, keeps earlier
-#: attempts in the same table, and stores XComs for an attempt.
+#: The SQL expressions to read task instances and XComs from. Airflow 3.4 calls the map index region_index, keeps
+#: earlier attempts in the same table, and stores XComs for an attempt.
 TASK_INSTANCES, XCOMS = "task_instance", "xcom"
 if AIRFLOW_3_4:
     TASK_INSTANCES = "(select *, region_index as map_index from task_instance where working_set) as latest"

@@ -177,7 +177,7 @@ def prepare(content: str | bytes, folder: Path, **parameters: Any) -> PreparedIm
 
 
 def refuse(content: str | bytes, folder: Path, **parameters: Any) -> str:
-    """Return the message of the error that preparing raises; it must leave the folder unchanged."""
+    """Prepare a file that must be refused, and return the message; the folder must stay unchanged."""
     before = set(folder.iterdir())
     with pytest.raises(ImportFileError) as caught:
         prepare(content, folder, **parameters)

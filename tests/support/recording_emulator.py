@@ -1,4 +1,4 @@
-"""An emulator that records who made each call and what it asked for."""
+"""An emulator that records the caller and the import tasks of each call."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Call", "RecordingEmulator", "emulator_process"]
 @dataclass
 class Call:
     """
-    A call of the service.
+    A call to the service.
 
     :param time: when it arrived, in seconds since the epoch.
     :param operation: the operation, such as ``DescribeImportTasks``.
@@ -105,7 +105,7 @@ class RecordingEmulator(AdsEmulator):
 
 @contextmanager
 def emulator_process() -> Iterator[Any]:
-    """Run an emulator in a process of its own, where it takes no time from its callers, and yield a proxy of it."""
+    """Run an emulator in a process of its own, so that it does not slow down its callers, and yield a proxy of it."""
     manager: Any = _Manager(ctx=get_context("spawn"))
     # Tests break connections on purpose.
     manager.start(logging.disable)

@@ -106,7 +106,7 @@ def test_reads_files_that_are_stored_or_deflated(compression: int) -> None:
         ),
     ],
 )
-def test_refuses_what_it_cannot_read_safely(content: bytes, reason: str) -> None:
+def test_refuses_archives_that_it_cannot_read_safely(content: bytes, reason: str) -> None:
     assert reason in refuse(content)
 
 

@@ -206,7 +206,7 @@ class TestRenewal:
             async with polling(ids) as polls:
                 await until(account.answered_calls)
                 monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", another.airflow_connection)
-                await until(lambda: polls and len(polls[-1].import_tasks) == 2)
+                await until(lambda: polls and len(polls[-1].tasks) == 2)
 
     async def test_an_import_that_a_new_client_does_not_list_either_is_not_found(
         self, account: RecordingEmulator, monkeypatch: pytest.MonkeyPatch
@@ -220,7 +220,7 @@ class TestRenewal:
             await asyncio.wait_for(wait(), timeout=30)
 
     @pytest.mark.usefixtures("short_lives")
-    async def test_an_import_that_other_credentials_do_not_list_is_not_taken_as_deleted(
+    async def test_an_import_that_other_credentials_do_not_list_does_not_count_as_deleted(
         self, account: RecordingEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         import_task_id = account.add_import_task(status="DELETE_IN_PROGRESS")
@@ -260,7 +260,7 @@ class TestRenewal:
         results = await asyncio.gather(*waits)
         assert len(renewals) > 3
         assert [poll.error for polls in results for poll in polls if poll.error] == []
-        last = {task.import_task_id: task.status for polls in results for task in polls[-1].import_tasks.values()}
+        last = {task.import_task_id: task.status for polls in results for task in polls[-1].tasks.values()}
         assert last == dict.fromkeys(ids, "IMPORT_COMPLETE")
         assert {(call.key, call.answer) for call in account.answered_calls()} == {
             ("AKIAFIRST", "ok"),

@@ -382,7 +382,7 @@ class TestExports:
         assert [task.export_id for task in AdsHook().get_export_tasks(reversed(ids))] == ids[::-1]
         assert aws_default.calls()["DescribeExportTasks"] == 2
 
-    def test_a_missing_task_is_looked_for_again_and_then_reported(self, aws_default: AdsEmulator) -> None:
+    def test_a_missing_task_is_polled_again_and_then_reported(self, aws_default: AdsEmulator) -> None:
         export_id = aws_default.add_export_task()
         with pytest.raises(ExportTaskNotFound, match="Export task not found in us-west-2: unknown") as error:
             AdsHook().get_export_tasks([export_id, "unknown"])
@@ -551,6 +551,6 @@ def test_the_machines_credentials_never_replace_those_of_a_connection_that_is_go
         ads.inject("ExpiredTokenException", status=400)
         monkeypatch.delenv("AIRFLOW_CONN_AWS_DEFAULT")
         for _ in range(2):
-            with pytest.raises(AdsCallError, match="'aws_default'; its lookup failed: it is not found any more"):
+            with pytest.raises(AdsCallError, match="'aws_default'; its lookup failed: Airflow no longer finds it"):
                 list(hook.list_import_tasks())
         assert [call.key for call in ads.recorded] == ["AKIACONNECTION"] * 3

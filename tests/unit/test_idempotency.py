@@ -136,7 +136,7 @@ RUN_AFTER, LOGICAL_DATE, INTERVAL_END = (STARTED + timedelta(days=day) for day i
     ],
     ids=["scheduled", "backfill", "Airflow 2", "past date", "future date", "asset", "Airflow 2, manual", "no date"],
 )
-def test_a_run_is_due_when_its_schedule_or_its_trigger_says(fields: dict[str, Any], due: datetime | None) -> None:
+def test_a_run_is_due_at_the_time_of_its_schedule_or_trigger(fields: dict[str, Any], due: datetime | None) -> None:
     assert due_time_of_run(SimpleNamespace(**fields)) == due
 
 
@@ -196,10 +196,10 @@ class TestRetry:
     ) -> None:
         other = ads.add_import_task(name="cmdb", importUrl=URL)
         assert attempt(2).result != other
-        warning = "Another task started this import with the same name and file, or this task before it was cleared"
+        warning = "Another task started this import with the same name and file, or this task did before it was cleared"
         assert f"('cmdb', {other}).\n{warning}" in capsys.readouterr().out
 
-    def test_starts_another_import_if_the_service_returns_a_lost_one_that_it_does_not_list(
+    def test_starts_another_import_if_the_service_returns_a_failed_or_deleted_one_that_it_does_not_list(
         self, ads: AdsEmulator, attempt: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         token = start_request().token(0)
@@ -330,7 +330,7 @@ class TestRetryOfAList:
         attempt(2, import_url=files)
         assert "\nstarted  IMPORT_IN_PROGRESS  0 imported  0 failed  cmdb-29  import-task-" in capsys.readouterr().out
 
-    def test_names_the_imports_of_files_that_the_list_lacks_now(
+    def test_names_the_imports_of_files_that_are_no_longer_in_the_list(
         self, ads: AdsEmulator, files: list[str], attempt: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
         ads.add_import_task(name="cmdb-part-0009", importUrl=files[8], clientRequestToken="that of another task")
@@ -352,7 +352,7 @@ class TestRetryOfAList:
         table = capsys.readouterr().out.partition("2 imports of files that import_url no longer contains")[2]
         assert all(task["importTaskId"] in table for task in ads.import_tasks())
 
-    def test_starts_the_imports_even_if_removed_files_cannot_be_looked_for(
+    def test_starts_the_imports_even_if_it_cannot_check_for_removed_files(
         self,
         ads: AdsEmulator,
         files: list[str],
@@ -363,14 +363,19 @@ class TestRetryOfAList:
         with stopped_after(4, lambda: ads.inject("ThrottlingException", operation="DescribeImportTasks", calls=1)):
             run = attempt(2, import_url=files[:4])
         assert (run.state, len(run.result)) == ("success", 4)
-        assert "Could not check if earlier attempts imported files that import_url lacks" in capsys.readouterr().out
+        assert (
+            "Could not check whether earlier attempts imported files that are no longer in import_url"
+            in capsys.readouterr().out
+        )
 
     def test_warns_about_running_imports_with_the_same_names_and_files(
         self, ads: AdsEmulator, files: list[str], attempt: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
         other = ads.add_import_task(name="cmdb-part-0002", importUrl=files[1])
         attempt(2, import_url=files[:3])
-        warning = "Running: 1 import with the same name and file as new ones. Another task started them, or this one"
+        warning = (
+            "Running: 1 import with the same name and file as new ones. Another task started them, or this task did"
+        )
         assert f"{warning} before it was cleared\n" in (log := capsys.readouterr().out)
         assert f"cmdb-part-0002  {other}" in log
 
@@ -411,7 +416,7 @@ def test_a_killed_task_names_every_import_that_it_has_started(
 
 
 class Killed(BaseException):
-    """Ends a task without letting it do anything more."""
+    """Ends a task immediately, as if it was killed."""
 
 
 def kill() -> None:
@@ -514,7 +519,7 @@ class TestRandomHistories:
         try_number, max_tries = 1, retries
         account.token_seconds = None
         allowed = 0
-        current = "none"  # the import of this start request: none, good or lost
+        current = "none"  # the import of this start request: none, good, or bad (failed or deleted)
 
         def imports() -> list[dict[str, Any]]:
             return [task for task in account.import_tasks() if task["name"] == name]
@@ -551,7 +556,7 @@ class TestRandomHistories:
                     account.update_import_task(imports()[-1]["importTaskId"], status="IMPORT_COMPLETE")
                 case _ if step.startswith("import becomes") and current == "good":
                     account.update_import_task(imports()[-1]["importTaskId"], status=step.split()[-1])
-                    current = "lost"
+                    current = "bad"
             try_number += 1
         assert len(imports()) == allowed
         # Listing thousands of imports of earlier examples would slow down each example.

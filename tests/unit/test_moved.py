@@ -1,4 +1,4 @@
-"""Dags that import what 0.1.0's reference listed keep working."""
+"""Dags keep working if they import names from where 0.1.0's reference listed them."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ async def calls_of(ads: AdsEmulator, count: int) -> None:
 
 
 def statuses(poll: Poll) -> list[str | None]:
-    return [task.status for task in poll.import_tasks.values()]
+    return [task.status for task in poll.tasks.values()]
 
 
 class TestPolling:
@@ -104,7 +104,7 @@ class TestPolling:
         await polls_of([*ended, running], then=then)
         assert calls == [2, 3]
 
-    async def test_a_poll_without_news_is_not_yielded(self, aws_default: AdsEmulator) -> None:
+    async def test_a_poll_without_changes_is_not_yielded(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task()
         polling_it = asyncio.create_task(polls_of([import_task_id]))
         await calls_of(aws_default, 5)
@@ -112,10 +112,10 @@ class TestPolling:
         await calls_of(aws_default, 10)
         aws_default.update_import_task(import_task_id, status="IMPORT_COMPLETE")
         polls = await polling_it
-        assert [poll.import_tasks[import_task_id].server_import_success for poll in polls] == [None, 1, 1]
+        assert [poll.tasks[import_task_id].server_import_success for poll in polls] == [None, 1, 1]
         assert [statuses(poll) for poll in polls] == [["IMPORT_IN_PROGRESS"]] * 2 + [["IMPORT_COMPLETE"]]
 
-    async def test_after_the_longest_silence_a_poll_without_news_is_yielded(
+    async def test_after_the_longest_silence_a_poll_without_changes_is_yielded(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(polling, "LONGEST_SILENCE", 0.1)
@@ -244,12 +244,12 @@ class TestPolling:
         running = aws_default.add_import_task()
 
         def then(poll: Poll) -> None:
-            if UNKNOWN_ID not in poll.import_tasks:
+            if UNKNOWN_ID not in poll.tasks:
                 aws_default.add_import_task(importTaskId=UNKNOWN_ID, status="IMPORT_COMPLETE")
                 aws_default.update_import_task(running, status="IMPORT_COMPLETE")
 
         polls = await polls_of([running, UNKNOWN_ID], then=then)
-        assert [len(poll.import_tasks) for poll in polls] == [1, 2]
+        assert [len(poll.tasks) for poll in polls] == [1, 2]
 
     async def test_an_unlisted_task_can_count_as_done(self, aws_default: AdsEmulator) -> None:
         aws_default.delete_seconds = 60
@@ -263,9 +263,7 @@ class TestPolling:
 
         polls = await polls_of([vanishes, stays], running=is_deletion_running, unlisted_is_done=True, then=end)
         assert statuses(polls[0]) == ["DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS"]
-        assert {task.import_task_id: task.status for task in polls[-1].import_tasks.values()} == {
-            stays: "DELETE_COMPLETE"
-        }
+        assert {task.import_task_id: task.status for task in polls[-1].tasks.values()} == {stays: "DELETE_COMPLETE"}
 
     async def test_expired_credentials_are_read_again_once(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
@@ -288,7 +286,7 @@ class TestManyWaits:
         opened = counted(monkeypatch)
         ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(250)]
         polls = await asyncio.gather(*(polls_of([import_task_id], interval=1) for import_task_id in ids))
-        assert [list(poll.import_tasks) for (poll,) in polls] == [[import_task_id] for import_task_id in ids]
+        assert [list(poll.tasks) for (poll,) in polls] == [[import_task_id] for import_task_id in ids]
         assert len(opened) == 1
         # Three on a machine that has nothing else to do.
         assert 3 <= aws_default.calls()["DescribeImportTasks"] <= 10
@@ -348,7 +346,7 @@ class TestManyWaits:
         aws_default.update_import_task(stays, status="IMPORT_COMPLETE")
         assert statuses((await waits[0])[-1]) == ["IMPORT_COMPLETE"]
 
-    async def test_a_cancelled_one_is_not_polled_for_again(
+    async def test_a_cancelled_wait_is_not_polled_for_again(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         polled: list[str] = []
@@ -396,7 +394,7 @@ class TestManyWaits:
         assert all(poll.error is None for (poll,) in polls)
         assert len(opened) == 2
 
-    async def test_they_leave_nothing_behind(self, aws_default: AdsEmulator) -> None:
+    async def test_waits_leave_nothing_behind(self, aws_default: AdsEmulator) -> None:
         tasks = asyncio.all_tasks()
         ids = [aws_default.add_import_task(status="IMPORT_COMPLETE") for _ in range(20)]
         await asyncio.gather(*(polls_of([import_task_id]) for import_task_id in ids))
@@ -438,7 +436,7 @@ class TestManyWaits:
             logging.disable(logging.NOTSET)
         # 30 clients take some 60 MB.
         assert memory_later < memory + 10_000_000
-        # The emulator is in this process too, and closes its side of a connection when it gets to that.
+        # The emulator runs in this process too, and closes its side of a connection a little later.
         deadline = time.monotonic() + 60
         while (left := connections() - connections_before) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
@@ -474,7 +472,7 @@ class TestNames:
 
         polls = await polls_of_name("cmdb", then=then)
         assert [statuses(poll) for poll in polls] == [[], ["IMPORT_IN_PROGRESS"], ["IMPORT_COMPLETE"]]
-        assert polls[-1].import_tasks["cmdb"].import_task_id == ids[0]
+        assert polls[-1].tasks["cmdb"].import_task_id == ids[0]
 
     async def test_a_poll_that_still_finds_no_import_is_not_yielded(self, aws_default: AdsEmulator) -> None:
         polling_it = asyncio.create_task(polls_of_name("cmdb"))
@@ -521,7 +519,7 @@ class TestNames:
                 aws_default.update_import_task(newer[0], status="IMPORT_COMPLETE")
 
         polls = await polls_of_name("cmdb", then=then)
-        seen = [poll.import_tasks["cmdb"].import_task_id for poll in polls]
+        seen = [poll.tasks["cmdb"].import_task_id for poll in polls]
         assert seen == [older, newer[0], newer[0]]
 
     async def test_the_newest_import_is_found_on_any_page(self, aws_default: AdsEmulator) -> None:
@@ -534,7 +532,7 @@ class TestNames:
             for day in days
         }
         (poll,) = await polls_of_name("cmdb")
-        assert poll.import_tasks["cmdb"].import_task_id == ids[0]
+        assert poll.tasks["cmdb"].import_task_id == ids[0]
 
     async def test_polling_continues_when_the_import_is_no_longer_listed(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task(name="cmdb")
@@ -566,7 +564,7 @@ class TestNames:
         for name in names:
             aws_default.add_import_task(name=name, status="IMPORT_COMPLETE")
         polls = await asyncio.gather(*(polls_of_name(name, interval=1) for name in names))
-        assert [poll.import_tasks[name].name for name, (poll,) in zip(names, polls, strict=True)] == names
+        assert [poll.tasks[name].name for name, (poll,) in zip(names, polls, strict=True)] == names
         assert len(opened) == 1
         # Three on a machine that has nothing else to do.
         assert 3 <= aws_default.calls()["DescribeImportTasks"] <= 10
@@ -576,9 +574,9 @@ class TestNames:
         by_id = aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
         by_name = aws_default.add_import_task(name=by_id, status="IMPORT_FAILED")
         (first,), (second,) = await asyncio.gather(polls_of([by_id], interval=0.5), polls_of_name(by_id, interval=0.5))
-        assert [first.import_tasks[by_id].import_task_id, second.import_tasks[by_id].import_task_id] == [by_id, by_name]
+        assert [first.tasks[by_id].import_task_id, second.tasks[by_id].import_task_id] == [by_id, by_name]
 
-    async def test_they_leave_nothing_behind(self, aws_default: AdsEmulator) -> None:
+    async def test_waits_leave_nothing_behind(self, aws_default: AdsEmulator) -> None:
         tasks = asyncio.all_tasks()
         aws_default.add_import_task(name="cmdb", status="IMPORT_COMPLETE")
         await asyncio.gather(*(polls_of_name("cmdb") for _ in range(20)))
@@ -674,4 +672,4 @@ async def test_a_malformed_answer_is_polled_again(aws_default: AdsEmulator) -> N
     )
     assert failed.error is not None
     assert failed.error.code == "MalformedAnswer"
-    assert ended.import_tasks[import_task_id].status == "IMPORT_COMPLETE"
+    assert ended.tasks[import_task_id].status == "IMPORT_COMPLETE"

@@ -90,7 +90,7 @@ class TestProgressLog:
             (poll(), "No import is listed yet; waiting for it"),
         ],
     )
-    def test_it_shows_a_sign_of_life_when_nothing_changes(
+    def test_it_logs_periodically_when_nothing_changes(
         self,
         log: logging.Logger,
         caplog: pytest.LogCaptureFixture,

@@ -443,7 +443,7 @@ class TestDeferral:
         with pytest.raises(AdsCallError, match=r"^Allow discovery:DescribeImportTasks"):
             task.resume_execution("__fail__", TRIGGER_TIMED_OUT, context_of(task))
 
-    def test_a_last_poll_that_hangs_is_left_behind(
+    def test_a_last_poll_that_hangs_does_not_keep_the_task_from_ending(
         self, aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.add_import_task(importTaskId=UNKNOWN_ID, status="IMPORT_COMPLETE")

@@ -77,7 +77,9 @@ class TestSerialization:
 
     @pytest.mark.parametrize("arguments", [ALL_SET, ALL_NONE], ids=["all set", "all None"])
     @pytest.mark.parametrize("seen", [[], [ID]])
-    def test_so_do_the_arguments_of_a_wait_by_name(self, arguments: dict[str, Any], seen: list[str]) -> None:
+    def test_the_arguments_of_a_wait_by_name_survive_the_database(
+        self, arguments: dict[str, Any], seen: list[str]
+    ) -> None:
         arguments = {"name": "cmdb", **arguments, "import_task_ids": seen}
         trigger = through_database(AdsNamedImportTaskTrigger(**arguments))
         assert trigger.serialize() == ("airflow_provider_ads.triggers.AdsNamedImportTaskTrigger", arguments)

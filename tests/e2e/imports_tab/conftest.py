@@ -62,7 +62,7 @@ MALFORMED_XCOMS = {
     "record_quota": {"before": {"toLocaleString": 1}, "after": 2},
 }
 
-#: Of the users, only the first may read everything.
+#: Only the first of the users may read everything.
 USERS = {name: secrets.token_hex(8) for name in ("reader", "without_xcoms", "without_dags")}
 
 

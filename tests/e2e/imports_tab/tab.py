@@ -14,7 +14,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 __all__ = ["HOSTILE", "Tab"]
 
-#: A name that a page could mistake for a part of itself.
+#: A name that a page could mistake for markup.
 HOSTILE = '<img src=x onerror="window.hacked=1">'
 
 
@@ -50,7 +50,7 @@ class Tab:
         self.wait_until_loaded()
 
     def wait_until_loaded(self) -> None:
-        """Wait until the page shows data or says why it cannot."""
+        """Wait until the page shows data, or the reason why it cannot."""
         self.wait_for(lambda: bool(self.elements("#page[aria-busy=false] h1")))
 
     def wait_for(self, condition: Callable[[], Any]) -> Any:

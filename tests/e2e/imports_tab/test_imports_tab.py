@@ -1,4 +1,4 @@
-"""The Imports tab in Chromium: its numbers are those of AWS, whatever the run and the viewer."""
+"""The Imports tab in Chromium shows AWS's numbers for every kind of run, to every viewer who may read them."""
 
 from __future__ import annotations
 
@@ -155,14 +155,14 @@ def test_a_cleared_run_shows_the_numbers_of_the_current_attempt(
 
 
 @pytest.mark.parametrize("address", [{"task_id": "report", "map_index": -1}, {}])
-def test_a_run_without_imports_says_what_the_tab_is_for(tab: Tab, runs: Runs, address: dict[str, Any]) -> None:
+def test_a_run_without_imports_explains_the_tab(tab: Tab, runs: Runs, address: dict[str, Any]) -> None:
     run = runs["without imports"].result()
     tab.open(dag_id=run.dag_id, run_id=run.run_id, **address)
     assert tab.heading == f"No imports in this {'task' if address else 'run'}"
     assert "what tasks of airflow-provider-ads report as XComs" in tab.text
 
 
-def test_a_dag_without_imports_says_what_the_tab_is_for(tab: Tab, runs: Runs) -> None:
+def test_a_dag_without_imports_explains_the_tab(tab: Tab, runs: Runs) -> None:
     tab.open(dag_id=runs["without imports"].result().dag_id)
     assert tab.heading == "No imports in the last run"
 

@@ -117,7 +117,7 @@ def started(request: pytest.FixtureRequest, airflow: LocalAirflow, aws: dict[str
     """
     Start the Dag runs of all collected test modules, so that they run side by side.
 
-    :return: what each module's function ``start_runs`` returned, by the module's name.
+    :return: the result of each module's function ``start_runs``, by the module's name.
     """
     modules = {item.module for item in request.session.items if isinstance(item, pytest.Function)}
     with ThreadPoolExecutor(100) as threads:

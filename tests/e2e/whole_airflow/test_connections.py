@@ -51,7 +51,7 @@ def run(started: Any) -> Run:
 
 @pytest.fixture(scope="module")
 def uses(run: Run, documented: DocumentedConnections) -> dict[str, dict[str, dict[str, str]]]:
-    """How the worker and the triggerer reached each service, by connection; pytest prints it as a table."""
+    """The requests of the worker and the triggerer to each service, by connection; pytest prints them as a table."""
     found = {}
     for name in CONNECTIONS:
         contents = [f"{name} {run.run_id}", *documented.roles[name]]

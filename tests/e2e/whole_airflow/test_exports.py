@@ -109,7 +109,7 @@ def test_the_recommendations_in_s3_have_a_row_for_each_server(started: Any, mode
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_result_of_a_truncated_export_says_so(started: Any, mode: str) -> None:
+def test_the_result_of_a_truncated_export_is_marked_as_truncated(started: Any, mode: str) -> None:
     assert started[__name__]["truncated"].result().xcom(mode)["is_truncated"] is True
 
 

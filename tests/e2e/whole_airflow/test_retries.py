@@ -56,7 +56,7 @@ def start_runs(runs: Runs, aws: dict[str, AdsEmulator]) -> dict[str, Future[Run]
 
 
 def play(scenario: Scenario, runs: Runs, ads: AdsEmulator) -> Run:
-    """Run the Dag, and let the scenario happen to its task in each mode."""
+    """Run the Dag, and play the scenario with its task in each mode."""
     airflow = runs.airflow
     done: set[str] = set()
 

@@ -84,7 +84,7 @@ class TestUnpacking:
             ),
         ],
     )
-    def test_another_archive_is_refused(self, archive: bytes, reason: str) -> None:
+    def test_an_archive_without_the_two_files_is_refused(self, archive: bytes, reason: str) -> None:
         error = refusal(archive)
         assert (error.code, error.transient) == ("ArchiveNotReadable", False)
         assert str(error).startswith("Try again, in case the error archive was damaged in transit")
@@ -226,5 +226,5 @@ def test_the_table_is_aligned_and_counts_further_errors(total: int, last_line: l
     ]
 
 
-def test_the_error_has_its_name_of_version_0_1_0() -> None:
+def test_the_error_keeps_its_name_from_version_0_1_0() -> None:
     assert FailedRecordsError is ArchiveDownloadError

@@ -78,7 +78,7 @@ class TestImportTask:
             ({"import_url": "s3://b/a\n\x1b[31m", "name": "a\nb"}, rf"no status: a\n\x1b[31m ('a\nb', {ID})"),
         ],
     )
-    def test_str_lacks_what_is_not_known(self, fields: dict[str, Any], line: str) -> None:
+    def test_str_omits_unknown_fields(self, fields: dict[str, Any], line: str) -> None:
         assert str(ImportTask(import_task_id=ID, **fields)) == line
 
     @pytest.mark.parametrize(

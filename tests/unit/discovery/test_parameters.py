@@ -35,11 +35,13 @@ class TestChecks:
     def test_a_valid_value_is_returned(self, check: Any, value: Any) -> None:
         assert check(value) == value
 
-    def test_a_string_of_digits_that_jinja_made_a_number_is_turned_back(self) -> None:
+    def test_digits_that_jinja_rendered_as_a_number_become_a_string_again(self) -> None:
         assert (check_name(2026), check_client_request_token(7)) == ("2026", "7")
 
     @pytest.mark.parametrize(("rendered", "limit"), [("10", 10), ("None", None)])
-    def test_a_limit_that_jinja_made_a_string_is_turned_back(self, rendered: str, limit: int | None) -> None:
+    def test_a_limit_that_jinja_rendered_as_a_string_becomes_a_number_again(
+        self, rendered: str, limit: int | None
+    ) -> None:
         assert check_max_failed_records(rendered) == limit
 
     @pytest.mark.parametrize("name", ["", "  \t", "x" * 256, None, 7.0, True])
@@ -115,7 +117,7 @@ class TestChecks:
 
 
 class TestImportUrlsByName:
-    def test_a_file_name_that_is_too_long_is_to_be_changed(self) -> None:
+    def test_an_error_about_a_name_that_is_too_long_names_the_file(self) -> None:
         with pytest.raises(ValueError, match=r"at most 255\. Shorten name='cmdb', or rename the file 'xxx"):
             import_urls_by_name("cmdb", ["s3://bucket/" + "x" * 300])
 
@@ -161,7 +163,7 @@ class TestExports:
         assert check_export_ids(iter(["x" * 200, "/"])) == ["x" * 200, "/"]
 
     @pytest.mark.parametrize("ids", [[], "", "a b", "x" * 201, [None], 7])
-    def test_what_cannot_be_an_id_is_refused(self, ids: Any) -> None:
+    def test_an_invalid_export_id_is_refused(self, ids: Any) -> None:
         with pytest.raises(ValueError, match="An export id must have 1 to 200 characters and no whitespace; got"):
             check_export_ids(ids)
 

@@ -41,8 +41,9 @@ def test_records_of_all_imports_but_deleted_ones_are_added_up(tasks: Any, quota:
             RecordQuota(used=18_000, running=0),
             7_001,
             False,
-            "Too few import records are left. The file's 7,001 rows need 28.0% of the account's 25,000 import records. "
-            "Of these, the listed imports use 18,000 (72.0%). Delete imports first, with AdsDeleteImportDataOperator",
+            "Not enough import records are left. The file's 7,001 rows need 28.0% of the account's 25,000 import "
+            "records. Of these, the listed imports use 18,000 (72.0%). Delete imports first, with "
+            "AdsDeleteImportDataOperator",
         ),
         (
             RecordQuota(used=0, running=0),
@@ -61,6 +62,8 @@ def test_records_of_all_imports_but_deleted_ones_are_added_up(tasks: Any, quota:
     ],
     ids=["enough", "too few left", "too many rows", "unknown number of rows"],
 )
-def test_the_message_says_if_there_is_room(quota: RecordQuota, rows: int | None, has_room: bool, message: str) -> None:
+def test_the_message_reports_whether_there_is_room(
+    quota: RecordQuota, rows: int | None, has_room: bool, message: str
+) -> None:
     assert quota.has_room_for(rows) is has_room
     assert quota.describe(rows) == message

@@ -16,7 +16,7 @@ from airflow_provider_ads.discovery.record import TaskRecord
 URL = "https://bucket.example/archive.zip?X-Amz-Signature=secret"
 TIME = datetime(2026, 1, 2, 4, 4, 5, 678000, tzinfo=timezone(timedelta(hours=1)))
 
-#: A record with its secrets and a time, and the fields that are secrets, by the shape of the service's model.
+#: By shape of the service's model: a record with secrets and a time, and the names of its secret fields.
 RECORDS: dict[str, tuple[TaskRecord, set[str]]] = {
     "ImportTask": (
         ImportTask.from_response(

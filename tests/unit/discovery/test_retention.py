@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ads.discovery.import_task import ImportTask
-from airflow_provider_ads.discovery.retention import due_time, mark_due, reasons_against, superseded_imports
+from airflow_provider_ads.discovery.retention import due_time, mark_due, reasons_not_to_supersede, superseded_imports
 
 IDS = count()
 NEW_REQUESTED = datetime(2026, 1, 2, tzinfo=UTC)
@@ -23,29 +23,29 @@ def task(status: str = "IMPORT_COMPLETE", name: str = "cmdb-1", hours: float | N
 NEW = task(hours=0)
 
 
-class TestReasonsAgainst:
+class TestReasonsNotToSupersede:
     def test_there_are_none_if_all_imports_succeeded(self) -> None:
-        assert reasons_against([NEW, task(name="cmdb-2")], "cmdb-", allow_failed_records=False) == []
+        assert reasons_not_to_supersede([NEW, task(name="cmdb-2")], "cmdb-", allow_failed_records=False) == []
 
     def test_an_import_of_another_series(self) -> None:
-        (reason,) = reasons_against([NEW, task(name="dmz-1")], "cmdb-", allow_failed_records=True)
+        (reason,) = reasons_not_to_supersede([NEW, task(name="dmz-1")], "cmdb-", allow_failed_records=True)
         assert reason.startswith("Correct name_prefix='cmdb-': the import's name does not start with it. ")
 
     @pytest.mark.parametrize("status", ["IMPORT_FAILED", "IMPORT_IN_PROGRESS", "DELETE_COMPLETE", "NEW", None])
     def test_an_import_that_did_not_succeed(self, status: Any) -> None:
-        (reason,) = reasons_against([NEW, task(status)], "cmdb-", allow_failed_records=True)
+        (reason,) = reasons_not_to_supersede([NEW, task(status)], "cmdb-", allow_failed_records=True)
         assert "only complete copy" in reason
 
     @pytest.mark.parametrize("failed", [{"server_import_failure": 1}, {"status": "IMPORT_COMPLETE_WITH_ERRORS"}])
     def test_failed_records_unless_they_are_allowed(self, failed: Any) -> None:
         bad = task(**failed)
-        (reason,) = reasons_against([NEW, bad], "cmdb-", allow_failed_records=False)
+        (reason,) = reasons_not_to_supersede([NEW, bad], "cmdb-", allow_failed_records=False)
         assert bad.import_task_id in reason
         assert "allow_failed_records=True" in reason
-        assert reasons_against([NEW, bad], "cmdb-", allow_failed_records=True) == []
+        assert reasons_not_to_supersede([NEW, bad], "cmdb-", allow_failed_records=True) == []
 
     def test_an_import_without_a_request_time(self) -> None:
-        (reason,) = reasons_against([task(hours=None)], "cmdb-", allow_failed_records=False)
+        (reason,) = reasons_not_to_supersede([task(hours=None)], "cmdb-", allow_failed_records=False)
         assert reason.startswith("Check the import, whose request time the service did not return. ")
 
 
@@ -74,7 +74,7 @@ class TestSupersededImports:
             (None, "unknown"),
         ],
     )
-    def test_the_status_decides(self, status: Any, where: str) -> None:
+    def test_the_status_decides_which_list_an_import_is_in(self, status: Any, where: str) -> None:
         old = task(status)
         superseded = superseded_imports([old], [NEW], None)
         assert {name: tasks for name, tasks in vars(superseded).items() if tasks} == {where: [old]}
@@ -98,13 +98,13 @@ def due(hours: float) -> str:
 
 
 class TestDueTime:
-    def test_a_token_contains_it_in_full_seconds(self) -> None:
+    def test_a_token_contains_the_due_time_in_full_seconds(self) -> None:
         token = mark_due("f" * 64, NEW_REQUESTED + timedelta(seconds=1.7))
         assert token == "f" * 64 + "-1767312001"
         assert due_time(task(client_request_token=token)) == NEW_REQUESTED + timedelta(seconds=1)
 
     @pytest.mark.parametrize("token", [None, "", "my-token-1767312001", "f" * 64, mark_due("f" * 64, None)])
-    def test_other_tokens_do_not(self, token: Any) -> None:
+    def test_other_tokens_contain_no_due_time(self, token: Any) -> None:
         assert due_time(task(client_request_token=token)) is None
 
     def test_an_import_of_a_run_that_was_due_later_stays(self) -> None:

@@ -82,7 +82,7 @@ class TestJudgeImport:
         assert verdict.advice.split()[0] in {"Check", "Convert", "Delete", "Import"}
         assert len(verdict.advice.splitlines()) == 1
 
-    def test_the_rows_are_to_be_corrected_if_aws_could_read_the_file(self) -> None:
+    def test_the_advice_is_to_correct_the_rows_if_aws_could_read_the_file(self) -> None:
         url = "s3://bucket/servers.csv"
         unread = judge_import(task("IMPORT_FAILED", importUrl=url, serverImportFailure=0), None)
         assert unread.advice.startswith(
@@ -111,7 +111,7 @@ class TestJudgeExport:
 
     @pytest.mark.parametrize(
         ("message", "reason"),
-        [("No servers found.", "No servers found."), (None, "AWS gives no reason."), ("", "AWS gives no reason.")],
+        [("No servers found.", "No servers found."), (None, "AWS gave no reason."), ("", "AWS gave no reason.")],
     )
     def test_a_failed_export_has_advice_and_the_reason_of_aws(self, message: str | None, reason: str) -> None:
         advice = f"Run the task again, which starts another export: {reason}"

@@ -100,7 +100,7 @@ def import_file(ads: AdsEmulator, discovery: Any) -> ImportFile:
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
-    """Wait until the condition returns something true, and return that."""
+    """Wait until the condition returns a true value, and return that value."""
     deadline = time.monotonic() + 60
     while not (result := condition()):
         assert time.monotonic() < deadline, "timed out"
@@ -166,7 +166,7 @@ def end_refusal(ads: AdsEmulator) -> None:
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Wait for the other side to send something or to close the connection. True if it closed the connection."""
+    """Wait for the other side to send something or to close the connection. Return True if it closed the connection."""
     connection.settimeout(60)
     try:
         return not connection.recv(1)

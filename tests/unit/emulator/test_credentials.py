@@ -227,14 +227,14 @@ class TestRoles:
         ads.roles.add(ROLE)
         assert sts.assume_role(**ASSUME)
 
-    def test_to_assume_a_role_needs_a_known_key(self, client: MakeClient) -> None:
+    def test_assuming_a_role_needs_a_known_key(self, client: MakeClient) -> None:
         sts = client("sts")
         assert refusal(lambda: sts.assume_role(**ASSUME)) == ("InvalidClientTokenId", 403)
 
     def test_a_role_can_assume_a_role(self, client: MakeClient, assumed: tuple[str, str, str]) -> None:
         assert keys(client("sts", credentials=assumed).assume_role(**ASSUME))[0] != assumed[0]
 
-    def test_credentials_expire_when_they_say(self, ads: AdsEmulator, client: MakeClient) -> None:
+    def test_credentials_expire_at_their_stated_time(self, ads: AdsEmulator, client: MakeClient) -> None:
         ads.role_seconds = 900
         answer = client("sts", credentials=KNOWN).assume_role(**ASSUME)
         left = answer["Credentials"]["Expiration"] - datetime.now(UTC)
@@ -282,7 +282,7 @@ def test_the_airflow_connection_has_a_known_key(ads: AdsEmulator) -> None:
     assert (connection["login"], connection["password"]) == KNOWN
 
 
-def test_refused_calls_count_and_meet_faults(ads: AdsEmulator, client: MakeClient) -> None:
+def test_refused_calls_count_and_are_affected_by_faults(ads: AdsEmulator, client: MakeClient) -> None:
     discovery = client("discovery")
     ads.inject("ThrottlingException", calls=1)
     assert [refusal(discovery.describe_import_tasks)[0] for _ in range(2)] == [
@@ -297,7 +297,7 @@ def test_the_control_interface_and_moto_itself_need_no_credentials(ads: AdsEmula
     assert b"Moto" in send(f"{ads.endpoint_url}/moto-api/").body
 
 
-def test_a_header_of_another_scheme_is_no_signature(ads: AdsEmulator) -> None:
+def test_a_header_of_another_scheme_is_not_a_signature(ads: AdsEmulator) -> None:
     body = urlencode({"Action": "GetCallerIdentity", "Version": "2011-06-15"}).encode()
     form = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": f"Bearer {HOME_REGION}"}
     response = send(ads.endpoint_url, "POST", body, **form)

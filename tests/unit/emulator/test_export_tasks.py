@@ -115,7 +115,7 @@ class TestStart:
     @pytest.mark.parametrize(
         "body", [{"preferences": {}}, {"preferences": {"other": 1}}, {"filters": [{"name": "agentIds"}]}]
     )
-    def test_what_botocore_refuses_is_refused_too(self, ads: AdsEmulator, body: dict[str, Any]) -> None:
+    def test_requests_that_botocore_refuses_are_refused_too(self, ads: AdsEmulator, body: dict[str, Any]) -> None:
         headers = {
             "X-Amz-Target": "AWSPoseidonService_V2015_11_01.StartExportTask",
             "Authorization": f"AWS4-HMAC-SHA256 Credential=a/20260101/{HOME_REGION}/discovery/aws4_request",

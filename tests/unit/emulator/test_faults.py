@@ -80,7 +80,7 @@ class TestDuration:
         assert outcomes(seed=1) == first
         assert outcomes(seed=2) != first
 
-    def test_only_calls_that_meet_the_fault_count(self, ads: AdsEmulator, describe: Any) -> None:
+    def test_only_affected_calls_count(self, ads: AdsEmulator, describe: Any) -> None:
         ads.inject("ThrottlingException", share=0.5, calls=3)
         outcomes = [error_of(describe) for _ in range(40)]
         assert outcomes.count(None) == 37
@@ -123,7 +123,7 @@ class TestScope:
         assert client("sts").get_caller_identity()["Account"]
         wait_for(lambda: statuses(ads) == ["IMPORT_FAILED"])
 
-    def test_a_call_meets_the_fault_that_was_injected_first(self, ads: AdsEmulator, describe: Any) -> None:
+    def test_the_fault_that_was_injected_first_affects_a_call(self, ads: AdsEmulator, describe: Any) -> None:
         ads.inject("ThrottlingException", calls=1)
         ads.inject("ServiceUnavailable", calls=1)
         assert [error_of(describe) for _ in range(3)] == [

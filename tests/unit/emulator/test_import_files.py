@@ -163,7 +163,7 @@ MANY_CSV = "VM\n" + "a\n" * 250_000
 
 
 class TestHostileExports:
-    """Each file is small, and would need many seconds or much memory if it was read as it is."""
+    """Each file is small, but reading it without limits would take many seconds or much memory."""
 
     @pytest.mark.parametrize(
         "content",

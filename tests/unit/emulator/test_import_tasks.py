@@ -73,7 +73,7 @@ class TestToken:
 
 
 class TestTokenSeconds:
-    def test_using_a_token_again_does_not_prolong_it(self, ads: AdsEmulator, discovery: Any) -> None:
+    def test_using_a_token_again_does_not_extend_its_lifetime(self, ads: AdsEmulator, discovery: Any) -> None:
         first = start_import(discovery, clientRequestToken="token")
         time.sleep(0.5)
         assert start_import(discovery, clientRequestToken="token") == first
@@ -107,7 +107,9 @@ class TestHomeRegion:
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
         assert ads.import_tasks() == []
 
-    def test_a_change_moves_no_tasks(self, ads: AdsEmulator, client: MakeClient, discovery: Any) -> None:
+    def test_changing_the_home_region_does_not_move_tasks(
+        self, ads: AdsEmulator, client: MakeClient, discovery: Any
+    ) -> None:
         old = start_import(discovery, name="old")
         ads.home_region = "eu-central-1"
         new_home = client("discovery", region="eu-central-1")
@@ -176,7 +178,7 @@ class TestDescribe:
             "no task",
         ],
     )
-    def test_filters(
+    def test_filters_return_matching_tasks_only(
         self, ads: AdsEmulator, discovery: Any, filters: list[tuple[str, list[str]]], expected: str
     ) -> None:
         ads.add_import_task(name="a", status="IMPORT_COMPLETE", fileClassification="IMPORT_TEMPLATE")

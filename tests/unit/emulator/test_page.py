@@ -121,7 +121,7 @@ class TestRequests:
     def test_the_page_is_neither_a_call_nor_an_iam_action(self, ads: AdsEmulator) -> None:
         page = get_page(ads)
         assert ads.calls() == ads.iam_actions() == {}
-        assert "There were no calls yet." in page.text
+        assert "There have been no calls yet." in page.text
 
     def test_it_refreshes_only_if_it_is_asked_to(self, ads: AdsEmulator) -> None:
         """A page that refreshes has no form to set faults, which would lose what the user types."""
@@ -259,19 +259,19 @@ class TestQuotas:
             "Records deleted today (UTC)": ["0", "1,000"],
         }
 
-    def test_a_quota_that_is_used_up_is_marked(self, client: MakeClient) -> None:
+    def test_an_exhausted_quota_is_marked(self, client: MakeClient) -> None:
         with AdsEmulator(import_seconds=0, server_quota=2) as ads:
             discovery = client("discovery", emulator=ads)
             run_import(discovery, ads.upload("s3://inventory/a", "ExternalId,Tags\na,x:1\na,y:1\nb,\n"))
             page = get_page(ads)
             used = quotas(page)
-            assert used["Servers used up"] == ["2", "2"]
+            assert used["Servers exhausted"] == ["2", "2"]
             assert used["Records"] == ["3", "25,000"]
             assert used["Tags of the server with the most"] == ["2", "30"]
             run_import(discovery, ads.upload("s3://inventory/b", "ExternalId\nc\n"), name="too many")
             assert get_page(ads).row("too many")[1].startswith("IMPORT_FAILED_SERVER_LIMIT_EXCEEDED")
 
-    def test_each_region_has_its_own(self, ads: AdsEmulator, import_file: ImportFile) -> None:
+    def test_each_region_has_its_own_quota_table(self, ads: AdsEmulator, import_file: ImportFile) -> None:
         import_file("ExternalId\na\n")
         ads.home_region = "eu-central-1"
         page = get_page(ads)
@@ -372,5 +372,5 @@ class TestCalls:
         page = get_page(ads)
         assert page.row("DescribeImportTasks") == ["DescribeImportTasks", "2"]
         assert page.row("discovery:") == ["discovery:DescribeImportTasks", "2"]
-        assert "There were no calls yet." in submit(ads, "/_ads/calls", _method="DELETE").text
+        assert "There have been no calls yet." in submit(ads, "/_ads/calls", _method="DELETE").text
         assert ads.calls() == {}

@@ -74,15 +74,15 @@ class TestApplicationsAndTags:
         assert exceeded is None
         return [[(error.column, error.message) for error in row.errors] for row in checked]
 
-    def test_a_row_with_an_application_too_many_fails(self) -> None:
+    def test_a_row_that_exceeds_the_quota_of_applications_fails(self) -> None:
         errors = self.errors("a,crm\n", 'b,"crm,hr"\nc,shop\nd,hr\ne,\n', applications=2)
         assert errors == [[], [("Applications", "The account would have more than 2 applications.")], [], []]
 
-    def test_a_server_too_many_for_an_application_fails(self) -> None:
+    def test_a_row_that_exceeds_the_servers_of_an_application_fails(self) -> None:
         errors = self.errors("a,crm\na,crm\n", 'a,crm\nb,crm\nc,"crm,hr"\nc,hr\n', servers_per_application=2)
         assert errors == [[], [], [("Applications", "The application 'crm' would have more than 2 servers.")], []]
 
-    def test_a_server_with_a_tag_too_many_fails(self) -> None:
+    def test_a_row_that_exceeds_the_tags_of_a_server_fails(self) -> None:
         errors = self.errors("a,,env:prod\n", 'a,,"env:test, tier:web"\na,,owner:me\nb,,owner:me\n', tags_per_server=2)
         assert errors == [[], [("Tags", "The server would have more than 2 tags.")], []]
 

@@ -65,7 +65,7 @@ class TestUpload:
             ads.upload(import_url, "")
         assert client("s3").list_buckets()["Buckets"] == []
 
-    def test_an_upload_meets_no_fault_and_is_not_counted(self, ads: AdsEmulator) -> None:
+    def test_an_upload_is_neither_affected_by_faults_nor_counted(self, ads: AdsEmulator) -> None:
         ads.inject("refuse", seconds=3600)
         ads.upload("s3://inventory/servers.csv", "")
         assert ads.calls() == ads.iam_actions() == {}

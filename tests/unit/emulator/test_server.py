@@ -124,7 +124,7 @@ class TestPublicUrl:
             AdsEmulator(public_url=public_url)
 
     def test_a_link_to_an_archive_works_at_a_public_url_with_dots(self, client: MakeClient) -> None:
-        """Moto would take the first label of the host name for a bucket."""
+        """Moto would mistake the first label of the host name for a bucket."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         public_url = f"http://ads.localtest.me:{port}"

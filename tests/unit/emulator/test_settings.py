@@ -40,7 +40,7 @@ def test_a_change_applies_to_the_running_import(ads: AdsEmulator, discovery: Any
     assert wait_for_import(discovery, import_task_id)["status"] == "IMPORT_FAILED"
 
 
-def test_the_defaults_are_described_as_they_are() -> None:
+def test_descriptions_state_the_actual_defaults() -> None:
     emulator = AdsEmulator()
     names = ("import_seconds", "delete_seconds", "export_seconds", "token_seconds", "role_seconds")
     assert [getattr(AdsEmulator, name).default for name in names] == [1.0, 1.0, 1.0, None, 3600.0]

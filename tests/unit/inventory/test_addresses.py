@@ -20,7 +20,7 @@ def mac_addresses() -> MACAddressConverter:
 
 class TestIPAddresses:
     @pytest.mark.parametrize("separator", [",", ", ", ";", "|", " ", "\n", "\r\n", " / ", "/", ",;"])
-    def test_every_usual_separator_divides_a_list(self, separator: str) -> None:
+    def test_every_usual_separator_splits_a_list(self, separator: str) -> None:
         assert ip_addresses().convert_all([f"10.0.0.1{separator}10.0.0.2"]) == ["10.0.0.1, 10.0.0.2"]
 
     @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ class TestIPAddresses:
             *("224.0.0.1", "239.255.255.250", "ff02::1"),
         ],
     )
-    def test_addresses_that_identify_no_server_are_left_out_and_counted(self, address: str) -> None:
+    def test_addresses_that_identify_no_server_are_ignored_and_counted(self, address: str) -> None:
         tested = ip_addresses()
         assert tested.convert_all([f"10.0.0.1 {address}", address]) == ["10.0.0.1", ""]
         assert tested.dropped.total() == 2
@@ -71,7 +71,7 @@ class TestIPAddresses:
         assert tested.dropped == {"fe80::250:56ff:feab:cdef": 1, "fe80::1": 1}
 
     @pytest.mark.parametrize("cell", ["10.0.0.1\00010.0.0.2", "fe80::1::2", "fe80::12345"])
-    def test_what_only_begins_like_them_is_invalid(self, cell: str) -> None:
+    def test_cells_that_only_begin_like_addresses_are_invalid(self, cell: str) -> None:
         assert isinstance(ip_addresses().convert_all([cell])[0], InvalidCell)
 
     @pytest.mark.parametrize("cell", ["10.0.0.999", "DHCP", "10.0.0", "10.0.0.1/99", "web1.example", "10.0.0.1-20"])
@@ -85,7 +85,7 @@ class TestIPAddresses:
         assert isinstance(ip_addresses(None).convert_all(["10.0.0.1,10.0.0.2"])[0], InvalidCell)
 
     @given(st.lists(st.ip_addresses(v=4).map(str), min_size=1, max_size=30))
-    def test_what_stays_unchanged_is_what_is_converted_to_itself(self, cells: list[str]) -> None:
+    def test_stays_unchanged_agrees_with_convert(self, cells: list[str]) -> None:
         together = ip_addresses().convert_all(cells)
         assert together == [ip_addresses().convert(cell) for cell in cells]
 
@@ -103,15 +103,15 @@ class TestMACAddresses:
             "00 50 56 ab cd ef",
         ],
     )
-    def test_every_usual_notation_becomes_the_same(self, cell: str) -> None:
+    def test_every_usual_notation_is_normalized(self, cell: str) -> None:
         assert mac_addresses().convert_all([cell]) == ["00:50:56:AB:CD:EF"]
 
     @pytest.mark.parametrize("separator", [",", "; ", "|", "\n", " "])
-    def test_a_list_is_divided(self, separator: str) -> None:
+    def test_a_list_is_split(self, separator: str) -> None:
         cell = f"00:50:56:AB:CD:EF{separator}0050.56ab.cdee"
         assert mac_addresses().convert_all([cell]) == ["00:50:56:AB:CD:EF, 00:50:56:AB:CD:EE"]
 
-    def test_addresses_that_are_not_set_are_left_out_and_counted(self) -> None:
+    def test_addresses_that_are_not_set_are_ignored_and_counted(self) -> None:
         tested = mac_addresses()
         assert tested.convert_all(["00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"]) == ["", ""]
         assert tested.dropped.total() == 2

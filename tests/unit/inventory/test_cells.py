@@ -83,10 +83,10 @@ class TestHostNames:
         [
             ("localhost", "identifies no server"),
             ("Localhost.localdomain", "identifies no server"),
-            ("01-Mar", "is a date, into which a spreadsheet has changed it"),
+            ("01-Mar", "is a date that a spreadsheet has made from a name"),
         ],
     )
-    def test_what_is_not_a_name_is_invalid(self, cell: str, reason: str) -> None:
+    def test_cells_that_are_not_names_are_invalid(self, cell: str, reason: str) -> None:
         tested = HostNameConverter(MappedColumn("Name", "HostName"), PLACEHOLDERS)
         assert tested.convert_all([cell]) == [f"{cell!r} {reason}. Export the server's name."]
 

@@ -35,7 +35,7 @@ class TestApplications:
             ("Unknown", ""),
         ],
     )
-    def test_commas_divide_names(self, cell: str, names: str) -> None:
+    def test_commas_separate_names(self, cell: str, names: str) -> None:
         tested = applications()
         assert tested.convert_all([cell]) == [names]
         assert answers(tested) == []
@@ -52,7 +52,7 @@ class TestApplications:
             ("TSSS (Spotfire, R and TERR)", ","),
         ],
     )
-    def test_other_separators_are_asked_about(self, cell: str, separator: str) -> None:
+    def test_other_separators_cause_a_question(self, cell: str, separator: str) -> None:
         tested = applications()
         tested.convert_all([cell])
         assert answers(tested) == [
@@ -167,7 +167,7 @@ class TestTags:
             ),
         ],
     )
-    def test_other_separators_are_asked_about(self, cell: str, options: list[str]) -> None:
+    def test_other_separators_cause_a_question(self, cell: str, options: list[str]) -> None:
         tested = tags()
         tested.convert_all([cell])
         assert answers(tested) == [f'"Labels": {{"column": "Tags", {each}}},' for each in options]

@@ -27,7 +27,7 @@ def test_errors_types_and_words_for_nothing_are_placeholders(cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", ["Err:5020", "list[]", "a.b[0]", "Error"])
-def test_similar_cells_are_not(cell: str) -> None:
+def test_similar_cells_are_not_placeholders(cell: str) -> None:
     assert clean_cell(cell, PLACEHOLDERS) == cell
 
 

@@ -344,15 +344,15 @@ CMDB = [["Name", "IP"], ["web1", "10.0.0.1"]]
 
 class Input(NamedTuple):
     """
-    A file as users bring it, and what is made of it.
+    A user's file, and the expected result.
 
-    :param name: what is special about it.
+    :param name: the id of the test case.
     :param content: the file.
     :param options: the parameters.
     :param rows: the rows that are sent; for a question, after its first answer was pasted.
     :param answers: the lines to choose from, if the user is asked.
-    :param reason: what the message or the quarantine says, if a row or the file is refused.
-    :param warning: what a warning in the report says.
+    :param reason: a part of the reason in the message or the quarantine, if a row or the file is refused.
+    :param warning: a part of a warning in the report.
     """
 
     name: str
@@ -607,7 +607,7 @@ INPUTS = [
 
 
 @pytest.mark.parametrize("given_file", INPUTS, ids=lambda given_file: given_file.name)
-def test_what_users_bring(given_file: Input, tmp_path: Path) -> None:
+def test_files_of_users(given_file: Input, tmp_path: Path) -> None:
     options: dict[str, Any] = {"column_mapping": given_file.options or None, "on_invalid_rows": "quarantine"}
     if given_file.reason:
         assert given_file.reason in refuse(given_file.content, tmp_path, **{**options, "on_invalid_rows": "fail"})
@@ -638,7 +638,7 @@ def paste(line: str, options: dict[str, Any]) -> None:
 
 
 class Dialect(NamedTuple):
-    """How a table is written: ``delimiter`` is None for an .xlsx file, and ``told`` whether the parameters say it."""
+    """The dialect of a table; ``delimiter`` is None for .xlsx, and ``is_given`` is True if parameters describe it."""
 
     delimiter: str | None
     encoding: str
@@ -646,7 +646,7 @@ class Dialect(NamedTuple):
     decimal: str
     memory: str
     items: str
-    told: bool
+    is_given: bool
 
 
 DIALECT = st.builds(
@@ -691,7 +691,7 @@ def write(servers: Sequence[tuple[Any, ...]], dialect: Dialect) -> bytes:
 def options_for(dialect: Dialect) -> dict[str, Any]:
     mapping: dict[str, Any] = {**RAM, **IP, **APP, "CPU %": "CPU.UsagePct.Avg"}
     options: dict[str, Any] = {"column_mapping": mapping}
-    if dialect.told:
+    if dialect.is_given:
         if dialect.encoding == "cp1252":
             options["encoding"] = "cp1252"
         if dialect.decimal == ",":
@@ -702,8 +702,8 @@ def options_for(dialect: Dialect) -> dict[str, Any]:
     return options
 
 
-def test_servers_in_any_dialect_come_out_as_the_same_or_are_asked_about() -> None:
-    told: list[bool] = []
+def test_servers_in_any_dialect_are_read_the_same_or_cause_a_question() -> None:
+    was_read: list[bool] = []
 
     @settings(deadline=None, max_examples=150, database=None)
     @given(SERVERS_OF_ANY_KIND, DIALECT)
@@ -712,9 +712,9 @@ def test_servers_in_any_dialect_come_out_as_the_same_or_are_asked_about() -> Non
             try:
                 prepared = prepare(write(servers, dialect), Path(name), **options_for(dialect))
             except AmbiguousFileError:
-                told.extend([False] * dialect.told)
+                was_read.extend([False] * dialect.is_given)
                 return
-            told.extend([True] * dialect.told)
+            was_read.extend([True] * dialect.is_given)
             found = [
                 (
                     name,
@@ -728,11 +728,13 @@ def test_servers_in_any_dialect_come_out_as_the_same_or_are_asked_about() -> Non
         assert found == [tuple(server) for server in servers]
 
     round_trip()
-    assert sum(told) >= 0.95 * len(told) > 20
+    assert sum(was_read) >= 0.95 * len(was_read) > 20
 
 
 @pytest.mark.parametrize("options", [{}, {"decimal": ","}, {"thousands": "."}])
-def test_numbers_of_a_workbook_have_a_point_whatever_its_texts_have(options: dict[str, str], tmp_path: Path) -> None:
+def test_numbers_of_a_workbook_have_a_point_even_if_its_texts_have_a_comma(
+    options: dict[str, str], tmp_path: Path
+) -> None:
     text = "12,5" if options else "12.5"
     rows: list[list[object]] = [
         ["HostName", "CPU.UsagePct.Avg", "CPU.UsagePct.Max"],

@@ -159,8 +159,8 @@ class TestQuestions:
             (["16.384", "1024.5", "1024,5"], ['decimal=".",', 'decimal=",",', 'thousands=".",']),
         ],
     )
-    def test_separators_that_are_not_certain_are_asked_about(self, cells: list[str], expected: list[str]) -> None:
-        # Without a unit to ask about.
+    def test_separators_that_are_not_certain_cause_a_question(self, cells: list[str], expected: list[str]) -> None:
+        # A number of cores has no unit, so nothing but the separators can be uncertain.
         tested = converter(column="CPU.NumberOfCores" if "MB" not in cells[0] else RAM)
         tested.convert_all(cells)
         assert answers(tested) == expected
@@ -191,7 +191,7 @@ class TestQuestions:
             (CPU, CPU, ["0.5"] * 20, ["fraction", "%"]),
         ],
     )
-    def test_a_unit_that_is_not_certain_is_asked_about(
+    def test_a_unit_that_is_not_certain_causes_a_question(
         self, header: str, column: str, cells: list[str], units: list[str]
     ) -> None:
         tested = converter(header, column)
@@ -199,9 +199,9 @@ class TestQuestions:
         entries = [f'"{header}": {{"column": "{column}", "unit": "{unit}"}},' for unit in units]
         assert answers(tested) == entries
         for unit in units:
-            told = converter(header, column, unit)
-            told.convert_all(cells)
-            assert answers(told) == []
+            with_unit = converter(header, column, unit)
+            with_unit.convert_all(cells)
+            assert answers(with_unit) == []
 
     @pytest.mark.parametrize(
         ("header", "column", "cells"),
@@ -217,7 +217,7 @@ class TestQuestions:
             ("CPUs", "CPU.NumberOfCores", ["1", "0.5"]),
         ],
     )
-    def test_a_unit_that_is_certain_is_not(self, header: str, column: str, cells: list[str]) -> None:
+    def test_a_unit_that_is_certain_causes_no_question(self, header: str, column: str, cells: list[str]) -> None:
         tested = converter(header, column)
         tested.convert_all(cells)
         assert answers(tested) == []
@@ -246,7 +246,9 @@ class TestWarnings:
             ("GB", ["4", "8", "16", "32768"], "GB, such as 32,768: 1"),
         ],
     )
-    def test_amounts_of_memory_far_from_the_others(self, unit: str | None, cells: list[str], examples: str) -> None:
+    def test_amounts_of_memory_far_from_the_others_are_a_warning(
+        self, unit: str | None, cells: list[str], examples: str
+    ) -> None:
         tested = converter(unit=unit)
         tested.convert_all(cells)
         (warning,) = tested.warnings()
@@ -261,7 +263,7 @@ class TestWarnings:
             ("CPU.NumberOfCores", ["4096", "4096", "4"]),
         ],
     )
-    def test_other_numbers_need_none(self, column: str, cells: list[str]) -> None:
+    def test_plausible_amounts_of_memory_cause_no_warning(self, column: str, cells: list[str]) -> None:
         tested = converter("Size", column)
         tested.convert_all(cells)
         assert list(tested.warnings()) == []

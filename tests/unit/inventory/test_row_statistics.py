@@ -58,7 +58,7 @@ def test_impossible_numbers_are_warnings() -> None:
         (25_001, [""] * 25_001, "There are 25,001 rows; an account can hold 25,000 import records."),
     ],
 )
-def test_what_exceeds_a_quota_is_a_warning(rows: int, applications: list[str], warning: str) -> None:
+def test_exceeding_a_quota_is_a_warning(rows: int, applications: list[str], warning: str) -> None:
     result = statistics(HostName=[f"web{n}" for n in range(rows)], Applications=applications)
     assert [text for text in result.warnings() if text.startswith(warning)]
     assert len(result.warnings()) == 1

@@ -168,7 +168,7 @@ class TestTags:
         assert converter.template_columns == ("HostName", "Tags")
         assert rows == [["web1", "import:monday"]]
 
-    def test_all_together_are_at_most_30(self) -> None:
+    def test_tags_from_all_sources_are_at_most_30(self) -> None:
         cells = [", ".join(f"t{number}:x" for number in range(count)) for count in (29, 30)]
         rows, invalid, _ = convert(
             ["HostName", "Tags"], ["web1", cells[0]], ["web2", cells[1]], tags={"import": "monday"}
@@ -188,7 +188,7 @@ def test_a_few_rows_with_only_one_cell_are_a_warning(servers: int, is_warning: b
     )
 
 
-def test_addresses_that_were_left_out_are_a_warning() -> None:
+def test_ignored_addresses_are_a_warning() -> None:
     *_, converter = convert(["HostName", "IPAddress"], ["web1", "127.0.0.1"], ["web2", "127.0.0.1;10.0.0.1"])
     assert converter.warnings() == ["IPAddress: addresses that identify no server were ignored, such as 127.0.0.1."]
 

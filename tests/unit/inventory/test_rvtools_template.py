@@ -202,7 +202,7 @@ class TestHeaders:
         )
         assert [(row["ExternalId"], row["Tags"]) for row in rows] == [("500a-1", "source:rvtools")]
 
-    def test_custom_attributes_are_not_taken_for_template_columns(self, tmp_path: Path) -> None:
+    def test_custom_attributes_are_not_mistaken_for_template_columns(self, tmp_path: Path) -> None:
         content = pack({"vInfo.csv": b"VM,DNS Name,hostname,Tags\nvm1,web1,web9,production\n"})
         assert convert(content, tmp_path) == [{"HostName": "web1", "VMware.VMName": "vm1"}]
         (tmp_path / "part-0001.csv").unlink()
@@ -279,7 +279,7 @@ class TestCells:
 class TestJoins:
     NETWORK = "VM,VM UUID,Mac Address\na,u1,00:50:56:00:00:01\na,u2,00:50:56:00:00:02\n"
 
-    def test_by_uuid(self, tmp_path: Path) -> None:
+    def test_machines_are_joined_by_uuid(self, tmp_path: Path) -> None:
         rows = convert_vinfo("VM,VM UUID,DNS Name", "a,u2,web2", "a,u1,web1", folder=tmp_path, vNetwork=self.NETWORK)
         assert [(row["HostName"], row["MACAddress"]) for row in rows] == [
             ("web2", "00:50:56:00:00:02"),

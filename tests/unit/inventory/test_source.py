@@ -169,7 +169,9 @@ def test_headers_are_named_as_in_pandas() -> None:
         (b"[Name],RAM\nweb1,4\n", ["[Name]", "RAM"], []),
     ],
 )
-def test_without_a_header_the_first_row_is_taken_for_it(content: bytes, header: list[str], skipped: list[str]) -> None:
+def test_without_a_header_the_first_row_counts_as_the_header(
+    content: bytes, header: list[str], skipped: list[str]
+) -> None:
     table, _ = read(content)
     assert (table.header, table.skipped) == (header, skipped)
 
@@ -290,7 +292,7 @@ def test_opens_workbooks_and_unusual_headers_unread(content: bytes) -> None:
         ),
     ],
 )
-def test_refuses_what_is_not_a_text_table(content: bytes, message: str) -> None:
+def test_refuses_files_that_are_not_text_tables(content: bytes, message: str) -> None:
     assert re.search(message, refuse(content))
 
 
@@ -355,7 +357,7 @@ CELLS = st.one_of(
 
 @settings(deadline=None, max_examples=400)
 @given(st.data())
-def test_a_table_in_any_dialect_comes_back_as_it_was_or_is_asked_back(data: st.DataObject) -> None:
+def test_a_table_in_any_dialect_is_read_as_written_or_causes_a_question(data: st.DataObject) -> None:
     names = CELLS.map(str.strip).filter(bool)
     header = data.draw(st.lists(names, min_size=1, max_size=5, unique=True), "header")
     width = len(header)

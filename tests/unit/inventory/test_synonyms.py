@@ -132,7 +132,7 @@ class TestFiles:
     @pytest.mark.parametrize("name", ANSWERS)
     def test_no_header_is_wrong_without_rows(self, name: str) -> None:
         proposed, answers = propose_mapping(read_inventory(name)[0]), ANSWERS[name]
-        # Without cells, nothing shows how tags are divided.
+        # Without cells, the separator of the tags is unknown.
         assert {each for each in proposed.keys() - {"Tags"} if answers.get(each) != proposed[each]} == set()
 
 
@@ -204,14 +204,14 @@ class TestProposeEntry:
             "Environment type, Application ID, Wave date, Avg CPU max, , %, GB",
         ],
     )
-    def test_what_is_not_certain_is_not_proposed(self, headers: str) -> None:
+    def test_uncertain_headers_are_not_proposed(self, headers: str) -> None:
         assert {header: entry for header in headers.split(", ") if (entry := propose_entry(header))} == {}
 
     def test_perfmon_counts_reads_as_operations(self) -> None:
         assert propose_entry("Avg Disk Reads/sec") == "DiskReadsOpsPerSecond.Avg"
         assert propose_entry("Avg Disk Read Bytes/sec") == {"column": "DiskReadsPerSecondInKB.Avg", "unit": "B"}
 
-    def test_a_template_column_is_itself(self) -> None:
+    def test_a_template_column_is_mapped_to_itself(self) -> None:
         assert {column: propose_entry(column) for column in TEMPLATE_COLUMNS} == {
             column: column for column in TEMPLATE_COLUMNS
         }
@@ -246,12 +246,12 @@ class TestNamesServers:
         assert names_servers(cells)
 
     @pytest.mark.parametrize("cells", [[], ["Servers in Basel"], ["Rack", "RAM (GB)", "Tags"], ["web1", "10.0.0.1"]])
-    def test_titles_and_rows_do_not(self, cells: list[str]) -> None:
+    def test_titles_and_rows_do_not_count_as_headers(self, cells: list[str]) -> None:
         assert not names_servers(cells)
 
 
 class TestProposeMapping:
-    def test_of_two_headers_for_one_value_the_better_one_is_proposed(self) -> None:
+    def test_the_better_of_two_headers_for_one_value_is_proposed(self) -> None:
         assert propose_mapping(["Name", "Host Name", "FQDN"]) == {"FQDN": "HostName"}
         assert propose_mapping(["MemoryGB", "MemoryMB"]) == {"MemoryMB": "RAM.TotalSizeInMB"}
         assert propose_mapping(["Server Name", "HostName"]) == {"HostName": "HostName"}

@@ -15,7 +15,7 @@ def test_the_template_has_34_columns() -> None:
     assert {*IDENTITY_COLUMNS, *IDENTITY_PAIR, *LIST_COLUMNS, *NUMERIC_COLUMNS} < set(TEMPLATE_COLUMNS)
 
 
-def test_a_unit_is_the_column_s_own() -> None:
+def test_the_unit_with_factor_1_is_the_one_in_the_column_s_name() -> None:
     own = {column: next(unit for unit, factor in units.items() if factor == 1) for column, units in UNITS.items()}
     assert {column: unit for column, unit in own.items() if unit == "MB"}.keys() == {
         column for column in NUMERIC_COLUMNS if "InMB" in column

@@ -69,7 +69,7 @@ class TestCells:
         [[_, cell]] = read(write(tmp_path / "a.xlsx", {"S": [HEADER, ["x", value]]}))
         assert cell == text
         assert isinstance(cell, SuspectCell)
-        assert cell.reason == "is a date or a time, into which the spreadsheet has changed what was typed"
+        assert cell.reason == "is a date or a time, which the spreadsheet has made from what was typed"
 
     def test_numbers_with_16_digits_are_suspect_and_those_with_15_are_not(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.xlsx", {"S": [HEADER, [999_999_999_999_999, 1_234_567_890_123_456]]})
@@ -144,7 +144,7 @@ class TestCells:
     @pytest.mark.parametrize(
         ("saved", "text"), [(b"<c r='B2'><f>1+1</f><v>2</v></c>", "2"), (b"<c r='B2' t='str'><f>T(1)</f><v/></c>", "")]
     )
-    def test_formulas_with_a_value_are_read_as_it(self, tmp_path: Path, saved: bytes, text: str) -> None:
+    def test_formulas_with_a_saved_value_are_read_as_that_value(self, tmp_path: Path, saved: bytes, text: str) -> None:
         path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["x", "=1+1"]]})
         replace_in(path, SHEET, b'<c r="B2"><f>1+1</f><v></v></c>', saved)
         assert read(path) == [["x", text]]
@@ -357,7 +357,7 @@ class TestSheets:
         path = write(tmp_path / "a.xlsx", {"A": [HEADER, ["a"]], "hidden": [HEADER, ["b"]]})
         assert read(path, "hidden") == [["b", ""]]
 
-    def test_two_sheets_with_a_header_are_a_question(self, tmp_path: Path) -> None:
+    def test_two_sheets_with_a_header_cause_a_question(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.xlsx", {"A": [HEADER], "Ü 2": [HEADER]})
         with pytest.raises(AmbiguousFileError) as caught:
             WorkbookTable(path, is_header)
@@ -424,7 +424,7 @@ class TestHostileWorkbooks:
         assert path.stat().st_size < 10_000
         self.refuse(path, "needs too much memory")
 
-    def test_a_bomb(self, tmp_path: Path) -> None:
+    def test_a_workbook_that_unpacks_to_600_mb_is_refused(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.xlsx", {"S": [HEADER, ["x", "BOMB"]]})
         replace_in(path, SHEET, b"BOMB", b"x" * 600_000_000)
         assert path.stat().st_size < 1_000_000
@@ -442,7 +442,7 @@ class TestHostileWorkbooks:
         replace_in(path, SHEET, b"<worksheet ", declaration)
         self.refuse(path, "document type declaration|XmlError|Xml|entity")
 
-    def test_a_password(self, tmp_path: Path) -> None:
+    def test_a_workbook_with_a_password(self, tmp_path: Path) -> None:
         (tmp_path / "a.xlsx").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2_000))
         self.refuse(tmp_path / "a.xlsx", "damaged, has a password, or is not a workbook")
 

@@ -67,7 +67,7 @@ class TestDelete:
         assert (run.state, run.result) == ("success", ended)
         assert aws_default.import_tasks() == []
 
-    def test_the_log_says_that_an_import_without_history_was_deleted(
+    def test_the_log_reports_that_an_import_without_history_was_deleted(
         self,
         aws_default: AdsEmulator,
         ended: list[str],
@@ -225,7 +225,7 @@ class TestVerdict:
         assert isinstance(run.error, AdsCallError)
         assert run.error.code == "UnknownStatus"
 
-    def test_an_import_that_other_credentials_do_not_list_is_not_taken_as_deleted(
+    def test_an_import_that_other_credentials_do_not_list_does_not_count_as_deleted(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with RecordingEmulator(delete_seconds=60) as ads, RecordingEmulator() as another:

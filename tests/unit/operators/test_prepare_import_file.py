@@ -106,10 +106,10 @@ class TestQuota:
         ("used", "message", "level"),
         [
             (12_500, "The file's 100 rows need 0.4% of the account's 25,000 import records", "info"),
-            (24_901, "Too few import records are left. The file's 100 rows need", "warning"),
+            (24_901, "Not enough import records are left. The file's 100 rows need", "warning"),
         ],
     )
-    def test_the_log_says_how_many_records_the_rows_need(
+    def test_the_log_shows_how_many_records_the_rows_need(
         self,
         aws_default: AdsEmulator,
         monkeypatch: pytest.MonkeyPatch,

@@ -59,7 +59,9 @@ class TestPrune:
         assert statuses_of(ads) == dict.fromkeys(old, "DELETE_COMPLETE") | dict.fromkeys(new, "IMPORT_COMPLETE")
         assert len(run.deferrals) == WAITS[wait]["deferrable"]
 
-    def test_running_newer_and_foreign_imports_stay(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_running_and_newer_imports_and_those_of_other_series_stay(
+        self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         for status in ("IMPORT_IN_PROGRESS", "IMPORT_PAUSED"):
             add(ads, 2e9, status)
         add(ads, 2e9, name="dmz-1")
@@ -137,7 +139,7 @@ class TestXComs:
         deletion = run_task(operator(new, dry_run=True), monkeypatch).xcoms["deletion"]
         assert deletion == {"dry_run": True, "import_tasks": [AdsHook().get_import_task(old).summary()]}
 
-    def test_a_run_that_deletes_nothing_says_so(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_run_that_deletes_nothing_logs_it(self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
         run = run_task(operator(add(ads, **records(2e9, 5))), monkeypatch)
         assert run.xcoms == {
             "deletion": {"dry_run": False, "import_tasks": []},
@@ -227,7 +229,7 @@ class TestDailyLimit:
         (line,) = (line for line in capsys.readouterr().out.splitlines() if "left for the next run" in line)
         assert all(each in line for each in [old[11], *old[20:]])
 
-    def test_a_deletion_that_exceeds_the_limit_later_is_left_too(
+    def test_a_deletion_that_exceeds_the_limit_later_is_left_for_the_next_run_too(
         self, ads: AdsEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         old, new = [add(ads, 2e9 + seconds) for seconds in range(2)], add(ads, 2e9 + 100)
@@ -389,7 +391,7 @@ EVENTS = st.one_of(
 
 
 class TestRandomDagRuns:
-    """Whatever is cleared, backfilled or triggered: no newer data is deleted, and no older data is left over."""
+    """No matter what is cleared, backfilled or triggered, no newer data is deleted and no older data is left over."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -429,7 +431,7 @@ class TestRandomDagRuns:
                 account.update_import_task(import_task_id, status="IMPORT_COMPLETE", serverImportSuccess=1)
 
         def prune(run: DagRun) -> None:
-            # A run whose import was replaced deletes nothing, and says so.
+            # A run whose import was replaced deletes nothing, and logs the reason.
             if run.imports[-1] not in running and "DELETE" not in statuses_of(account)[run.imports[-1]]:
                 deleted = execute(operator(run.imports[-1], wait_for_completion=False), run)
                 assert [each for each in deleted if due_of[each] > run.due] == []

@@ -20,7 +20,7 @@ from tests.support.task_runs import Run, run_task
 
 URL = "s3://migration-inventory/cmdb/2026-11-25/servers.csv"
 
-#: The columns by which outcome and advice have begun, and that are visible without scrolling.
+#: The columns by which the outcome and the advice must begin. Both are visible without scrolling.
 BEGUN, VISIBLE = 40, 90
 
 #: A template without an identity in the second row.
@@ -126,7 +126,7 @@ class TestOutcomes:
         logged = [message for message in logged if "execute cannot be called outside" not in message]
         return "\n".join([*logged, *([shown(run)] if run.error else [])]).splitlines()
 
-    def test_of_a_good_import(
+    def test_a_good_import(
         self, aws_default: AdsEmulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aws_default.upload(URL, "ExternalId\n1\n2\n")
@@ -135,7 +135,7 @@ class TestOutcomes:
         assert ended.startswith("IMPORT_COMPLETE: 2 imported, 0 failed. servers.csv ('cmdb-2026-11-25', import-task-")
 
     @pytest.mark.parametrize("limit", [0, None], ids=["failed", "tolerated"])
-    def test_of_a_partial_failure(
+    def test_a_partial_failure(
         self,
         caplog: pytest.LogCaptureFixture,
         monkeypatch: pytest.MonkeyPatch,
@@ -147,7 +147,7 @@ class TestOutcomes:
         expected = "Correct the failed records and import" if limit == 0 else "AdsFailedRecordsToS3Operator fetches"
         assert advice.index(expected) <= BEGUN
 
-    def test_of_several_imports(
+    def test_several_imports(
         self, aws_default: AdsEmulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         good = aws_default.upload("s3://migration-inventory/good.csv", "ExternalId\n1\n2\n")
@@ -160,7 +160,7 @@ class TestOutcomes:
         assert failed.startswith("IMPORT_COMPLETE_WITH_ERRORS  1 imported  1 failed  cmdb-2026-11-25-servers  import-")
         assert succeeded.startswith("IMPORT_COMPLETE  ")
 
-    def test_of_a_good_and_a_failed_export(
+    def test_a_good_and_a_failed_export(
         self, aws_default: AdsEmulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def export(task_id: str) -> AdsExportToS3Operator:
@@ -179,7 +179,7 @@ class TestOutcomes:
         assert len(files) == 8
 
     @pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
-    def test_of_a_skip_is_logged_once(
+    def test_a_skip_is_logged_once(
         self,
         aws_default: AdsEmulator,
         caplog: pytest.LogCaptureFixture,
