@@ -59,9 +59,6 @@ class FooterFinder:
         for name in _NAMES:
             cells = columns.get(name, ())
             text = "\0" + "\0".join(cells)
-            if "\u00a0" in text:
-                cells = [each if isinstance(each, InvalidCell) else each.replace("\u00a0", " ") for each in cells]
-                text = text.replace("\u00a0", " ")
             has_blanks = " " in text or ":" in text
             others = [columns[each] for each in (*IDENTITY_COLUMNS, *IDENTITY_PAIR) if each in columns and each != name]
             if any("" not in other for other in others):
