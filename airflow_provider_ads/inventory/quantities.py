@@ -290,10 +290,17 @@ class NumberConverter(CellConverter):
         formats = list(meanings.values())
         if not formats or formats == [NUMBER_FORMATS[0]]:
             return
-        first = next(iter(self._examples))
-        values = dict.fromkeys(_plain(numbers[0]) for numbers in meanings if numbers[0] is not None)
+        # One example of each arrangement of separators, because the same answer can surprise in another one.
+        examples = {re.sub(r"[^.,'\s]+", "0", digits): digits for digits in reversed(self._examples)}
+        meant = [
+            f"{quote(digits)} means "
+            + " or ".join(
+                dict.fromkeys(_plain(number) for each in formats if (number := each.parse(digits)) is not None)
+            )
+            for digits in reversed(examples.values())
+        ]
         yield Question(
-            f"{self.mapped.label}{quote(first)} means {' or '.join(values)}. Say how numbers are written"
+            f"{self.mapped.label}{', and '.join(meant[:3])}. Say how numbers are written"
             f"{', with one of these arguments' if len(formats) > 1 else ', with this argument'}:",
             tuple(each.arguments for each in formats),
         )

@@ -180,6 +180,13 @@ class TestQuestions:
             "these arguments:"
         )
 
+    def test_the_question_contains_an_example_of_each_arrangement_of_separators(self) -> None:
+        tested = converter()
+        tested.convert_all(["16 384", "8 192", "16,384 MB"])
+        (question,) = tested.questions()
+        assert question.text.startswith("'x' (RAM.TotalSizeInMB): '16 384' means 16384, and '16,384' means 16.384. Say")
+        assert question.answers == ('decimal=",", thousands=" ",',)
+
     @pytest.mark.parametrize(
         ("header", "column", "cells", "units"),
         [
