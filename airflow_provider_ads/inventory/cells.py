@@ -21,6 +21,7 @@ __all__ = [
     "MoRefIdConverter",
     "NameConverter",
     "TextConverter",
+    "lost_characters",
 ]
 
 #: Number of different cells whose results are kept. Most columns have few different cells.
@@ -55,6 +56,11 @@ class InvalidCell(str):
     """The reason, as a sentence, why a cell cannot be imported. It stands in the place of the converted cell."""
 
     __slots__ = ()
+
+
+def lost_characters(cell: str) -> InvalidCell:
+    """Return the reason for a cell with U+FFFD, which stands for what a wrong encoding has lost."""
+    return InvalidCell(f"{quote(cell)} has lost characters when its encoding was changed. Export it again.")
 
 
 class CellConverter:
@@ -170,7 +176,7 @@ class TextConverter(CellConverter):
         if text.startswith('"') and cell[0].isspace():
             return InvalidCell(f"{quote(cell)} has a blank before its quote. Remove the blanks after delimiters.")
         if "\ufffd" in text:
-            return InvalidCell(f"{quote(text)} has lost characters when its encoding was changed. Export it again.")
+            return lost_characters(text)
         return text
 
 

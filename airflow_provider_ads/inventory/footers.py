@@ -23,11 +23,13 @@ _TOTALS = (
 
 _THINGS = r"(?:rows?|records?|servers?|hosts?|vms?|machines?|items?|entries|objects?|results?)"
 
+_AMOUNTS = r" (?:ram|memory|(?:arbeits)?speicher|m[ée]moire|cpus?|v?cpus?|cores|[kmgt]i?b|disk|storage)"
+
 #: Cells that describe a table, after the NUL that divides cells.
 _FOOTER = re.compile(
     rf"\0\(?(?:(?:grand[ -]?|sub[ -]?)?totals?(?: {_THINGS}| number of {_THINGS}| ?[=(#-]? ?[0-9][0-9.,]*\)?"
-    r"| (?:ram|memory|cpus?|v?cpus?|cores|[kmgt]i?b|disk|storage))?"
-    rf"|sum of [a-z]+|{'|'.join(map(re.escape, _TOTALS))}|(?:row|record) count"
+    rf"|{_AMOUNTS})?"
+    rf"|sum of [a-z]+|(?:{'|'.join(map(re.escape, _TOTALS))})(?:{_AMOUNTS})?|(?:row|record) count"
     rf"|number of {_THINGS}|{_THINGS}(?=:)|[0-9][0-9,.]* {_THINGS}(?: [a-z]+)?"
     r"|(?:report )?(?:exported|generated|created|printed)(?= (?:on|at|by)\b|:)|end of (?:file|list|report|table)"
     r"|page [0-9]+(?: of [0-9]+)?)(?=[:)\0]|\Z|(?<=ed) )",

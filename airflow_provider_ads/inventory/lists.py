@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from airflow_provider_ads.discovery.limits import TAGS_PER_SERVER
 from airflow_provider_ads.discovery.parameters import quote
-from airflow_provider_ads.inventory.cells import CellConverter, InvalidCell, TextConverter
+from airflow_provider_ads.inventory.cells import CellConverter, InvalidCell, TextConverter, lost_characters
 from airflow_provider_ads.inventory.columns import MappedColumn, mapping_line
 from airflow_provider_ads.inventory.placeholders import clean_cell, visible
 from airflow_provider_ads.inventory.table import Question
@@ -87,6 +87,8 @@ class ApplicationsConverter(_ListConverter, TextConverter):
         """Return the names, divided by commas, or an :class:`InvalidCell` for a name with a comma."""
         if _JSON.match(cell):
             return InvalidCell(f"{quote(cell)} is JSON. Export the names as text.")
+        if "\ufffd" in cell:
+            return lost_characters(cell)
         items = self.items(clean_cell(cell, self.placeholders))
         if self.mapped.separator == "" and any(map(_is_torn, items)):
             self.ambiguous.setdefault(",", cell)
@@ -102,7 +104,7 @@ def _is_torn(item: str) -> bool:
     return any(item.count(first) != item.count(last) for first, last in ("()", "[]", "{}")) or item.count('"') % 2 == 1
 
 
-_NAME, _VALUE = visible(f':,;|="{WIDE}'), visible(f",;|{WIDE}")
+_NAME, _VALUE = visible(f':,;|="\ufffd{WIDE}'), visible(f",;|\ufffd{WIDE}")
 _TAG = rf"(?![Ee][Rr][Rr]:5)[{_NAME}][ {_NAME}]*+(?<! ):[{_VALUE}][ {_VALUE}]*+(?<! )"
 _UNCHANGED_TAGS = rf"(?:{_TAG}(?:, {_TAG}){{0,{TAGS_PER_SERVER - 1}}}+)?+"
 
@@ -121,6 +123,8 @@ class TagsConverter(_ListConverter):
         text = clean_cell(cell, self.placeholders)
         if _JSON.match(cell):
             return InvalidCell(f"{quote(cell)} is JSON. Export the tags as text of the form name:value.")
+        if "\ufffd" in cell:
+            return lost_characters(cell)
         if self.mapped.tag is not None:
             values = self.items(text) if self.mapped.separator else [text] * bool(text)
             if len(values) > 1:

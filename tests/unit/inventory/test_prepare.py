@@ -543,6 +543,8 @@ INPUTS = [
         for footer in (
             "Summe",
             "Total RAM",
+            "Summe RAM",
+            "Gesamt Arbeitsspeicher",
             "Total (3)",
             "Total = 3",
             "Total\u00a0servers",
