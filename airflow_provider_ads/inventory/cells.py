@@ -13,7 +13,16 @@ from airflow_provider_ads.inventory.columns import MappedColumn
 from airflow_provider_ads.inventory.placeholders import clean_cell
 from airflow_provider_ads.inventory.table import Question
 
-__all__ = ["CellConverter", "ExternalIdConverter", "HostNameConverter", "InvalidCell", "TextConverter"]
+__all__ = [
+    "CellConverter",
+    "ExternalIdConverter",
+    "HostNameConverter",
+    "InvalidCell",
+    "MoRefIdConverter",
+    "NameConverter",
+    "TextConverter",
+    "lost_characters",
+]
 
 #: Number of different cells whose results are kept. Most columns have few different cells.
 MEMO_SIZE = 10_000
@@ -26,11 +35,15 @@ UNCHANGED_LENGTH = 100
 #: Characters that draw a line, as sqlcmd does below the header, or fill a narrow column.
 _PUNCTUATION = "-#*+._~"
 
-#: The end of a date, such as 01-Mar, that a spreadsheet has made from a name.
-_MONTHS = ("-jan", "-feb", "-mar", "-apr", "-may", "-jun", "-jul", "-aug", "-sep", "-oct", "-nov", "-dec")
+#: The months as spreadsheets write them, in lower case: in English, German, French, Italian, Spanish and Dutch.
+_MONTHS = (
+    "jan|janv|gen|ene|feb|febr|févr|mar|mars|mär|märz|mrz|mrt|apr|april|avr|abr|may|mai|mag|mei|jun|juni|juin|giu|jul|juli"
+    "|juil|lug|aug|août|ago|sep|sept|set|oct|okt|ott|nov|dec|dez|déc|dic"
+)
 
-#: Find a cell, after a NUL, that might not be an identifier.
-_NEEDS_CHECK = re.compile(rf"\0(?:[{re.escape(_PUNCTUATION)}'=]|[0-9]{{1,2}}-[a-z]{{3}}\0|localhost)").search
+#: A date that a spreadsheet has made from a name or a version: 01-mar, 01. mrz, or a date at midnight.
+#: A pattern whose first item is a single character is searched faster.
+_DATE = rf"[0-9](?:[0-9]?(?:-|\. )(?:{_MONTHS})\.?|[0-9]{{3}}-[0-9]{{2}}-[0-9]{{2}} 00:00:00)"
 
 #: Whitespace in ASCII, except blanks.
 _ASCII_WHITESPACE = tuple(filter(str.isspace, map(chr, (*range(0x20), 0x7F))))
@@ -43,6 +56,11 @@ class InvalidCell(str):
     """The reason, as a sentence, why a cell cannot be imported. It takes the place of the converted cell."""
 
     __slots__ = ()
+
+
+def lost_characters(cell: str) -> InvalidCell:
+    """Return the reason for a cell with U+FFFD, which stands for what a wrong encoding has lost."""
+    return InvalidCell(f"{quote(cell)} has lost characters when its encoding was changed. Export it again.")
 
 
 class CellConverter:
@@ -149,28 +167,65 @@ class TextConverter(CellConverter):
             is_clean = not any(map(lower.__contains__, _ASCII_WHITESPACE))
         else:
             # Blanks are the only printable whitespace.
-            is_clean = text.replace("\0", " ").isprintable()
+            is_clean = text.replace("\0", " ").isprintable() and "\ufffd" not in text
         return is_clean and self.placeholders.isdisjoint(lower.split("\0"))
 
     def convert(self, cell: str) -> str:
-        """Return the text, or an :class:`InvalidCell` if it begins with a blank and a quote."""
+        """Return the text, or an :class:`InvalidCell` if it begins with a blank and a quote or has lost characters."""
         text = clean_cell(cell, self.placeholders)
         if text.startswith('"') and cell[0].isspace():
             return InvalidCell(f"{quote(cell)} has a blank before its quote. Remove the blanks after delimiters.")
+        if "\ufffd" in text:
+            return lost_characters(text)
         return text
 
 
-class ExternalIdConverter(TextConverter):
-    """Convert identifiers of servers."""
+class NameConverter(TextConverter):
+    """Convert names and versions, which are not dates or rounded numbers unless a spreadsheet has changed them."""
 
     special: tuple[str, ...] = ("e+",)
 
+    #: Find a cell, after a NUL and in lower case, that might be invalid.
+    needs_check = staticmethod(re.compile(rf"\0{_DATE}\0").search)
+
     def stays_unchanged(self, text: str) -> bool:
-        """Return True if no cell needs conversion, and none begins like something that is not an identifier."""
-        return super().stays_unchanged(text) and not _NEEDS_CHECK(f"\0{text.lower()}\0")
+        """Return True if no cell needs conversion or might be invalid."""
+        return super().stays_unchanged(text) and not self.needs_check(f"\0{text.lower()}\0")
 
     def convert(self, cell: str) -> str:
-        """Return the identifier, or an :class:`InvalidCell` if a spreadsheet has rounded it or it is a formula."""
+        """Return the text, or an :class:`InvalidCell` if a spreadsheet has rounded it or made a date from it."""
+        text = super().convert(cell)
+        if isinstance(text, InvalidCell):
+            return text
+        if re.fullmatch(_DATE, text.lower()):
+            return InvalidCell(
+                f"{quote(text)} is a date that a spreadsheet has made from text. Export the column as text again."
+            )
+        if _ROUNDED.fullmatch(text):
+            return InvalidCell(
+                f"{quote(text)} is a number that a spreadsheet has rounded. Export the column as text again."
+            )
+        return text
+
+
+class MoRefIdConverter(TextConverter):
+    """Convert managed object references, before which PowerCLI writes their type: ``VirtualMachine-vm-101``."""
+
+    special = ("virtualmachine-",)
+
+    def convert(self, cell: str) -> str:
+        """Return the reference, such as ``vm-101``."""
+        text = super().convert(cell)
+        return text if isinstance(text, InvalidCell) else text.removeprefix("VirtualMachine-")
+
+
+class ExternalIdConverter(NameConverter):
+    """Convert identifiers of servers."""
+
+    needs_check = staticmethod(re.compile(rf"\0(?:[{re.escape(_PUNCTUATION)}'=]|{_DATE}\0|localhost)").search)
+
+    def convert(self, cell: str) -> str:
+        """Return the identifier, or an :class:`InvalidCell` if it is a formula or has no letter and no digit."""
         text = super().convert(cell)
         if isinstance(text, InvalidCell):
             return text
@@ -179,10 +234,6 @@ class ExternalIdConverter(TextConverter):
             text = clean_cell(quoted[1], self.placeholders)
         if text.startswith("="):
             return InvalidCell(f"{quote(text)} is a formula. Export its value.")
-        if _ROUNDED.fullmatch(text):
-            return InvalidCell(
-                f"{quote(text)} is a number that a spreadsheet has rounded. Export the column as text again."
-            )
         if len(text) > 1 and not text.strip(_PUNCTUATION):
             return InvalidCell(f"{quote(text)} has no letter and no digit, so it does not identify a server.")
         return text
@@ -200,8 +251,4 @@ class HostNameConverter(ExternalIdConverter):
             return InvalidCell(f"{quote(text)} is more than one name. Write each server to a row of its own.")
         if text.lower() in ("localhost", "localhost.localdomain"):
             return InvalidCell(f"{quote(text)} identifies no server. Export the server's name.")
-        if text[:-4].isdecimal() and text.lower().endswith(_MONTHS):
-            return InvalidCell(
-                f"{quote(text)} is a date that a spreadsheet has made from a name. Export the server's name."
-            )
         return text

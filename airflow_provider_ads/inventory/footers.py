@@ -23,11 +23,13 @@ _TOTALS = (
 
 _THINGS = r"(?:rows?|records?|servers?|hosts?|vms?|machines?|items?|entries|objects?|results?)"
 
-#: Cells that describe a table, after the NUL that divides cells.
+_AMOUNTS = r" (?:ram|memory|(?:arbeits)?speicher|m[ée]moire|cpus?|v?cpus?|cores|[kmgt]i?b|disk|storage)"
+
+#: Cells that describe a table, after the NUL that separates cells.
 _FOOTER = re.compile(
     rf"\0\(?(?:(?:grand[ -]?|sub[ -]?)?totals?(?: {_THINGS}| number of {_THINGS}| ?[=(#-]? ?[0-9][0-9.,]*\)?"
-    r"| (?:ram|memory|cpus?|v?cpus?|cores|[kmgt]i?b|disk|storage))?"
-    rf"|sum of [a-z]+|{'|'.join(map(re.escape, _TOTALS))}|(?:row|record) count"
+    rf"|{_AMOUNTS})?"
+    rf"|sum of [a-z]+|(?:{'|'.join(map(re.escape, _TOTALS))})(?:{_AMOUNTS})?|(?:row|record) count"
     rf"|number of {_THINGS}|{_THINGS}(?=:)|[0-9][0-9,.]* {_THINGS}(?: [a-z]+)?"
     r"|(?:report )?(?:exported|generated|created|printed)(?= (?:on|at|by)\b|:)|end of (?:file|list|report|table)"
     r"|page [0-9]+(?: of [0-9]+)?)(?=[:)\0]|\Z|(?<=ed) )",
@@ -59,9 +61,6 @@ class FooterFinder:
         for name in _NAMES:
             cells = columns.get(name, ())
             text = "\0" + "\0".join(cells)
-            if "\u00a0" in text:
-                cells = [each if isinstance(each, InvalidCell) else each.replace("\u00a0", " ") for each in cells]
-                text = text.replace("\u00a0", " ")
             has_blanks = " " in text or ":" in text
             others = [columns[each] for each in (*IDENTITY_COLUMNS, *IDENTITY_PAIR) if each in columns and each != name]
             if any("" not in other for other in others):

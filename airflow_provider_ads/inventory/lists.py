@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from airflow_provider_ads.discovery.limits import TAGS_PER_SERVER
 from airflow_provider_ads.discovery.parameters import quote
-from airflow_provider_ads.inventory.cells import CellConverter, InvalidCell, TextConverter
+from airflow_provider_ads.inventory.cells import CellConverter, InvalidCell, TextConverter, lost_characters
 from airflow_provider_ads.inventory.columns import MappedColumn, mapping_line
 from airflow_provider_ads.inventory.placeholders import clean_cell, visible
 from airflow_provider_ads.inventory.table import Question
@@ -64,7 +64,7 @@ class _ListConverter(CellConverter):
             options = {"column": column, **self.other_options()}
             advice = " AWS reads every comma as the end of a name." if "," in self.ambiguous else ""
             yield Question(
-                f"{self.mapped.label}{texts} might be a list.{advice} Say what divides it, or None if each cell is one "
+                f"{self.mapped.label}{texts} might be a list.{advice} Set its separator, or None if each cell is one "
                 "item, with one of these entries of column_mapping:",
                 tuple(mapping_line(header, {**options, "separator": each}) for each in [*self.ambiguous, None]),
             )
@@ -87,6 +87,8 @@ class ApplicationsConverter(_ListConverter, TextConverter):
         """Return the names, separated by commas, or an :class:`InvalidCell` for a name with a comma."""
         if _JSON.match(cell):
             return InvalidCell(f"{quote(cell)} is JSON. Export the names as text.")
+        if "\ufffd" in cell:
+            return lost_characters(cell)
         items = self.items(clean_cell(cell, self.placeholders))
         if self.mapped.separator == "" and any(map(_ends_in_brackets_or_quotes, items)):
             self.ambiguous.setdefault(",", cell)
@@ -102,7 +104,7 @@ def _ends_in_brackets_or_quotes(item: str) -> bool:
     return any(item.count(first) != item.count(last) for first, last in ("()", "[]", "{}")) or item.count('"') % 2 == 1
 
 
-_NAME, _VALUE = visible(f':,;|="{WIDE}'), visible(f",;|{WIDE}")
+_NAME, _VALUE = visible(f':,;|="\ufffd{WIDE}'), visible(f",;|\ufffd{WIDE}")
 _TAG = rf"(?![Ee][Rr][Rr]:5)[{_NAME}][ {_NAME}]*+(?<! ):[{_VALUE}][ {_VALUE}]*+(?<! )"
 _UNCHANGED_TAGS = rf"(?:{_TAG}(?:, {_TAG}){{0,{TAGS_PER_SERVER - 1}}}+)?+"
 
@@ -121,6 +123,8 @@ class TagsConverter(_ListConverter):
         text = clean_cell(cell, self.placeholders)
         if _JSON.match(cell):
             return InvalidCell(f"{quote(cell)} is JSON. Export the tags as text of the form name:value.")
+        if "\ufffd" in cell:
+            return lost_characters(cell)
         if self.mapped.tag is not None:
             values = self.items(text) if self.mapped.separator else [text] * bool(text)
             if len(values) > 1:
@@ -148,8 +152,8 @@ class TagsConverter(_ListConverter):
         yield from super().questions()
         if self.pairs and not self.ambiguous:
             yield Question(
-                f"{self.mapped.label}{quote(self.pairs)} does not have the form name:value. Say what divides names "
-                "and values, with this entry of column_mapping:",
+                f"{self.mapped.label}{quote(self.pairs)} does not have the form name:value. Set the separator of "
+                "names and values, with this entry of column_mapping:",
                 (mapping_line(self.mapped.header, {"column": "Tags", **self.other_options()}),),
             )
 

@@ -38,6 +38,13 @@ _FURTHER = re.compile(r"err:5[0-9]{2}|\w++(?:\.\w++)++\[\]")
 #: Beyond U+3000, only the byte order mark is among them.
 _INVISIBLE = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\ufeff"
 
+#: Characters inside a cell that look like a blank or like nothing, and that web pages and directories add: no-break
+#: spaces, soft hyphens, zero-width spaces, marks of the writing direction, and byte order marks.
+_UNSEEN: dict[int, str | None] = {
+    **dict.fromkeys(map(ord, "\u00a0\u2007\u202f"), " "),
+    **dict.fromkeys((0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF)),
+}
+
 #: A formula that makes a spreadsheet keep a text unchanged, such as ``="00123"``.
 _TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
 
@@ -74,8 +81,12 @@ def placeholders_of(
 
 
 def clean_cell(cell: str, placeholders: frozenset[str]) -> str:
-    """Return a cell without surrounding whitespace and without a formula for text; empty if it is a placeholder."""
-    text = cell.strip(_INVISIBLE)
+    """
+    Return a cell without surrounding whitespace, unseen characters and a formula for text.
+
+    :return: the text, in which no-break spaces are blanks; empty if it is a placeholder.
+    """
+    text = (cell if cell.isascii() else cell.translate(_UNSEEN)).strip(_INVISIBLE)
     if text.startswith('="') and (formula := _TEXT_FORMULA.fullmatch(text)):
         text = formula[1].replace('""', '"').strip(_INVISIBLE)
     lower = text.lower()
@@ -92,7 +103,7 @@ def visible(without: str) -> str:
 
     :param without: further characters that are not in the class.
     """
-    excluded = {*map(ord, _INVISIBLE), *range(0x20), *range(0x7F, 0xA0)}
+    excluded = {*map(ord, _INVISIBLE), *_UNSEEN, *range(0x20), *range(0x7F, 0xA0)}
     edges = sorted(excluded | {ord(character) for character in without} | {-1, sys.maxunicode + 1})
     ranges = [(low + 1, high - 1) for low, high in pairwise(edges) if high - low > 1]
     return "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in ranges)

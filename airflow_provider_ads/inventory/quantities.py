@@ -27,9 +27,12 @@ __all__ = ["NUMBER_FORMATS", "SAMPLE_ROWS", "NumberConverter", "NumberFormat", "
 #: Number of rows whose numbers are examined for a wrong unit.
 SAMPLE_ROWS = 25_000
 
-#: Median of a memory column in MB below or above which another unit is likelier. A server has more than 256 MB, and
-#: less than 16 TB.
+#: Amounts of memory in MB below or above which another unit is likelier. A server has more than 256 MB, and less than
+#: 16 TB.
 LIKELY_MEMORY = (256, 16_000_000)
+
+#: Median in MB above which another unit is likelier if the header has none: 1 TB, which is 1 GB if it is in KB.
+UNLIKELY_MEDIAN = 1_024**2 - 1
 
 #: Number of percentages that are enough to suspect fractions, if all of them are at most 1.
 MIN_FRACTIONS = 20
@@ -79,7 +82,10 @@ class NumberFormat:
         self.decimal, self.thousands = decimal, thousands
         whole = r"[0-9]+"
         if thousands is not None:
-            whole = rf"(?:[1-9][0-9]{{0,2}}(?:{re.escape(thousands)}[0-9]{{3}})+|[0-9]+)"
+            mark = re.escape(thousands)
+            # In India, the groups above the last one have two digits: 1,31,072.
+            indian = rf"|[1-9][0-9]?(?:{mark}[0-9]{{2}})+{mark}[0-9]{{3}}" if thousands == "," else ""
+            whole = rf"(?:[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+{indian}|[0-9]+)"
         point = re.escape(decimal)
         exponent = r"(?:[eE][+-]?[0-9]{1,2})?"
         self._pattern = re.compile(rf"(?:\+|-(?=[0.,]*\Z))?(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+){exponent}")
@@ -193,7 +199,8 @@ class NumberConverter(CellConverter):
 
     def convert(self, cell: str) -> str:
         """Return the number in the template's unit, or an :class:`InvalidCell`."""
-        text = clean_cell(cell, self.placeholders)
+        # Windows writes Swiss thousands with a typographic apostrophe.
+        text = clean_cell(cell, self.placeholders).replace("\u2019", "'")
         if not text:
             return ""
         match = _NUMBER_AND_UNIT.fullmatch(text)
@@ -283,10 +290,17 @@ class NumberConverter(CellConverter):
         formats = list(meanings.values())
         if not formats or formats == [NUMBER_FORMATS[0]]:
             return
-        first = next(iter(self._examples))
-        values = dict.fromkeys(_plain(numbers[0]) for numbers in meanings if numbers[0] is not None)
+        # One example of each arrangement of separators, because the same answer can surprise in another one.
+        examples = {re.sub(r"[^.,'\s]+", "0", digits): digits for digits in reversed(self._examples)}
+        meant = [
+            f"{quote(digits)} means "
+            + " or ".join(
+                dict.fromkeys(_plain(number) for each in formats if (number := each.parse(digits)) is not None)
+            )
+            for digits in reversed(examples.values())
+        ]
         yield Question(
-            f"{self.mapped.label}{quote(first)} means {' or '.join(values)}. Say how numbers are written"
+            f"{self.mapped.label}{', and '.join(meant[:3])}. Say how numbers are written"
             f"{', with one of these arguments' if len(formats) > 1 else ', with this argument'}:",
             tuple(each.arguments for each in formats),
         )
@@ -320,7 +334,10 @@ class NumberConverter(CellConverter):
             answers = [in_header, own_unit]
         elif column in MEMORY_COLUMNS:
             middle = median(numbers)
-            if not LIKELY_MEMORY[0] <= middle <= LIKELY_MEMORY[1]:
+            low, high = LIKELY_MEMORY
+            if header != column and in_header is None:
+                high = UNLIKELY_MEDIAN
+            if not low <= middle <= high:
                 reason = f"the median is {middle:,.15g}, which is unlikely in {own_unit}"
                 answers = ["GB", "MB"] if middle < LIKELY_MEMORY[0] else ["KB", "B", "MB"]
         elif column in PERCENTAGE_COLUMNS and max(numbers) <= 1:
@@ -372,7 +389,7 @@ def unit_in(header: str) -> str | None:
     if letter := re.search(r"[(\[]([BKMGTkmgt])[oO]?[)\]]", header):
         return _unit_named(letter[1] if letter[1] == "B" else f"{letter[1]}B")
     for word in reversed(re.findall(r"[A-Za-z]+(?:/s(?:ec)?)?", header)):
-        end = re.search(r"(?<=[a-z])(?:[KMGT]i?[Bb](?:ps|/s)?|[A-Z][a-z]+)$", word)
+        end = re.search(r"(?<=[a-z])(?:[KMGT]i?[Bb](?:ps|/s|ytes?)?|[A-Z][a-z]+)$", word)
         for text in (word, end[0] if end else ""):
             # In a header, "to" and "PO" are words, not units.
             if len(text) > 1 and text.lower() not in ("to", "po") and (name := _unit_named(text)) is not None:

@@ -14,6 +14,8 @@ from airflow_provider_ads.inventory.cells import (
     ExternalIdConverter,
     HostNameConverter,
     InvalidCell,
+    MoRefIdConverter,
+    NameConverter,
     TextConverter,
 )
 from airflow_provider_ads.inventory.columns import MappedColumn, list_headers, mapping_line, match_columns
@@ -43,6 +45,9 @@ _NEVER_DATES = frozenset((*IDENTITY_COLUMNS, *IDENTITY_PAIR, "VMware.VMName", "O
 _CONVERTERS: dict[str, type[CellConverter]] = {
     "ExternalId": ExternalIdConverter,
     "HostName": HostNameConverter,
+    "OS.Version": NameConverter,
+    "VMware.MoRefId": MoRefIdConverter,
+    "VMware.VMName": NameConverter,
     "IPAddress": IPAddressConverter,
     "MACAddress": MACAddressConverter,
     "Applications": ApplicationsConverter,
@@ -95,6 +100,9 @@ class RowConverter:
         self._pair = [column for column in IDENTITY_PAIR if column in self._places]
         if not self._single and len(self._pair) < len(IDENTITY_PAIR):
             proposed = propose_mapping(header)
+            if {*IDENTITY_COLUMNS, *IDENTITY_PAIR}.isdisjoint(map(str, proposed.values())):
+                # Most virtual machines are named after their host name.
+                proposed = {name: "HostName" if entry == "VMware.VMName" else entry for name, entry in proposed.items()}
             lines = [mapping_line(name, proposed[name]) for name in proposed] or ['"Server Name": "HostName",']
             raise ImportFileError(
                 f"No column identifies the servers. A file needs {IDENTITY}. The file has {list_headers(header)}. Map "

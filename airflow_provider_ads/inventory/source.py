@@ -236,6 +236,7 @@ class TextTable:
         parts: list[str] = []
         held = ""
         foreign: tuple[int, str] | None = None
+        has_marks = False
         for chunk in chain(iter(partial(stream.read, CHUNK_BYTES), b""), [b""]):
             try:
                 text = held + decode(chunk, not chunk)
@@ -246,8 +247,7 @@ class TextTable:
                 foreign = foreign or _find_non_ascii(readable, number)
                 raise self._explain_encoding(error, number + _count_line_ends(readable), foreign, rest) from error
             self._check_nul(text, number)
-            if number == 1 and not parts:
-                text = text.removeprefix("\ufeff")
+            has_marks = has_marks or "\ufeff" in text
             foreign = foreign or _find_non_ascii(text, number)
             # This carriage return and the next chunk's line feed can be one line end.
             held = "\r" if chunk and text.endswith("\r") else ""
@@ -261,7 +261,8 @@ class TextTable:
                 lines.append("".join(parts))
                 parts.clear()
             if lines:
-                yield lines
+                # Files that were joined have a byte order mark at the beginning of each.
+                yield [line.removeprefix("\ufeff") for line in lines] if has_marks else lines
                 number += len(lines)
 
     def _check_nul(self, text: str, number: int) -> None:

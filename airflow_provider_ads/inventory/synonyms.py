@@ -165,7 +165,7 @@ _PHYSICAL_HOST = re.compile(r"host|(?:vm|esxi?|virtual|physical|hypervisor|paren
 _GUEST_RANK, _NAME_RANK = 2, len(_SYNONYMS["HostName"]) - 1
 
 _SIZE = re.compile(
-    r"(?:in[\s_]*)?(?:([kmgt])i?b|(?<=[\W_])([kmg])o|([kmgt])(?:ega|iga|ilo|era)bytes?|bytes?)(?P<rate>persec)?", re.I
+    r"(?:in[\s_]*)?(?:([kmgt])(?:ega|iga|ilo|era)?bytes?|([kmgt])i?b|(?<=[\W_])([kmg])o|bytes?)(?P<rate>persec)?", re.I
 )
 _CELL_UNIT = re.compile(r"[\d.,\s]+[kmgt]i?[bo]", re.I)
 
@@ -265,7 +265,7 @@ def _parse(header: str) -> _Header | None:
     text = re.sub(r"/s(?:ec(?:ond)?)?(?![a-z])", "persec", text, flags=re.I)
     if re.search(r"[/&+|;]|,(?!\s*[kmgt]i?b)", text, re.I):
         return None
-    text = re.sub(r"^u_|(?<=[A-Za-z])0$", "", text.strip()).replace("#", "number")
+    text = re.sub(r"^u_|^Details_Table\d+_|(?<=[A-Za-z])0$", "", text.strip()).replace("#", "number")
     name = re.sub(r"[\W_]+", "", text.casefold())
     bare, percentages = re.subn(r"%|percent(?:age)?|pct", " ", text, flags=re.I)
     averages = len(re.findall(r"average|avg|mean", bare, re.I))

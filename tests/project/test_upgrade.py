@@ -26,7 +26,11 @@ SHORT_ROW = "a row without its last cells"
 #: A header, its template column and cells of it, for each row of the table. 0.1.0 wrote the cells as they are.
 FILES = {
     "memory with a median below 256 MB": ("RAM.TotalSizeInMB", "RAM.TotalSizeInMB", ["16", "32"]),
-    "memory with a median above 16,000,000 MB": ("RAM.TotalSizeInMB", "RAM.TotalSizeInMB", ["17179869184"]),
+    "memory with a median above 16,000,000 MB, or from 1 TB if the header has no unit": (
+        "RAM.TotalSizeInMB",
+        "RAM.TotalSizeInMB",
+        ["17179869184"],
+    ),
     "another unit in the header: `Memory (GB)`": ("Memory (GB)", "RAM.TotalSizeInMB", ["16", "32"]),
     "20 or more percentages, none above 1": ("CPU.UsagePct.Avg", "CPU.UsagePct.Avg", ["0.1", "0.5"] * 10),
     "only numbers such as `16.384`": ("DiskReadsPerSecondInKB.Avg", "DiskReadsPerSecondInKB.Avg", ["16.384"]),

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_ads.inventory.cells import ExternalIdConverter, HostNameConverter, InvalidCell, TextConverter
+from airflow_provider_ads.inventory.cells import (
+    ExternalIdConverter,
+    HostNameConverter,
+    InvalidCell,
+    MoRefIdConverter,
+    NameConverter,
+    TextConverter,
+)
 from airflow_provider_ads.inventory.columns import MappedColumn
 from airflow_provider_ads.inventory.placeholders import PLACEHOLDERS
 
@@ -42,6 +49,12 @@ class TestText:
     def test_a_formula_for_text_is_its_text(self) -> None:
         assert text().convert_all(['="00123"', '="a ""b"" c"', "=1+1", '="n/a"']) == ["00123", 'a "b" c', "=1+1", ""]
 
+    def test_a_text_that_has_lost_characters_is_invalid(self) -> None:
+        valid, reason = text().convert_all(["münchen1", "m\ufffdnchen1"])
+        assert valid == "münchen1"
+        assert isinstance(reason, InvalidCell)
+        assert "has lost characters when its encoding was changed. Export it again." in reason
+
     def test_whitespace_around_text_is_removed_and_counted(self) -> None:
         tested = text()
         assert tested.convert_all([" web1", "web2\n", "web 3"]) == ["web1", "web2", "web 3"]
@@ -71,6 +84,36 @@ class TestText:
         assert list(text().convert_all(cells)) == [text().convert(cell) for cell in cells]
 
 
+class TestDates:
+    @pytest.mark.parametrize("kind", [NameConverter, ExternalIdConverter, HostNameConverter])
+    @pytest.mark.parametrize(
+        "cell", ["3-Mar", "01. Mrz", "1. Mai", "01-févr", "01-mars", "1-mrt", "01-sept.", "2026-03-01 00:00:00"]
+    )
+    def test_dates_of_spreadsheets_in_any_language_are_invalid(self, kind: type[TextConverter], cell: str) -> None:
+        valid, reason = kind(MappedColumn("Name", "HostName"), PLACEHOLDERS).convert_all(["web1", cell])
+        assert valid == "web1"
+        assert reason == (f"{cell!r} is a date that a spreadsheet has made from text. Export the column as text again.")
+
+    @pytest.mark.parametrize("column", ["VMware.VMName", "OS.Version"])
+    def test_rounded_numbers_are_invalid(self, column: str) -> None:
+        (reason,) = NameConverter(MappedColumn("x", column), PLACEHOLDERS).convert_all(["1,23E+11"])
+        assert reason == "'1,23E+11' is a number that a spreadsheet has rounded. Export the column as text again."
+
+    @pytest.mark.parametrize("cell", ["22.04", "10.0.17763", "8 SP3", "2026-03", "12-a", "rack 01. mrz"])
+    def test_similar_versions_are_valid(self, cell: str) -> None:
+        assert NameConverter(MappedColumn("v", "OS.Version"), PLACEHOLDERS).convert_all([cell]) == [cell]
+
+
+def test_the_type_before_a_managed_object_reference_is_removed() -> None:
+    tested = MoRefIdConverter(MappedColumn("Id", "VMware.MoRefId"), PLACEHOLDERS)
+    assert tested.convert_all(["vm-100"]) == ["vm-100"]
+    assert tested.convert_all(["VirtualMachine-vm-101", "vm-102", ' "x']) == [
+        "vm-101",
+        "vm-102",
+        "' \"x' has a blank before its quote. Remove the blanks after delimiters.",
+    ]
+
+
 class TestHostNames:
     @pytest.mark.parametrize("cell", ["web1\nweb2", "web1,web2", "web1; web2", "web1\tweb2", "web1/web2", "1.23E+11"])
     def test_more_than_one_name_is_invalid(self, cell: str) -> None:
@@ -81,16 +124,16 @@ class TestHostNames:
     @pytest.mark.parametrize(
         ("cell", "reason"),
         [
-            ("localhost", "identifies no server"),
-            ("Localhost.localdomain", "identifies no server"),
-            ("01-Mar", "is a date that a spreadsheet has made from a name"),
+            ("localhost", "identifies no server. Export the server's name."),
+            ("Localhost.localdomain", "identifies no server. Export the server's name."),
+            ("01-Mar", "is a date that a spreadsheet has made from text. Export the column as text again."),
         ],
     )
     def test_cells_that_are_not_names_are_invalid(self, cell: str, reason: str) -> None:
         tested = HostNameConverter(MappedColumn("Name", "HostName"), PLACEHOLDERS)
-        assert tested.convert_all([cell]) == [f"{cell!r} {reason}. Export the server's name."]
+        assert tested.convert_all([cell]) == [f"{cell!r} {reason}"]
 
-    @pytest.mark.parametrize("cell", ["localhost1", "web-01-mar", "File Server 1", "mar-01a"])
+    @pytest.mark.parametrize("cell", ["localhost1", "web-01-mar", "File Server 1", "mar-01a", "01-web", "1. Server"])
     def test_similar_names_are_valid(self, cell: str) -> None:
         assert HostNameConverter(MappedColumn("Name", "HostName"), PLACEHOLDERS).convert_all([cell]) == [cell]
 

@@ -212,3 +212,10 @@ def test_many_separators_in_a_tag_take_no_time() -> None:
 def test_an_error_of_libreoffice_is_empty_in_any_batch() -> None:
     for cells in (["Err:502"], ["Err:502", "=x:1"]):
         assert tags().convert_all(cells)[0] == ""
+
+
+@pytest.mark.parametrize("converter", [applications(), tags(), tags(tag="app")])
+def test_items_that_have_lost_characters_are_invalid(converter: ApplicationsConverter | TagsConverter) -> None:
+    (reason,) = converter.convert_all(["team:B\ufffdro"])
+    assert isinstance(reason, InvalidCell)
+    assert "has lost characters" in reason

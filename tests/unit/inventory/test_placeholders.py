@@ -31,6 +31,23 @@ def test_similar_cells_are_not_placeholders(cell: str) -> None:
     assert clean_cell(cell, PLACEHOLDERS) == cell
 
 
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("web\u200b1", "web1"),
+        ("\u200eweb1\u200e", "web1"),
+        ("\u202aweb1\u202c", "web1"),
+        ("web\u00ad1\u2060", "web1"),
+        ("SAP\u00a0ERP", "SAP ERP"),
+        ("n/a\u200e", ""),
+        ("ن\u200cو", "ن\u200cو"),
+        ("東京\u30001", "東京\u30001"),
+    ],
+)
+def test_characters_that_nobody_sees_are_removed(cell: str, text: str) -> None:
+    assert clean_cell(cell, PLACEHOLDERS) == text
+
+
 @pytest.mark.parametrize("value", ["x", [1], {"Name": "x"}, 5])
 def test_another_form_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match=r"^na_values must be a list of strings"):

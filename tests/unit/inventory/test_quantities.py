@@ -104,6 +104,9 @@ class TestConvert:
             (None, " ", "16\u00a0384", "16384"),
             (",", " ", "16\u202f384,5", "16384.5"),
             (None, "'", "16'384", "16384"),
+            (None, "'", "16\u2019384", "16384"),
+            (None, ",", "1,31,072", "131072"),
+            (None, ",", "10,48,576.5", "1048576.5"),
             (",", None, "4096", "4096"),
         ],
     )
@@ -120,6 +123,9 @@ class TestConvert:
             (".", None, "16,384"),
             (",", None, "16.384"),
             (None, ",", "16,38"),
+            (None, ",", "1,31,07"),
+            (None, ",", "131,07,072"),
+            (None, ".", "1.31.072"),
             (None, ",", "0,384"),
             (None, ".", "16.38"),
         ],
@@ -174,12 +180,23 @@ class TestQuestions:
             "these arguments:"
         )
 
+    def test_the_question_contains_an_example_of_each_arrangement_of_separators(self) -> None:
+        tested = converter()
+        tested.convert_all(["16 384", "8 192", "16,384 MB"])
+        (question,) = tested.questions()
+        assert question.text.startswith("'x' (RAM.TotalSizeInMB): '16 384' means 16384, and '16,384' means 16.384. Say")
+        assert question.answers == ('decimal=",", thousands=" ",',)
+
     @pytest.mark.parametrize(
         ("header", "column", "cells", "units"),
         [
             ("RAM", RAM, ["4.0"], ["GB", "MB"]),
             ("RAM", RAM, ["4", "0", "0", "8", "16"], ["GB", "MB"]),
             ("RAM", RAM, ["17179869184"], ["KB", "B", "MB"]),
+            ("RAM", RAM, ["1048576"], ["KB", "B", "MB"]),
+            ("RAM", RAM, ["1048575"], []),
+            ("RAM (MB)", RAM, ["8388608"], []),
+            (RAM, RAM, ["8388608"], []),
             ("Memory (GB)", RAM, ["4096"], ["GB", "MB"]),
             ("ram_gb", RAM, ["4096"], ["GB", "MB"]),
             ("MemoryGB", RAM, ["4096"], ["GB", "MB"]),
@@ -287,6 +304,7 @@ class TestWarnings:
         ("CPU (GHz)", ""),
         ("IOPS per minute", ""),
         ("Memory (kB)", "KB"),
+        ("MemoryKBytes", "KB"),
         ("RAM (GigaBytes)", "GB"),
         ("Memory - GBytes", "GB"),
         ("RAM Gigs", "GB"),

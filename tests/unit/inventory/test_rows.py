@@ -57,6 +57,12 @@ class TestIdentity:
         ):
             convert(columns)
 
+    def test_the_error_about_a_list_of_virtual_machines_contains_a_line_that_identifies_them(self) -> None:
+        header = ["VMName", "ComputerName", "MemoryAssigned"]
+        with pytest.raises(ImportFileError, match=r'\n    "VMName": "HostName",') as caught:
+            convert(header, column_mapping={"MemoryAssigned": "RAM.TotalSizeInMB"})
+        assert "VMware.VMName" not in str(caught.value)
+
 
 class TestWidth:
     def test_missing_last_cells_count_as_empty_and_are_counted(self) -> None:

@@ -136,6 +136,15 @@ def test_records_are_the_same_across_chunks() -> None:
     assert (records[0].line, records[-1].line) == (2, 2 + len(ends))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_byte_order_marks_of_joined_files_are_removed(encoding: str, end: str) -> None:
+    text = end.join(['\ufeff"HostName"', '\ufeff"web1"', "web\ufeff2", '\ufeff"web3"'])
+    table, records = read(text.encode(encoding))
+    assert table.header == ["HostName"]
+    assert [record.cells for record in records] == [["web1"], ["web\ufeff2"], ["web3"]]
+
+
 def test_line_breaks_in_cells_are_kept() -> None:
     _, records = read('HostName,OS.Name\nweb1,"a\r\n\r\nb\rc\nd\u2028e\x0bf"\n'.encode())
     assert [record.cells for record in records] == [["web1", "a\r\n\r\nb\rc\nd\u2028e\x0bf"]]

@@ -211,6 +211,10 @@ class TestProposeEntry:
         assert propose_entry("Avg Disk Reads/sec") == "DiskReadsOpsPerSecond.Avg"
         assert propose_entry("Avg Disk Read Bytes/sec") == {"column": "DiskReadsPerSecondInKB.Avg", "unit": "B"}
 
+    def test_a_report_of_configuration_manager_has_the_name_of_its_table_before_each_header(self) -> None:
+        assert propose_entry("Details_Table0_ComputerName") == "HostName"
+        assert propose_entry("Details_Table0_MemoryKBytes") == memory("KB")
+
     def test_a_template_column_is_mapped_to_itself(self) -> None:
         assert {column: propose_entry(column) for column in TEMPLATE_COLUMNS} == {
             column: column for column in TEMPLATE_COLUMNS
