@@ -6,7 +6,7 @@ import asyncio
 import copy
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -44,6 +44,7 @@ __all__ = [
     "context_of",
     "decode",
     "encode",
+    "event_at_the_deadline",
     "only_event",
     "row_of",
     "run_task",
@@ -137,6 +138,7 @@ def run_task(
     monkeypatch: pytest.MonkeyPatch,
     deferral_failure: dict[str, Any] | None = None,
     on_event: Callable[[Any], Any] = lambda event: event,
+    wait: Callable[[Any], Coroutine[Any, Any, Any]] | None = None,
     start_date: datetime | None = None,
     run_started: datetime | None = None,
     **ti_fields: Any,
@@ -149,6 +151,7 @@ def run_task(
     :param task: an operator or sensor.
     :param deferral_failure: fails the deferral; ``TRIGGER_CRASHED`` or ``TRIGGER_TIMED_OUT``.
     :param on_event: replaces an event on its way to the worker.
+    :param wait: runs a trigger and returns its event; :func:`only_event`, if None.
     :param start_date: the first start of the task; now, if None.
     :param run_started: the start of the Dag run; now, if None.
     :param ti_fields: attributes of the task instance that differ from the usual ones, ``try_number`` for example.
@@ -185,7 +188,7 @@ def run_task(
             if deferral_failure is not None:
                 method, kwargs = "__fail__", deferral_failure
             else:
-                event = on_event(json.loads(json.dumps(asyncio.run(only_event(trigger)))))
+                event = on_event(json.loads(json.dumps(asyncio.run((wait or only_event)(trigger)))))
                 run.events.append(event)
                 kwargs["event"] = event
         except AirflowRescheduleException as reschedule:
@@ -209,6 +212,22 @@ async def only_event(trigger: Any) -> Any:
         events = [event.payload async for event in trigger.run()]
     assert len(events) == 1
     return events[0]
+
+
+async def event_at_the_deadline(ads: AdsEmulator, trigger: Any) -> Any:
+    """
+    Return the only event of a trigger whose deadline is less than 50 seconds away.
+
+    After the third poll, when two have ended for sure, the clock of the event loop goes forward past the deadline.
+    """
+    loop = asyncio.get_running_loop()
+    polls = ads.calls()["DescribeImportTasks"]
+    event = asyncio.create_task(only_event(trigger))
+    while not event.done() and ads.calls()["DescribeImportTasks"] < polls + 3:
+        await asyncio.sleep(0.01)
+    clock = loop.time
+    loop.time = lambda: clock() + 50  # type: ignore[method-assign]
+    return await event
 
 
 def through_database(trigger: Any) -> Any:

@@ -43,6 +43,8 @@ def sts(account: RecordingEmulator, monkeypatch: pytest.MonkeyPatch) -> Iterator
         connection["extra"]["role_arn"] = ROLE
         connection["extra"].setdefault("service_config", {})["sts"] = {"endpoint_url": endpoint.url}
         monkeypatch.setenv("AIRFLOW_CONN_WITH_ROLE", json.dumps(connection))
+        # When it stops, threads that still wait for it must not retry, because the next test waits for their end.
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
         yield endpoint
 
 
@@ -73,8 +75,9 @@ async def polling(ids: list[str], settings: AwsSettings = SETTINGS, **arguments:
 
 
 async def poll_to_the_end(ids: list[str], settings: AwsSettings = SETTINGS) -> None:
-    async for _ in poll_import_tasks(settings, ids, 0.05, is_running):
-        pass
+    async with asyncio.timeout(30):
+        async for _ in poll_import_tasks(settings, ids, 0.05, is_running):
+            pass
 
 
 async def until(condition: Any) -> None:
@@ -289,8 +292,7 @@ class TestLookup:
         connection = {"conn_type": "aws", "extra": {"role_arn": ROLE, "assume_role_method": "by_magic"}}
         monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
         with pytest.raises(AdsCallError, match="Check that Airflow can read the connection 'aws_default'") as error:
-            async with polling(["import-task-" + "f" * 32]):
-                await asyncio.sleep(5)
+            await poll_to_the_end([UNKNOWN_ID])
         assert error.value.code == "ConnectionLookupFailed"
 
 

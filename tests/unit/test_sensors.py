@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from tests.support.task_runs import (
     TaskDeferred,
     at_the_second_poll,
     context_of,
+    event_at_the_deadline,
     run_task,
 )
 
@@ -50,14 +52,17 @@ def mode(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture
 def run(aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]) -> RunSensor:
-    """Run a sensor with these arguments in each mode."""
-    return lambda import_task_id=None, **arguments: run_task(sensor(import_task_id, **arguments, **mode), monkeypatch)
+    """Run a sensor with these arguments in each mode; in the triggerer, ``wait`` waits."""
+    return lambda import_task_id=None, wait=None, **arguments: run_task(
+        sensor(import_task_id, **arguments, **mode), monkeypatch, wait=wait
+    )
 
 
 @pytest.fixture
-def short_timeout(mode: dict[str, Any]) -> float:
-    """Long enough for the triggerer to open a client and poll once, even on a busy machine."""
-    return 6 if "deferrable" in mode else 1
+def until_timeout(aws_default: AdsEmulator, mode: dict[str, Any]) -> dict[str, Any]:
+    """Arguments with which ``run`` polls more than once and then times out."""
+    deadline = {"timeout": 40, "wait": partial(event_at_the_deadline, aws_default)}
+    return deadline if "deferrable" in mode else {"timeout": 1}
 
 
 @pytest.mark.parametrize("soft_fail", [False, True])
@@ -180,12 +185,12 @@ class TestInEveryMode:
         aws_default: AdsEmulator,
         run: RunSensor,
         capsys: pytest.CaptureFixture[str],
-        short_timeout: float,
+        until_timeout: dict[str, Any],
         soft_fail: bool,
     ) -> None:
         import_task_id = aws_default.add_import_task(name="cmdb")
         aws_default.inject("ThrottlingException", calls=1)
-        error = run(import_task_id, timeout=short_timeout, soft_fail=soft_fail).error
+        error = run(import_task_id, **until_timeout, soft_fail=soft_fail).error
         assert isinstance(error, AirflowSensorTimeout) is not soft_fail
         assert "The last poll failed" not in str(error)
         words = "Allow more time, with a sensor's timeout or an operator's execution_timeout. The import keeps running"
@@ -206,10 +211,15 @@ class TestInEveryMode:
         ids=["id", "name"],
     )
     def test_a_timeout_in_an_outage_contains_the_last_error(
-        self, aws_default: AdsEmulator, run: RunSensor, short_timeout: float, subject: dict[str, str], words: str
+        self,
+        aws_default: AdsEmulator,
+        run: RunSensor,
+        until_timeout: dict[str, Any],
+        subject: dict[str, str],
+        words: str,
     ) -> None:
         aws_default.inject("ThrottlingException")
-        error = run(**subject, timeout=short_timeout).error
+        error = run(**subject, **until_timeout).error
         assert isinstance(error, AirflowSensorTimeout)
         assert words in str(error)
         assert "The last poll failed: Try again later" in str(error)

@@ -24,7 +24,7 @@ from airflow_provider_ads.triggers import (
     AdsImportTaskTrigger,
     AdsNamedImportTaskTrigger,
 )
-from tests.support.task_runs import only_event, through_database
+from tests.support.task_runs import event_at_the_deadline, only_event, through_database
 
 pytestmark = pytest.mark.anyio
 
@@ -115,13 +115,15 @@ class TestRun:
 
     async def test_a_timeout_contains_the_last_status(self, aws_default: AdsEmulator) -> None:
         running = aws_default.add_import_task()
-        event = await only_event(trigger_for(running, deadline=time.time() + 6))
+        event = await event_at_the_deadline(aws_default, trigger_for(running, deadline=time.time() + 40))
         assert (event["status"], event["error"]) == ("timeout", None)
         assert [task["status"] for task in event["tasks"]] == ["IMPORT_IN_PROGRESS"]
 
     async def test_a_timeout_contains_the_error_of_the_last_poll(self, aws_default: AdsEmulator) -> None:
         aws_default.inject("ThrottlingException")
-        event = await only_event(trigger_for(aws_default.add_import_task(), deadline=time.time() + 6))
+        event = await event_at_the_deadline(
+            aws_default, trigger_for(aws_default.add_import_task(), deadline=time.time() + 40)
+        )
         assert (event["status"], event["error"]["code"]) == ("timeout", "ThrottlingException")
         assert [task["status"] for task in event["tasks"]] == [None]
 
@@ -266,7 +268,7 @@ class TestNamedTrigger:
         assert AdsNamedImportTaskTrigger.read_event(json.loads(json.dumps(event)))
 
     async def test_a_timeout_without_an_import_contains_no_task(self, aws_default: AdsEmulator) -> None:
-        event = await only_event(named_trigger(deadline=time.time() + 2))
+        event = await event_at_the_deadline(aws_default, named_trigger(deadline=time.time() + 40))
         assert event == {"status": "timeout", "tasks": [], "error": None}
         with pytest.raises(ImportWaitTimeout) as error:
             AdsNamedImportTaskTrigger.read_event(event)
@@ -274,14 +276,14 @@ class TestNamedTrigger:
 
     async def test_a_timeout_contains_the_last_status(self, aws_default: AdsEmulator) -> None:
         import_task_id = aws_default.add_import_task(name="cmdb")
-        event = await only_event(named_trigger(import_task_ids=[ID], deadline=time.time() + 6))
+        event = await event_at_the_deadline(aws_default, named_trigger(import_task_ids=[ID], deadline=time.time() + 40))
         assert [(task["importTaskId"], task["status"]) for task in event["tasks"]] == [
             (import_task_id, "IMPORT_IN_PROGRESS")
         ]
 
     async def test_a_timeout_without_a_poll_contains_the_import_listed_before(self, aws_default: AdsEmulator) -> None:
         aws_default.inject("ThrottlingException")
-        event = await only_event(named_trigger(import_task_ids=[ID], deadline=time.time() + 6))
+        event = await event_at_the_deadline(aws_default, named_trigger(import_task_ids=[ID], deadline=time.time() + 40))
         assert (event["status"], event["error"]["code"]) == ("timeout", "ThrottlingException")
         assert [(task["importTaskId"], task["status"]) for task in event["tasks"]] == [(ID, None)]
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ def run(*command: str, enabled: bool | None) -> str:
     return result.stdout.splitlines()[-1]
 
 
+@cache
 def load(enabled: bool | None) -> Any:
     """Load the plugin in a new process."""
     return json.loads(run("-c", CODE, enabled=enabled))
