@@ -13,8 +13,7 @@ VENV = $(or $(if $(filter newest,$(SET)),$(NEWEST)),$(if $(filter lowest,$(SET))
 # Identifiers of known vulnerabilities that nothing can be done about, each with the reason in a line above.
 ACCEPTED_VULNERABILITIES :=
 
-# The environments of tox.ini that `make matrix` runs, separated by commas; UNIT has more options of pytest for their unit
-# tests. And where pyenv keeps its interpreters.
+# The environments of tox.ini that `make matrix` runs, separated by commas; and where pyenv keeps its interpreters.
 ENVIRONMENTS ?= $(shell $(NEWEST)/bin/tox list -q --no-desc | paste -sd ,)
 PYENV := $(subst $() ,,$(patsubst %,:%,$(wildcard $(HOME)/.pyenv/versions/3.*/bin)))
 COMMA := ,
@@ -72,7 +71,7 @@ resilience: $(NEWEST)/installed ## Kill processes, inject faults (longer with KI
 matrix: $(NEWEST)/installed browser ## Test the built wheel on all versions of Airflow and Python (ENVIRONMENTS=py311-lowest,...)
 	rm -f build/matrix.json
 	-PATH="$(PATH)$(PYENV)" UV_PYTHON_DOWNLOADS=never $(NEWEST)/bin/tox run-parallel --parallel 3 --parallel-no-spinner \
-		--result-json build/matrix.json -e $(ENVIRONMENTS) -- $(UNIT)
+		--result-json build/matrix.json -e $(ENVIRONMENTS)
 	$(NEWEST)/bin/python -m scripts.matrix_table build/matrix.json $(subst $(COMMA), ,$(ENVIRONMENTS))
 
 ##@ Develop
