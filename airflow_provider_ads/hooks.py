@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import boto3
@@ -582,6 +582,10 @@ def _check_answer(operation_model: Any, response_dict: Mapping[str, Any], **_: A
         )
 
 
+#: The beginning of the last year of Python's ``datetime``, in seconds since the epoch.
+_YEAR_9999 = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+
+
 def _has_types_of(shape: Any, value: Any) -> bool:
     """
     Return True if a value of a response has the type that botocore's model of the service contains.
@@ -589,22 +593,28 @@ def _has_types_of(shape: Any, value: Any) -> bool:
     :raises Exception: a time cannot be read.
     """
     match shape.type_name:
-        case "structure":
-            return isinstance(value, dict) and all(
-                _has_types_of(member, value[name])
-                for name, member in shape.members.items()
-                if value.get(name) is not None  # botocore ignores it
-            )
-        case "list":
-            return isinstance(value, list) and all(_has_types_of(shape.member, item) for item in value)
-        case "timestamp":
-            parse_timestamp(value).astimezone(UTC)
-            return not isinstance(value, bool)
+        case "string":
+            return isinstance(value, str)
         case "integer" | "long":
             # Airflow cannot pass larger numbers to a task.
             return type(value) is int and abs(value) < 2**63
-        case type_name:
-            return isinstance(value, {"string": str, "boolean": bool}.get(type_name, object))
+        case "timestamp":
+            if isinstance(value, str):
+                return bool(parse_timestamp(value).astimezone(UTC))
+            # Comparing seconds is faster than parsing them.
+            return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _YEAR_9999
+        case "structure":
+            members = shape.members
+            return isinstance(value, dict) and all(
+                # botocore ignores null.
+                each is None or name not in members or _has_types_of(members[name], each)
+                for name, each in value.items()
+            )
+        case "list":
+            return isinstance(value, list) and all(_has_types_of(shape.member, item) for item in value)
+        case "boolean":
+            return isinstance(value, bool)
+    return True
 
 
 def _batches(values: Iterable[str], size: int) -> list[list[str]]:
