@@ -221,9 +221,9 @@ async def event_at_the_deadline(ads: AdsEmulator, trigger: Any) -> Any:
     After the third poll, when two have ended for sure, the clock of the event loop goes forward past the deadline.
     """
     loop = asyncio.get_running_loop()
-    polls = ads.calls()["DescribeImportTasks"]
+    calls = ads.calls().total()
     event = asyncio.create_task(only_event(trigger))
-    while not event.done() and ads.calls()["DescribeImportTasks"] < polls + 3:
+    while not event.done() and ads.calls().total() < calls + 3:
         await asyncio.sleep(0.01)
     clock = loop.time
     loop.time = lambda: clock() + 50  # type: ignore[method-assign]

@@ -387,7 +387,8 @@ class TestExport:
 
     async def test_a_timeout_has_the_last_status(self, aws_default: AdsEmulator) -> None:
         export_id = aws_default.add_export_task()
-        event = await only_event(AdsExportTrigger(export_id, poll_interval=0.02, deadline=time.time() + 0.3))
+        trigger = AdsExportTrigger(export_id, poll_interval=0.02, deadline=time.time() + 40)
+        event = await event_at_the_deadline(aws_default, trigger)
         assert (event["status"], event["tasks"][0]["exportStatus"]) == ("timeout", "IN_PROGRESS")
         with pytest.raises(ExportWaitTimeout, match="EXPORT: IN_PROGRESS"):
             AdsExportTrigger.read_event(event)
