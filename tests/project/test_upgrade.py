@@ -26,11 +26,8 @@ SHORT_ROW = "a row without its last cells"
 #: A header, its template column and cells of it, for each row of the table. 0.1.0 wrote the cells as they are.
 FILES = {
     "memory with a median below 256 MB": ("RAM.TotalSizeInMB", "RAM.TotalSizeInMB", ["16", "32"]),
-    "memory with a median above 16,000,000 MB, or from 1 TB if the header has no unit": (
-        "RAM.TotalSizeInMB",
-        "RAM.TotalSizeInMB",
-        ["17179869184"],
-    ),
+    "memory with a median above 16,000,000 MB": ("RAM.TotalSizeInMB", "RAM.TotalSizeInMB", ["17179869184"]),
+    "memory with a median from 1 TB, and a header without a unit: `RAM`": ("RAM", "RAM.TotalSizeInMB", ["1048576"]),
     "another unit in the header: `Memory (GB)`": ("Memory (GB)", "RAM.TotalSizeInMB", ["16", "32"]),
     "20 or more percentages, none above 1": ("CPU.UsagePct.Avg", "CPU.UsagePct.Avg", ["0.1", "0.5"] * 10),
     "only numbers such as `16.384`": ("DiskReadsPerSecondInKB.Avg", "DiskReadsPerSecondInKB.Avg", ["16.384"]),
@@ -41,8 +38,17 @@ FILES = {
     "`10.0.0.1/24` as an address": ("IPAddress", "IPAddress", ["10.0.0.1/24"]),
     "`127.0.0.1` or a link-local address": ("IPAddress", "IPAddress", ["127.0.0.1", "169.254.1.1"]),
     "`0050.56ab.cdef` as a MAC address": ("MACAddress", "MACAddress", ["0050.56ab.cdef"]),
-    "`localhost`, `01-Mar` or `a/b` as a host name": ("HostName", "HostName", ["localhost", "01-Mar", "a/b"]),
-    "`1.23E+11` as an ExternalId": ("ExternalId", "ExternalId", ["1.23E+11"]),
+    "`localhost` or `a/b` as a host name": ("HostName", "HostName", ["localhost", "a/b"]),
+    "`01-Mar` or `01. Mrz` as a host name, ExternalId, VM name or OS version": (
+        "OS.Version",
+        "OS.Version",
+        ["01-Mar", "01. Mrz"],
+    ),
+    "`1.23E+11` as an ExternalId, VM name or OS version": ("VMware.VMName", "VMware.VMName", ["1.23E+11"]),
+    "a character that a wrong encoding has lost: `m\ufffdnchen1`": ("HostName", "HostName", ["m\ufffdnchen1"]),
+    "a no-break space in a text": ("OS.Name", "OS.Name", ["Windows\u00a0Server"]),
+    "a zero-width space in a text": ("HostName", "HostName", ["web\u200b1"]),
+    "`VirtualMachine-vm-101` as a MoRefId": ("VMware.MoRefId", "VMware.MoRefId", ["VirtualMachine-vm-101"]),
     "`Total: 2` as the only identity": ("ExternalId", "ExternalId", ["Total: 2"]),
     '`="00123"`': ("ExternalId", "ExternalId", ['="00123"']),
 }
@@ -92,6 +98,10 @@ def test_this_version_behaves_as_the_table_describes(case: str, tmp_path: Path) 
         assert cells(case, tmp_path) == ["10.0.0.1, 10.0.0.2"]
     elif now.startswith("imports an empty cell"):
         assert set(cells(case, tmp_path)) == {""}
+    elif now == "imports a blank":
+        assert cells(case, tmp_path) == ["Windows Server"]
+    elif now == "removes it":
+        assert cells(case, tmp_path) == ["web1"]
     else:
         assert [f"imports `{cell}`" for cell in cells(case, tmp_path)] == [now]
 
