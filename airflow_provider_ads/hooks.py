@@ -571,7 +571,7 @@ def _check_answer(operation_model: Any, response_dict: Mapping[str, Any], **_: A
         is_valid = isinstance(answer, dict) and _has_types_of(operation_model.output_shape, answer)
         is_valid = is_valid and all(isinstance(id_, str) and id_ for id_ in read_ids(answer))
     except Exception:
-        # Times alone raise four types.
+        # Parsing a time can raise four types of exceptions.
         is_valid = False
     if not is_valid:
         raise MalformedAnswer(
@@ -588,7 +588,7 @@ _YEAR_9999 = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 def _has_types_of(shape: Any, value: Any) -> bool:
     """
-    Return True if a value of a response has the type that botocore's model of the service contains.
+    Return True if a value of a response has the type in botocore's model of the service.
 
     :raises Exception: a time cannot be read.
     """

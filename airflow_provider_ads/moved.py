@@ -6,6 +6,7 @@ import sys
 import warnings
 from functools import partial
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -73,6 +74,8 @@ def add_old_modules() -> None:
         name = f"{_PACKAGE}.{module}"
         old = ModuleType(name, "Old imports.")
         vars(old)["__getattr__"] = partial(find_moved_name, name)
+        vars(old)["__all__"] = [each for names in _MOVED[module].values() for each in names]
+        old.__spec__ = ModuleSpec(name, None)
         sys.modules[name] = old
         setattr(sys.modules[f"{_PACKAGE}.discovery"], module.removeprefix("discovery."), old)
 

@@ -59,7 +59,7 @@ def row(environment: str, result: dict[str, Any]) -> list[str]:
     python = ".".join(map(str, result.get("python", {}).get("version_info", [])[:2]))
     versions = [installed.get(package, "") for package in VERSIONS.values()]
     outcomes = [outcome(result, argument) for argument in STEPS.values()]
-    if installed and Version(installed["apache-airflow"]).release < (3, 1):
+    if (airflow := installed.get("apache-airflow")) and Version(airflow).release < (3, 1):
         outcomes[-1] = NO_TAB
     return [environment, python, *versions, *outcomes]
 

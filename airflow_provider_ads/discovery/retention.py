@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from airflow_provider_ads.discovery import statuses
 from airflow_provider_ads.discovery.import_task import ImportTask
 
-__all__ = ["Superseded", "due_time", "mark_due", "reasons_not_to_supersede", "superseded_imports"]
+__all__ = ["Superseded", "due_time", "mark_due", "reasons_against", "superseded_imports"]
 
 #: A token that :func:`mark_due` returned for a SHA-256 digest.
 _MARKED_TOKEN = re.compile(r"[0-9a-f]{64}-(\d{1,11})")
@@ -44,9 +44,7 @@ class Superseded:
     unknown: list[ImportTask]
 
 
-def reasons_not_to_supersede(
-    superseded_by: Iterable[ImportTask], name_prefix: str, allow_failed_records: bool
-) -> list[str]:
+def reasons_against(superseded_by: Iterable[ImportTask], name_prefix: str, allow_failed_records: bool) -> list[str]:
     """
     Return the reasons why new imports must not supersede older ones.
 

@@ -38,7 +38,8 @@ def account_for_rows(
             continue
         if not isinstance(summary, Mapping) or "importTaskId" not in summary:
             raise ValueError(
-                f"import_tasks must be the XCom 'import_task', a summary or a list of summaries; got {quote(summary)}"
+                f"import_tasks must be the XCom 'import_task', a summary or a list of summaries; got a "
+                f"{type(summary).__name__} without importTaskId"
             )
         tasks.append(ImportTask.from_response(summary))
     imported = sum(task.server_import_success or 0 for task in tasks)

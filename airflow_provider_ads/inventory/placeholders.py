@@ -63,7 +63,7 @@ def check_na_values(na_values: object) -> Mapping[str | None, frozenset[str]]:
             raise ValueError(
                 f"na_values must be a list of strings, or a dict of such lists by header; got {quote(na_values)}"
             )
-        result[header] = frozenset(text.strip().lower() for text in values)
+        result[header] = frozenset(clean_cell(text, frozenset()).lower() for text in values)
     return result
 
 

@@ -100,7 +100,8 @@ class RowConverter:
         self._pair = [column for column in IDENTITY_PAIR if column in self._places]
         if not self._single and len(self._pair) < len(IDENTITY_PAIR):
             proposed = propose_mapping(header)
-            if {*IDENTITY_COLUMNS, *IDENTITY_PAIR}.isdisjoint(map(str, proposed.values())):
+            columns = {entry if isinstance(entry, str) else entry["column"] for entry in proposed.values()}
+            if columns.isdisjoint(IDENTITY_COLUMNS) and not columns.issuperset(IDENTITY_PAIR):
                 # Most virtual machines are named after their host name.
                 proposed = {name: "HostName" if entry == "VMware.VMName" else entry for name, entry in proposed.items()}
             lines = [mapping_line(name, proposed[name]) for name in proposed] or ['"Server Name": "HostName",']

@@ -14,7 +14,7 @@ from airflow_provider_ads.discovery.import_table import count_imports, format_ta
 from airflow_provider_ads.discovery.import_task import ImportTask
 from airflow_provider_ads.discovery.parameters import check_name, join_first, renderable
 from airflow_provider_ads.discovery.quotas import RECORD_QUOTA_XCOM_KEY, RecordQuota
-from airflow_provider_ads.discovery.retention import Superseded, due_time, reasons_not_to_supersede, superseded_imports
+from airflow_provider_ads.discovery.retention import Superseded, due_time, reasons_against, superseded_imports
 from airflow_provider_ads.exceptions import (
     OVER_LIMIT,
     AdsCallError,
@@ -182,7 +182,7 @@ class AdsPruneImportTasksOperator(AdsDeletingOperator):
                 code="ImportInProgress",
                 import_task_id=running[0].import_task_id,
             )
-        reasons = reasons_not_to_supersede(superseded_by, self.name_prefix, self.allow_failed_records)
+        reasons = reasons_against(superseded_by, self.name_prefix, self.allow_failed_records)
         if reasons:
             message = "\n".join(
                 [join_first(reasons, "\n"), "Nothing was deleted, because the new imports may not replace older ones."]

@@ -44,7 +44,7 @@ FILES = {
         "OS.Version",
         ["01-Mar", "01. Mrz"],
     ),
-    "`1.23E+11` as an ExternalId, VM name or OS version": ("VMware.VMName", "VMware.VMName", ["1.23E+11"]),
+    "`1.23E+11` as a host name, ExternalId, VM name or OS version": ("VMware.VMName", "VMware.VMName", ["1.23E+11"]),
     "a character that a wrong encoding has lost: `m\ufffdnchen1`": ("HostName", "HostName", ["m\ufffdnchen1"]),
     "a no-break space in a text": ("OS.Name", "OS.Name", ["Windows\u00a0Server"]),
     "a zero-width space in a text": ("HostName", "HostName", ["web\u200b1"]),

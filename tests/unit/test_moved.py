@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,14 @@ def test_preparing_accepts_the_arguments_of_the_old_module(tmp_path: Path) -> No
         source, tmp_path, {"name": "HostName", "HostName": None}, 1_000, on_invalid_rows="quarantine"
     )
     assert prepared.rows_quarantined == 1
+
+
+def test_a_star_import_has_the_names_of_the_old_module() -> None:
+    names: dict[str, object] = {}
+    with pytest.deprecated_call():
+        exec("from airflow_provider_ads.discovery.import_template import *", names)
+    assert "ServerId" in names["TEMPLATE_COLUMNS"]  # type: ignore[operator]
+    assert find_spec("airflow_provider_ads.discovery.import_template")
 
 
 def test_the_statement_import_accepts_old_modules() -> None:

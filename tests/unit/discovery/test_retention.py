@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ads.discovery.import_task import ImportTask
-from airflow_provider_ads.discovery.retention import due_time, mark_due, reasons_not_to_supersede, superseded_imports
+from airflow_provider_ads.discovery.retention import due_time, mark_due, reasons_against, superseded_imports
 
 IDS = count()
 NEW_REQUESTED = datetime(2026, 1, 2, tzinfo=UTC)
@@ -25,27 +25,27 @@ NEW = task(hours=0)
 
 class TestReasonsNotToSupersede:
     def test_there_are_none_if_all_imports_succeeded(self) -> None:
-        assert reasons_not_to_supersede([NEW, task(name="cmdb-2")], "cmdb-", allow_failed_records=False) == []
+        assert reasons_against([NEW, task(name="cmdb-2")], "cmdb-", allow_failed_records=False) == []
 
     def test_an_import_of_another_series(self) -> None:
-        (reason,) = reasons_not_to_supersede([NEW, task(name="dmz-1")], "cmdb-", allow_failed_records=True)
+        (reason,) = reasons_against([NEW, task(name="dmz-1")], "cmdb-", allow_failed_records=True)
         assert reason.startswith("Correct name_prefix='cmdb-': the import's name does not start with it. ")
 
     @pytest.mark.parametrize("status", ["IMPORT_FAILED", "IMPORT_IN_PROGRESS", "DELETE_COMPLETE", "NEW", None])
     def test_an_import_that_did_not_succeed(self, status: Any) -> None:
-        (reason,) = reasons_not_to_supersede([NEW, task(status)], "cmdb-", allow_failed_records=True)
+        (reason,) = reasons_against([NEW, task(status)], "cmdb-", allow_failed_records=True)
         assert "only complete copy" in reason
 
     @pytest.mark.parametrize("failed", [{"server_import_failure": 1}, {"status": "IMPORT_COMPLETE_WITH_ERRORS"}])
     def test_failed_records_unless_they_are_allowed(self, failed: Any) -> None:
         bad = task(**failed)
-        (reason,) = reasons_not_to_supersede([NEW, bad], "cmdb-", allow_failed_records=False)
+        (reason,) = reasons_against([NEW, bad], "cmdb-", allow_failed_records=False)
         assert bad.import_task_id in reason
         assert "allow_failed_records=True" in reason
-        assert reasons_not_to_supersede([NEW, bad], "cmdb-", allow_failed_records=True) == []
+        assert reasons_against([NEW, bad], "cmdb-", allow_failed_records=True) == []
 
     def test_an_import_without_a_request_time(self) -> None:
-        (reason,) = reasons_not_to_supersede([task(hours=None)], "cmdb-", allow_failed_records=False)
+        (reason,) = reasons_against([task(hours=None)], "cmdb-", allow_failed_records=False)
         assert reason.startswith("Check the import, whose request time the service did not return. ")
 
 

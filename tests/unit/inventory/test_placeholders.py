@@ -5,6 +5,12 @@ import pytest
 from airflow_provider_ads.inventory.placeholders import PLACEHOLDERS, check_na_values, clean_cell, placeholders_of
 
 
+def test_na_values_match_cells_that_contain_unseen_characters() -> None:
+    placeholders = placeholders_of("OS", check_na_values(["k.\u00a0A."]), False)
+    assert clean_cell("k.\u00a0A.", placeholders) == ""
+    assert clean_cell("k. A.", placeholders) == ""
+
+
 def test_na_values_apply_to_all_headers_or_to_one() -> None:
     everywhere = check_na_values(["Missing"])
     assert clean_cell("missing", placeholders_of("Name", everywhere, True)) == ""

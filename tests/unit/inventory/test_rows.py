@@ -63,6 +63,10 @@ class TestIdentity:
             convert(header, column_mapping={"MemoryAssigned": "RAM.TotalSizeInMB"})
         assert "VMware.VMName" not in str(caught.value)
 
+    def test_half_of_the_pair_does_not_identify_virtual_machines(self) -> None:
+        with pytest.raises(ImportFileError, match=r'\n    "VM Name": "HostName",'):
+            convert(["VM Name", "vCenter UUID"])
+
 
 class TestWidth:
     def test_missing_last_cells_count_as_empty_and_are_counted(self) -> None:
