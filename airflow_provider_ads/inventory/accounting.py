@@ -31,15 +31,16 @@ def account_for_rows(
     """
     if report is not None and not isinstance(report, Mapping):
         raise ValueError(f"report must be the XCom 'report' of one task, or None; got {quote(report)}")
-    summaries = [import_tasks] if isinstance(import_tasks, Mapping | str) else import_tasks or ()
+    is_list = isinstance(import_tasks, Sequence) and not isinstance(import_tasks, str)
+    summaries: Any = import_tasks if is_list else [import_tasks]
     tasks = []
     for summary in summaries:
         if summary is None:
             continue
         if not isinstance(summary, Mapping) or "importTaskId" not in summary:
             raise ValueError(
-                f"import_tasks must be the XCom 'import_task', a summary or a list of summaries; got a "
-                f"{type(summary).__name__} without importTaskId"
+                "import_tasks must be the XCom 'import_task', a summary or a list of summaries; got an "
+                f"object of type {type(summary).__name__} without importTaskId"
             )
         tasks.append(ImportTask.from_response(summary))
     imported = sum(task.server_import_success or 0 for task in tasks)
@@ -54,7 +55,7 @@ def account_for_rows(
         ]
     else:
         # Version 0.1.0 had no filters.
-        quarantined, filtered = report["rows_quarantined"] or 0, sum(report.get("rows_filtered", {}).values())
+        quarantined, filtered = report.get("rows_quarantined") or 0, sum(report.get("rows_filtered", {}).values())
         rest = report["rows_read"] - imported - failed - quarantined - filtered
         is_running = any(statuses.is_running(task.status) for task in tasks)
         in_progress = rest if is_running and rest > 0 else 0

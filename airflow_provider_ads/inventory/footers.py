@@ -23,7 +23,7 @@ _TOTALS = (
 
 _THINGS = r"(?:rows?|records?|servers?|hosts?|vms?|machines?|items?|entries|objects?|results?)"
 
-_AMOUNTS = r" (?:ram|memory|(?:arbeits)?speicher|m[ée]moire|cpus?|v?cpus?|cores|[kmgt]i?b|disk|storage)"
+_AMOUNTS = r" (?:ram|memory|(?:arbeits)?speicher|m[ée]moire|v?cpus?|cores|[kmgt]i?b|disk|storage)"
 
 #: Cells that describe a table, after the NUL that separates cells.
 _FOOTER = re.compile(

@@ -27,7 +27,7 @@ class _ListConverter(CellConverter):
 
     def __init__(self, mapped: MappedColumn, placeholders: frozenset[str]) -> None:
         super().__init__(mapped, placeholders)
-        #: A cell for each separator that might divide it.
+        #: A cell for each separator that might split it.
         self.ambiguous: dict[str, str] = {}
         #: The separators to ask about. The longest run, because two characters divide a list whose items are separated
         #: by both.
@@ -53,7 +53,8 @@ class _ListConverter(CellConverter):
         # Without a pair separator, rfind() returns the end.
         found = re.search(r"[;|\n]", item[: max(item.rfind(pair_separator), 0)]) if self.mapped.separator else None
         return found and InvalidCell(
-            f"{quote(item)} contains {quote(found[0])}, which might divide it too. Use one separator in the source."
+            f"{quote(item)} contains {quote(found[0])}, which might be a separator too. Use one separator in the "
+            "source."
         )
 
     def questions(self) -> Iterator[Question]:

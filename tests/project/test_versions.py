@@ -11,6 +11,8 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
+from scripts.matrix_table import STEPS
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -95,6 +97,13 @@ def test_the_tools() -> None:
     assert f"Airflow {minor(AIRFLOWS[0])} needs Python {listed(LOWEST_PYTHONS, 'or')}: " in makefile
     assert f"sys.version_info >= (3, {int(LOWEST_PYTHONS[-1].split('.')[1]) + 1})" in makefile
     assert f"$(call as_of,airflow-{AIRFLOWS[0]})" in makefile
+
+
+def test_the_table_of_the_matrix_has_a_column_for_each_command() -> None:
+    # `make matrix` ignores the exit status of tox, and fails if a column does.
+    commands = [command.split() for command in TOX["testenv"]["commands"].strip().splitlines()]
+    assert len(commands) == len(STEPS)
+    assert all(step in command for step, command in zip(STEPS.values(), commands, strict=True))
 
 
 def test_the_pinned_versions() -> None:

@@ -223,8 +223,9 @@ async def event_at_the_deadline(ads: AdsEmulator, trigger: Any) -> Any:
     loop = asyncio.get_running_loop()
     calls = ads.calls().total()
     event = asyncio.create_task(only_event(trigger))
-    while not event.done() and ads.calls().total() < calls + 3:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while not event.done() and ads.calls().total() < calls + 3:
+            await asyncio.sleep(0.01)
     clock = loop.time
     loop.time = lambda: clock() + 50  # type: ignore[method-assign]
     return await event

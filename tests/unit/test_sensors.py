@@ -52,7 +52,7 @@ def mode(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture
 def run(aws_default: AdsEmulator, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]) -> RunSensor:
-    """Run a sensor with these arguments in each mode; in the triggerer, ``wait`` waits."""
+    """Run a sensor with these arguments in each mode; ``wait`` runs the trigger of a deferrable one."""
     return lambda import_task_id=None, wait=None, **arguments: run_task(
         sensor(import_task_id, **arguments, **mode), monkeypatch, wait=wait
     )

@@ -90,11 +90,12 @@ def test_every_row_is_in_the_sum(prepared: Any, imports: Any, text: str) -> None
     [
         ([report(6)], summary(6, 0), "report must be the XCom 'report' of one task, or None; got [{'rows_read'"),
         (report(6), "import-task-1", "import_tasks must be the XCom 'import_task', a summary or a list of summaries; "),
-        (report(6), ["import-task-1"], "list of summaries; got a str without importTaskId"),
-        (report(6), [[summary(6, 0)]], "list of summaries; got a list without importTaskId"),
-        (report(6), {"name": "part 1"}, "list of summaries; got a dict without importTaskId"),
+        (report(6), 5, "list of summaries; got an object of type int without importTaskId"),
+        (report(6), ["import-task-1"], "list of summaries; got an object of type str without importTaskId"),
+        (report(6), [[summary(6, 0)]], "list of summaries; got an object of type list without importTaskId"),
+        (report(6), {"name": "part 1"}, "list of summaries; got an object of type dict without importTaskId"),
     ],
-    ids=["several reports", "an id", "a list of ids", "a list of lists", "another dictionary"],
+    ids=["several reports", "an id", "a number", "a list of ids", "a list of lists", "another dictionary"],
 )
 def test_other_xcoms_are_refused(prepared: Any, imports: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=re.escape(problem)):

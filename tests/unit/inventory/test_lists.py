@@ -96,7 +96,7 @@ class TestApplications:
 def test_an_item_with_another_separator_is_invalid(converter: ApplicationsConverter | TagsConverter, cell: str) -> None:
     (reason,) = converter.convert_all([cell])
     assert isinstance(reason, InvalidCell)
-    assert "which might divide it too" in reason
+    assert "which might be a separator too" in reason
 
 
 def test_one_value_of_a_tag_can_contain_another_separator() -> None:

@@ -443,7 +443,7 @@ INPUTS = [
             {**NAME, "App": {"column": "Applications", "separator": separator}},
             [],
             (),
-            "which might divide it too",
+            "which might be a separator too",
         )
         for separator in (";", "|")
     ),
