@@ -74,11 +74,15 @@ const isFailedRecords = (value) =>
 const isIds = (value) =>
   asList(value).length > 0 && asList(value).every((id) => isText(id) && IMPORT_TASK_ID.test(id));
 
-// True if the entry was pushed by an attempt before the one that is about to start. Airflow deletes a task's XComs when
-// an attempt starts. When it clears a task instance, it gives it a new id, which begins with the time in milliseconds.
+// Task instances that keep the values of an earlier attempt: they wait for a retry, or were marked by hand meanwhile.
+const KEEP_VALUES = ["up_for_retry", "success", "failed"];
+
+// True if the entry was pushed by an attempt before the current one. Airflow deletes a task's XComs only after an attempt
+// has started and its worker has read the Dag. A cleared task instance gets a new id at once, which begins with the time
+// in milliseconds.
 function isOutdated(entry, taskInstance) {
-  if (!taskInstance || taskInstance.state === null || taskInstance.state === "restarting") return true;
-  if (taskInstance.state !== "scheduled" && taskInstance.state !== "queued") return false;
+  if (!taskInstance) return true;
+  if (KEEP_VALUES.includes(taskInstance.state)) return false;
   return Date.parse(entry.timestamp) < parseInt(taskInstance.id.replaceAll("-", "").slice(0, 12), 16);
 }
 

@@ -145,9 +145,13 @@ def test_a_cleared_run_shows_the_numbers_of_the_current_attempt(
     ads = aws["aws_cleared"]
     ads.upload("s3://inventory/cleared.csv", "ExternalId,HostName\n1,a.example\n2,b.example\n")
     ads.import_seconds = 3600
+    hold = airflow.home / "hold"
+    hold.touch()
     airflow.clear(run.dag_id, run.run_id, "import_file")
+    tab.wait_for(lambda: [task.state for task in airflow.task_instances(run.dag_id, run.run_id)] == ["running"])
     open_run(tab, run)
-    assert "1 row" not in tab.heading
+    assert tab.heading == "No imports in this run yet"
+    hold.unlink()
     tab.wait_for(lambda: tab.heading == "1 import in progress")
     ads.import_seconds = 0.1
     tab.wait_for(lambda: tab.terms == {"rows": 2, "imported": 2})
