@@ -166,7 +166,7 @@ def judge_export(export_task: ExportTask) -> tuple[VerdictKind, str]:
     if statuses.is_export_done(status):
         return VerdictKind.DONE, ""
     if statuses.is_export_failed(status):
-        reason = export_task.status_message or "AWS gave no reason"
+        reason = escaped(export_task.status_message or "AWS gave no reason")
         return VerdictKind.FAILED, f"Run the task again, which starts another export: {reason.rstrip('.')}."
     return VerdictKind.UNKNOWN, (
         "Check the export in the Migration Hub console, and upgrade airflow-provider-ads: this version does not know "

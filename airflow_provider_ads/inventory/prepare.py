@@ -238,10 +238,12 @@ class _Quarantine:
         """
         if not self.rows or (written and not self._fails):
             return
-        advice = ", or set on_invalid_rows='quarantine' to import the other rows" if self._fails else ""
+        advice = ["Correct the rows or column_mapping", "list words for missing values in na_values"]
+        if self._fails:
+            advice.append("set on_invalid_rows='quarantine' to import the other rows")
         if self.rows > len(self._shown):
             self._shown.append(f"and {self.rows - len(self._shown):,} more")
         raise ImportFileError(
-            f"{self.rows:,} of {self.rows + written:,} rows cannot be imported. Correct the rows or "
-            f"column_mapping{advice}.\n" + "\n".join(self._shown)
+            f"{self.rows:,} of {self.rows + written:,} rows cannot be imported. "
+            f"{', '.join(advice[:-1])}, or {advice[-1]}.\n" + "\n".join(self._shown)
         )

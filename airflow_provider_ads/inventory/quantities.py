@@ -63,7 +63,14 @@ _UNIT_NAMES = {
     **dict.fromkeys(("fraction", "ratio"), "fraction"),
 }
 
-_NUMBER_AND_UNIT = re.compile(r"([-+0-9.,'\s]*[0-9][.,]?(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]+(?:/s|/sec)?|%)?")
+#: What columns count, in the singular and in lower case. Other words, such as sockets for cores, are invalid.
+_COUNTED = {
+    "CPU.NumberOfProcessors": ("cpu", "processor", "socket", "vcpu"),
+    "CPU.NumberOfCores": ("core", "cpu", "vcore", "vcpu"),
+    "CPU.NumberOfLogicalCores": ("cpu", "thread", "vcore", "vcpu"),
+}
+
+_NUMBER_AND_UNIT = re.compile(r"([-+0-9.,'\s]*[0-9][.,]?(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]+(?:/s|/sec|\(s\))?|%)?")
 
 
 #: With enough digits to multiply without rounding.
@@ -161,6 +168,7 @@ class NumberConverter(CellConverter):
         self._format = number_format or NUMBER_FORMATS[0]
         self._is_told = number_format is not None
         self._units = UNITS.get(mapped.column, {})
+        self._counted = _COUNTED.get(mapped.column, ())
         self.unit = mapped.unit
         self._factor = self._units[mapped.unit] if mapped.unit else Decimal(1)
         if self._factor == 1 and self._format.decimal == ".":
@@ -208,7 +216,7 @@ class NumberConverter(CellConverter):
             return InvalidCell(f"{quote(cell)} is not a number of 0 or more.")
         digits, unit = match[1].strip(), match[2]
         factor = self._factor
-        if unit:
+        if unit and re.sub(r"s$|\(s\)$", "", unit.lower()) not in self._counted:
             name = _unit_named(unit)
             if name not in self._units:
                 known = f"Its units are {', '.join(self._units)}." if self._units else "The column has no unit."

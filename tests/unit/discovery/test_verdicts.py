@@ -111,7 +111,12 @@ class TestJudgeExport:
 
     @pytest.mark.parametrize(
         ("message", "reason"),
-        [("No servers found.", "No servers found."), (None, "AWS gave no reason."), ("", "AWS gave no reason.")],
+        [
+            ("No servers found.", "No servers found."),
+            ("No\n\x1b[31mservers", r"No\n\x1b[31mservers."),
+            (None, "AWS gave no reason."),
+            ("", "AWS gave no reason."),
+        ],
     )
     def test_a_failed_export_has_advice_and_the_reason_of_aws(self, message: str | None, reason: str) -> None:
         advice = f"Run the task again, which starts another export: {reason}"

@@ -121,8 +121,8 @@ class TestInvalidRows:
 
     def test_fail_lists_the_line_column_and_reason_of_each(self, tmp_path: Path) -> None:
         assert refuse(self.CONTENT, tmp_path, **self.PARAMETERS).splitlines() == [
-            "3 of 6 rows cannot be imported. Correct the rows or column_mapping, or set on_invalid_rows='quarantine' "
-            "to import the other rows.",
+            "3 of 6 rows cannot be imported. Correct the rows or column_mapping, list words for missing values in "
+            "na_values, or set on_invalid_rows='quarantine' to import the other rows.",
             "line 3: 'Cores' (CPU.NumberOfCores): 'four' is not a number of 0 or more. "
             "Tags: 'env' does not have the form name:value. Commas separate tags.",
             "line 4: The row has 5 cells, but the header has 4. Put quotes around a cell that contains the delimiter.",

@@ -74,10 +74,27 @@ class TestConvert:
         assert converter(column=column, unit=unit).convert_all([cell]) == [number]
 
     @pytest.mark.parametrize(
+        ("column", "cell", "number"),
+        [
+            ("CPU.NumberOfCores", "4 vCPU", "4"),
+            ("CPU.NumberOfCores", "1 Core", "1"),
+            ("CPU.NumberOfCores", "8 cores", "8"),
+            ("CPU.NumberOfProcessors", "2 CPU(s)", "2"),
+            ("CPU.NumberOfProcessors", "2 sockets", "2"),
+            ("CPU.NumberOfLogicalCores", "16 threads", "16"),
+        ],
+    )
+    def test_a_number_can_name_what_the_column_counts(self, column: str, cell: str, number: str) -> None:
+        assert converter(column=column).convert_all([cell]) == [number]
+
+    @pytest.mark.parametrize(
         ("column", "cell"),
         [
             *((RAM, cell) for cell in ("four", "-4", "nan4", "inf", "1_000", "0x10", "4 GHz", "4 4 GB", "1e9999", "٤")),
             ("CPU.NumberOfCores", "4 GB"),
+            ("CPU.NumberOfCores", "2 sockets"),
+            ("CPU.NumberOfProcessors", "8 cores"),
+            (RAM, "4 vCPU"),
             (READS, "10 Mbps"),
             (READS, "800 kbps"),
             (CPU, "12 MB"),
