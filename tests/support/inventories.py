@@ -43,11 +43,11 @@ CSV_FILES = {f"export/RVTools_tab{sheet}.csv": b"VM\r\nweb1\r\n" for sheet in RE
 
 
 def pack(files: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """Return a ZIP archive of these files."""
+    """Return a ZIP archive of these files, with the same bytes at any time."""
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", compression) as archive:
+    with zipfile.ZipFile(content, "w") as archive:
         for name, member in files.items():
-            archive.writestr(name, member)
+            archive.writestr(zipfile.ZipInfo(name), member, compression)
     return content.getvalue()
 
 
