@@ -377,6 +377,9 @@ class _NumberFormat(NamedTuple):
         return sign + "".join(next(digits) if character == "\0" else character for character in self.shape)
 
 
+#: What a number format appends to thousands, millions and so on. It is not a unit: such a format shows only the number.
+_SCALES = {1: "K", 2: "M", 3: "BG", 4: "T"}
+
 #: The parts of a number format: quoted, escaped, blanks, currency, condition, other brackets, and characters.
 _FORMAT = re.compile(r'"([^"]*)"|\\(.)|([_*].)|\[\$([^\]-]*)[^\]]*\]|(\[[<>=][^\]]*\])|(\[[^\]]*\])|(.)', re.DOTALL)
 
@@ -403,8 +406,12 @@ def _read_format(code: str) -> _NumberFormat | None:
     scaled = len(digits) - len(digits.rstrip(","))
     is_padded = bool(digits) and not digits.strip("0")
     shape = shape.strip()
-    if "\0" not in shape or not (
-        power or scaled or (is_padded and len(digits) > 1) or any(character.isalnum() for character in shape)
+    words = shape.strip("\0 ").upper()
+    is_abbreviated = words != "" and words in _SCALES.get(scaled, "")
+    if (
+        "\0" not in shape
+        or is_abbreviated
+        or not (power or scaled or (is_padded and len(digits) > 1) or any(character.isalnum() for character in shape))
     ):
         return None
     return _NumberFormat(shape, power - 3 * scaled, is_padded)

@@ -91,13 +91,19 @@ class TestCells:
             (7, r"\S\R\V\-000", "SRV-007"),
             (16, '0" GB"', "16 GB"),
             (16.5, 'General" GB"', "16.5 GB"),
-            (1_500_000, '#,##0.0,," M"', "1.5 M"),
+            (1_500_000, '#,##0.0,," MB"', "1.5 MB"),
+            (16_384, '0," GB"', "16.384 GB"),
             # These show the number, perhaps rounded, with a currency or as a date.
             (4096.5, "#,##0", "4096.5"),
             (4096, "_-* #,##0.00 [$€-407]_-", "4096"),
             (5, '"$"0', "5"),
             (4096, "0.00E+00", "4096"),
             (0.5, "# ?/?", "0.5"),
+            # These show thousands, millions and billions, and not a unit.
+            (16_384, '0.0,"K"', "16384"),
+            (1_500_000, '#,##0.0,," m"', "1500000"),
+            (1_500_000_000, r"0.0,,,\B", "1500000000"),
+            (1_500_000_000, '0.0,,,"G"', "1500000000"),
         ],
     )
     def test_numbers_are_read_as_their_format_shows_them(
