@@ -243,6 +243,7 @@ def test_warns_if_the_first_attempt_is_given_a_failed_import(
 def test_warns_if_the_first_attempt_of_a_list_is_given_a_failed_import(
     aws_default: AdsEmulator, files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    aws_default.import_seconds = 3600
     run_task(operator(import_url=files[:3]), monkeypatch, run_started=STARTED)
     failed = aws_default.import_tasks()[1]["importTaskId"]
     aws_default.update_import_task(failed, status="IMPORT_FAILED")
